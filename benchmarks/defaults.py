@@ -27,7 +27,6 @@ from eprop.data import BinnedDataset, from_arrays, load_recordings
 from eprop.data.audio import MelSpikes, read_sounds
 from eprop.data.splits import Loader
 from eprop.encoders import PopulationCode
-from eprop.tasks import EvidenceAccumulation
 
 RULES: dict[str, ep.EProp | ep.EPropPlus] = {
     "eprop": ep.EProp(),
@@ -94,11 +93,11 @@ def pattern() -> Learnable:
 
 def evidence() -> Learnable:
     """Evidence accumulation with three cues; errors come in the last steps only."""
-    task = EvidenceAccumulation(cues=3, delay=600.0)
-    rng = np.random.default_rng(1)
-    drawn = [task.draw_sample(rng) for _ in range(1600)]
+    task = ep.tasks.evidence_accumulation(cues=3, delay=600.0)
+    rng, adapting = np.random.default_rng(1), task.network.population("alif").model
+    drawn = [task.train.draw(rng) for _ in range(1600)]
     data = from_arrays(np.stack([sample.inputs for sample in drawn]), np.array([sample.target for sample in drawn]))
-    neuron = ep.ALIF(beta=task.beta, tau_adapt=task.tau_adapt)
+    neuron = ep.ALIF(beta=adapting.beta, tau_adapt=adapting.tau_adapt)
     return Learnable(
         data.subset(np.arange(1280)),
         data.subset(np.arange(1280, 1600)),

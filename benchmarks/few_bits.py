@@ -4,7 +4,7 @@
     python benchmarks/few_bits.py --task evidence-accumulation --epochs 60 --label evidence
     python benchmarks/few_bits.py --bits 8 4 --rules eprop --rounding stochastic --seeds 1 --label one-seed
 
-Each network is that of ``eprop train TASK --set bits=N --set rounding=R``. The table has a line for each rule, number of bits and
+Each network is that of ``ep.tasks.nmnist(bits=N, rounding=R)``. The table has a line for each rule, number of bits and
 rounding, with the error of each seed and the largest share of weights at the ends of the levels of a projection. Settings
 (``--set``) are those of the task and of the training.
 
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import tempfile
 from typing import Any
 
 import harness
@@ -60,12 +59,10 @@ def trained(
     arguments: argparse.Namespace, rule: str, bits: int | None, rounding: str | None, seed: int
 ) -> dict[str, float]:
     """Error, saturation and seconds of one network."""
-    words = ["train", arguments.task, "--rule", rule, "--seed", str(seed), "--no-figures"]
-    words += [] if arguments.epochs is None else ["--epochs", str(arguments.epochs)]
-    settings = [] if bits is None else [f"bits={bits}", f"rounding={rounding}"]
-    words += [word for setting in (*settings, *arguments.set) for word in ("--set", setting)]
-    with tempfile.TemporaryDirectory() as folder:
-        summary = harness.command_line(*words, "--threads", arguments.threads, "--out", f"{folder}/run")
+    given = {"rule": rule, "seed": seed, **harness.settings_of(arguments.set)}
+    given |= {} if arguments.epochs is None else {"epochs": arguments.epochs}
+    given |= {} if bits is None else {"bits": bits, "rounding": rounding}
+    summary = harness.trained(arguments.task, given, arguments.threads)
     saturated = max((one["saturated"] for one in summary.get("few_bits", {}).values()), default=0.0)
     return {
         "test_error": summary["test_error"],

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -135,6 +136,26 @@ def command_line(*words: Any, ranks: int = 1) -> dict[str, Any]:
     """Run ``eprop WORDS --json``, perhaps on several ranks. Returns its JSON output."""
     command = [*launcher(ranks), sys.executable, "-m", "eprop", *map(str, words), "--json"]
     return dict(json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout))
+
+
+def settings_of(texts: Iterable[str]) -> dict[str, Any]:
+    """``["eta=0.002", "neuron=alif"]`` as arguments of a task: values of TOML, or texts."""
+    found = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            found[name] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[name] = value
+    return found
+
+
+def trained(task: str, arguments: Mapping[str, Any], threads: int, where: pathlib.Path | None = None) -> dict[str, Any]:
+    """Train and test; returns the summary. With a folder, a finished run is not repeated, and a stopped one continues."""
+    if where is not None and (where / "summary.json").exists():
+        return dict(json.loads((where / "summary.json").read_text()))
+    experiment = eprop.tasks.task_named(task)(**arguments)
+    return dict(eprop.fit(experiment, folder=where, threads=threads, formats=(), progress=False).summary)
 
 
 def in_nest(script: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
-import shlex
 import tempfile
 
 import harness
@@ -37,7 +36,7 @@ def main() -> None:
         runs.append(run(arguments, seed))
         print({k: runs[-1][k] for k in ("seed", "test_error", "mnist_test_error", "train_seconds")}, flush=True)
     result = {
-        "train": shlex.join(train_command(arguments, harness.public)),
+        "train": {**given_by(arguments, harness.public), "threads": arguments.threads},
         "rule": arguments.rule, "loss": arguments.loss, "epochs": arguments.epochs, "settings": arguments.set,
         "seeds": arguments.seeds, "threads": arguments.threads,
         **{key: runs[0][key] for key in ("train_data", "test_data", "test_samples", "validation_samples", "synapses")},
@@ -62,7 +61,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--range", default="1000:60000", help="training digits of MNIST")
     parser.add_argument("--epochs", type=int, default=1, help="epochs of the training")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="setting for eprop train; repeatable"
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="argument of the task; repeatable"
     )
     arguments = parser.parse_args()
     if arguments.set and not arguments.label:
@@ -70,15 +69,13 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
-def train_command(arguments: argparse.Namespace, shown=str) -> list[str]:
-    """Return the command without seed and output folder; ``shown`` converts the paths."""
-    command = ["eprop", "train", "nmnist", "--rule", arguments.rule, "--loss", arguments.loss]
-    command += ["--mnist", shown(arguments.mnist), "--range", arguments.range]
-    for path in arguments.test_data:
-        command += ["--test-data", shown(path)]
-    for setting in arguments.set:
-        command += ["--set", setting]
-    return [*command, "--epochs", str(arguments.epochs), "--threads", str(arguments.threads)]
+def given_by(arguments: argparse.Namespace, shown=str) -> dict:
+    """Return the arguments of the task without the seed; ``shown`` converts the paths."""
+    return {
+        "rule": arguments.rule, "loss": arguments.loss, "mnist": shown(arguments.mnist), "range": arguments.range,
+        "test_data": [shown(path) for path in arguments.test_data], "epochs": arguments.epochs,
+        **harness.settings_of(arguments.set),
+    }  # fmt: skip
 
 
 def run(arguments: argparse.Namespace, seed: int) -> dict:
@@ -86,11 +83,7 @@ def run(arguments: argparse.Namespace, seed: int) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         name = "-".join(filter(None, (name_of(arguments), arguments.label, f"seed-{seed}")))
         where = (arguments.keep or pathlib.Path(folder)) / name
-        if (where / "summary.json").exists():
-            summary = json.loads((where / "summary.json").read_text())
-        else:
-            options = ["--seed", str(seed), "--out", str(where), "--no-figures"]
-            summary = harness.command_line(*train_command(arguments)[1:], *options)
+        summary = harness.trained("nmnist", {**given_by(arguments), "seed": seed}, arguments.threads, where)
         mnist = harness.command_line("evaluate", where, "--data", arguments.mnist)
         return summary | {"mnist_test_error": mnist["error"]}
 

@@ -23,8 +23,8 @@ from eprop.checks import time_driven
 from eprop.reference import Stimulus, backpropagate
 from eprop.reference.backpropagation import KINDS, kinds_of_weights
 from eprop.rl import Episodes, RolloutLearner, credit, objective_errors
-from eprop.tasks import Control
-from eprop.training import load
+from eprop.runs import load
+from eprop.training import Control
 from eprop.training.reward_learner import make_agent
 
 ENVIRONMENTS, ROLLOUT = 16, 64
@@ -54,10 +54,10 @@ def main() -> None:
     for path in arguments.runs:
         for run in sorted(path.glob("seed-*")) or [path]:
             loaded = load(run, threads=1)
-            config, trained = loaded.config, loaded.simulator
-            untrained = ep.Simulator(config.task.build_network(), threads=1)
+            control, trained = loaded.experiment.environments, loaded.simulator
+            untrained = loaded.untrained()
             for moment, simulator in (("before", untrained), ("after", trained)):
-                for kind, angle in angles_of(config.task, simulator, config.training).items():
+                for kind, angle in angles_of(control, simulator).items():
                     found.setdefault(kind, {}).setdefault(moment, []).append(angle)
     result = {
         kind: {
@@ -73,9 +73,9 @@ def main() -> None:
     print(harness.write("reward-gradient", result))
 
 
-def angles_of(task: Control, simulator: ep.Simulator, objective: Any) -> dict[str, dict[str, float]]:
+def angles_of(task: Control, simulator: ep.Simulator) -> dict[str, dict[str, float]]:
     """Return the angle and the relative length of e-prop's gradient, for each kind of weights."""
-    streams = RecordingStreams(simulator.lanes(ENVIRONMENTS))
+    objective, streams = task, RecordingStreams(simulator.lanes(ENVIRONMENTS))
     agent = make_agent(task, streams, seed=1)
     episodes = Episodes(task.make_environments(ENVIRONMENTS), seed=1)
     seen, _ = RolloutLearner(simulator, agent, episodes, objective, ROLLOUT).collect()

@@ -23,8 +23,7 @@ from typing import Any
 
 import harness
 
-from eprop.training import RunConfig, RunFolder, load, load_checkpoint, resume_run, start_run
-from eprop.training.config import parse_settings
+from eprop.runs import RunFolder, load, load_checkpoint
 
 #: Points of a recorded curve of returns.
 POINTS = 40
@@ -63,14 +62,10 @@ def trial(arguments: argparse.Namespace, seed: int, out: pathlib.Path) -> dict[s
     summary = run.read_summary()
     if arguments.so_far:
         summary = summary or so_far(run)
-    elif not run.checkpoint.is_file():
-        changes = parse_settings(arguments.task, arguments.settings)
-        changes["task"] = {**changes.get("task", {}), "seed": seed}
-        changes["run"] = {**changes.get("run", {}), "threads": arguments.threads}
-        summary = start_run(RunConfig.make(arguments.task, None, **changes), out).summary
-    elif not summary:
-        summary = resume_run(out).summary
-    frames = getattr(load(out).config.task, "frame_skip", None)
+    else:
+        given = {**harness.settings_of(arguments.settings), "seed": seed}
+        summary = harness.trained(arguments.task, given, arguments.threads, out)
+    frames = load_checkpoint(run.checkpoint).record.arguments.get("frame_skip")
     if frames is not None:
         rate = summary["environment_steps"] / max(summary["train_processor_seconds"], 1e-9)
         summary["frames_per_processor_second"] = frames * rate
@@ -82,17 +77,17 @@ def trial(arguments: argparse.Namespace, seed: int, out: pathlib.Path) -> dict[s
 def so_far(run: RunFolder) -> dict[str, Any]:
     """Return the summary of a stopped run, from its last checkpoint."""
     position, loaded = load_checkpoint(run.checkpoint).position, load(run.path)
-    recent = position["recent"]
+    recent, record = position["recent"], loaded.checkpoint.record
     return {
-        "task": loaded.config.task.name,
-        "environment": getattr(loaded.config.task, "env", loaded.config.task.name),
-        "seed": loaded.config.task.seed,
+        "task": record.task,
+        "environment": record.arguments.get("env", record.task),
+        "seed": record.arguments["seed"],
         "recent_return": sum(recent) / len(recent) if recent else math.nan,
         "environment_steps": position["done"],
         "train_seconds": position["seconds"],
         "train_processor_seconds": position["processor_seconds"],
         "steps_per_second": position["done"] / max(position["seconds"], 1e-9),
-        "threads": loaded.config.execution.threads,
+        "threads": loaded.simulator.threads,
     }
 
 

@@ -47,18 +47,19 @@ def summary_of(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def run(arguments: argparse.Namespace, density: float, kind: str, seed: int) -> dict[str, Any]:
     """Train one network, unless it is in the folder of ``--keep`` already. Returns its summary."""
-    settings = [f"input_probability={density}", f"rewiring={kind}"]
+    given = {
+        "input_probability": density,
+        "epochs": arguments.epochs,
+        "seed": seed,
+        **harness.settings_of(arguments.set),
+    }
     if kind == "none":
-        settings += [each for each in arguments.set if not each.startswith("rewiring")]
+        given = {name: value for name, value in given.items() if not name.startswith("rewiring")}
     else:
-        settings += arguments.set
-    chosen = [word for setting in settings for word in ("--set", setting)]
+        given["rewiring"] = kind
     with tempfile.TemporaryDirectory() as folder:
         where = (arguments.keep or pathlib.Path(folder)) / f"{density}-{kind}-{seed}"
-        if (where / "summary.json").exists():
-            return dict(json.loads((where / "summary.json").read_text()))
-        options = ["--epochs", arguments.epochs, "--seed", seed, "--threads", arguments.threads, "--no-figures"]
-        return harness.command_line("train", "nmnist", *chosen, *options, "--out", where)
+        return harness.trained("nmnist", given, arguments.threads, where)
 
 
 if __name__ == "__main__":

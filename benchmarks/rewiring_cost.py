@@ -24,8 +24,7 @@ import harness
 import numpy as np
 
 import eprop as ep
-from eprop.tasks.recordings import Recordings
-from eprop.training import RunConfig
+from eprop.training import Stage, scoring_of
 
 KINDS = ("none", "random", "gradient")
 SIZE = 32  # recordings in a mini-batch
@@ -47,17 +46,19 @@ def main() -> None:
 
 def share(arguments: argparse.Namespace) -> dict[str, Any]:
     """Processor seconds per recording of three trainings, mini-batch by mini-batch in turns, and the part that rewiring adds."""
-    settings = {"input_probability": 0.02} | dict(setting.split("=", 1) for setting in arguments.set)
-    tasks: dict[str, Any] = {kind: RunConfig.make("nmnist", task={**settings, "rewiring": kind}).task for kind in KINDS}
-    options = {"threads": arguments.threads, "precision": "single"}
-    sims = {kind: ep.Simulator(task.build_network(), **options) for kind, task in tasks.items()}
-    train = Recordings().load(tasks["none"], threads=arguments.threads).train
-    samples = {kind: tasks[kind].make_samples(sim.network, train) for kind, sim in sims.items()}
+    settings = {"input_probability": 0.02} | harness.settings_of(arguments.set)
+    tasks = {kind: ep.tasks.nmnist(**settings, rewiring=None if kind == "none" else kind) for kind in KINDS}
+    options: dict[str, Any] = {"threads": arguments.threads, "precision": "single"}
+    sims = {kind: ep.Simulator(task.network, **options) for kind, task in tasks.items()}
+    train = tasks["none"].training_samples(Stage(threads=arguments.threads))
+    samples = {kind: scoring_of(task, train).samples(train) for kind, task in tasks.items()}
     batches = [slice(first, first + SIZE) for first in range(0, len(train), SIZE)] * arguments.epochs
     times: dict[str, list[float]] = {kind: [] for kind in KINDS}
     events = dict.fromkeys(KINDS, 0)
     for kind, sim in sims.items():
-        sim.plan_rewiring(len(batches) * (1 if tasks[kind].rule == "eprop" else SIZE * samples[kind].n_steps))
+        sim.plan_rewiring(
+            len(batches) * (1 if settings.get("rule", "eprop") == "eprop" else SIZE * samples[kind].n_steps)
+        )
     for batch in batches:
         for kind, sim in sims.items():
             began = time.process_time()

@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import pathlib
 import tempfile
 import time
 from typing import Any
@@ -31,8 +32,8 @@ import numpy as np
 from bptt import Bptt
 
 import eprop as ep
-from eprop.training import RunConfig, load
-from eprop.training.config import parse_settings
+from eprop.runs import load
+from eprop.training import Stage, scoring_of
 from eprop.training.schedule import linear
 
 SPEAKERS = ("george", "jackson", "nicolas", "theo", "yweweler")
@@ -92,11 +93,8 @@ def trained(
     arguments: argparse.Namespace, rule: str, settings: list[str], leave: list[str], seed: int
 ) -> dict[str, Any]:
     """Error and seconds of a network that ``eprop train`` has trained."""
-    words = ["train", "spoken-digits", "--data", arguments.data, "--rule", rule, "--seed", str(seed), "--no-figures"]
-    words += [word for name in leave for word in ("--leave", name)]
-    words += [word for setting in settings for word in ("--set", setting)]
-    with tempfile.TemporaryDirectory() as folder:
-        summary = harness.command_line(*words, "--threads", arguments.threads, "--out", f"{folder}/run")
+    given = {"data": arguments.data, "rule": rule, "seed": seed, "leave": leave, **harness.settings_of(settings)}
+    summary = harness.trained("spoken-digits", given, arguments.threads)
     return {key: summary[key] for key in ("test_error", "train_seconds")}
 
 
@@ -104,23 +102,21 @@ def backpropagated(
     arguments: argparse.Namespace, rule: str, settings: list[str], leave: list[str], seed: int
 ) -> dict[str, Any]:
     """Error and seconds of the same network that BPTT has trained."""
-    given = parse_settings("spoken-digits", [*settings, f"task.seed={seed}"])
-    given["data"] |= {"data": arguments.data, "leave": tuple(leave)}
-    config: Any = RunConfig.make("spoken-digits", **given)
-    task, training = config.task, config.training
-    net = Bptt(ep.Simulator(task.build_network(), threads=1), task.eta)
-    order, epochs, batch = np.random.default_rng(seed), training.epochs, training.batch_size
+    task = ep.tasks.spoken_digits(data=arguments.data, seed=seed, leave=leave, **harness.settings_of(settings))
+    rule_of_inputs: Any = task.network.projection("in->rec").rule
+    net = Bptt(ep.Simulator(task.network, threads=1), rule_of_inputs.optimizer.eta)
+    order, epochs, batch = np.random.default_rng(seed), task.epochs, task.batch_size
     seconds = 0.0
     for epoch in range(epochs):
-        train = config.data.load(task, epoch=epoch).train
+        train = task.training_samples(Stage(epoch))
         shuffled = order.permutation(len(train))
         began = time.perf_counter()
         for first in range(0, shuffled.size, batch):
             chosen = shuffled[first : first + batch]
             done = (epoch + first / shuffled.size) / epochs
-            net.train(dense(train, chosen), train.labels[chosen], task.window, linear(done, training.eta_final))
+            net.train(dense(train, chosen), train.labels[chosen], task.window, linear(done, task.eta_final))
         seconds += time.perf_counter() - began
-    test = config.data.load(task).test
+    test = task.test_samples(Stage())
     read = net.predict(dense(test, np.arange(len(test))), task.window)
     return {"test_error": float(np.mean(read != test.labels)), "train_seconds": seconds}
 
@@ -155,17 +151,16 @@ def judged(arguments: argparse.Namespace, settings: list[str], pair: tuple[str, 
     """Errors on two speakers of a network that has heard neither; a key names the tested one, then the other one."""
     seed, found = arguments.seeds[0], {}
     with tempfile.TemporaryDirectory() as folder:
-        words = ["train", "spoken-digits", "--data", arguments.data, "--seed", str(seed), "--no-figures"]
-        words += [word for setting in settings for word in ("--set", setting)]
-        words += ["--leave", pair[0], "--leave", pair[1], "--threads", str(arguments.threads)]
-        harness.command_line(*words, "--out", f"{folder}/run")
+        given = {"data": arguments.data, "seed": seed, "leave": pair, **harness.settings_of(settings)}
+        harness.trained("spoken-digits", given, arguments.threads, pathlib.Path(folder, "run"))
         run = load(f"{folder}/run")
-        config: Any = run.config
+        words: Any = run.experiment.train
         for tested, other in (pair, pair[::-1]):
-            data = config.data.replace(leave=(tested,)).load(config.task).test
-            samples = config.task.make_samples(run.simulator.network, data)
+            data = words.replace(leave=(tested,))(Stage()).test
+            scoring = scoring_of(run.experiment, data)
+            samples = scoring.samples(data)
             y = run.simulator.evaluate(samples).y
-            found[f"{tested} without {other}"] = float(np.mean(config.task.score(samples, y)))
+            found[f"{tested} without {other}"] = float(np.mean(scoring.score(samples, y)))
     return found
 
 

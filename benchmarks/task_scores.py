@@ -22,7 +22,10 @@ import harness
 import joblib
 import numpy as np
 
-from eprop.training import RunConfig, RunFolder, start_run
+import eprop as ep
+from eprop.runs import RunFolder
+from eprop.tasks import task_named
+from eprop.training import Experiment
 
 #: Task, its settings, and the goal of the error.
 CASES: dict[str, tuple[str, dict[str, Any], float]] = {
@@ -59,7 +62,7 @@ def measure(case: str, rule: str, arguments: argparse.Namespace) -> dict[str, An
         calls = [joblib.delayed(trial)(case, rule, seed, where / f"seed-{seed}") for seed in arguments.seeds]
         runs = joblib.Parallel(n_jobs=arguments.jobs)(calls)
     summaries, metrics = [run[0] for run in runs], [run[1] for run in runs]
-    training = configuration(case, rule, 1).training
+    training = experiment_of(case, rule, 1)
     curve = learning_curve(metrics, training.batch_size)
     reached = [iteration for iteration, error in zip(curve["iterations"], curve["mean"], strict=True) if error < goal]
     return {
@@ -73,17 +76,16 @@ def measure(case: str, rule: str, arguments: argparse.Namespace) -> dict[str, An
     }  # fmt: skip
 
 
-def configuration(case: str, rule: str, seed: int) -> RunConfig:
-    """Return the default configuration, with some samples for the learning curve."""
+def experiment_of(case: str, rule: str, seed: int) -> Experiment:
+    """Return the task with its defaults, with some samples for the learning curve."""
     name, settings, _ = CASES[case]
-    task, watch = {**settings, "rule": rule, "seed": seed}, {"validations": POINTS}
-    return RunConfig.make(name, task=task, data=watched(name), training=watch, run={"threads": 1})
+    return task_named(name)(**settings, rule=rule, seed=seed, validations=POINTS, **watched(name))
 
 
 def trial(case: str, rule: str, seed: int, path: pathlib.Path) -> tuple[dict[str, Any], list[dict]]:
     """Return summary and metrics of one run; train it unless it exists."""
     if not (path / "summary.json").exists():
-        start_run(configuration(case, rule, seed), path, force=True)
+        ep.fit(experiment_of(case, rule, seed), folder=path, threads=1, formats=(), progress=False)
     run = RunFolder(path)
     return run.read_summary(), run.read_metrics()
 

@@ -24,8 +24,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import dense
 import harness
@@ -35,24 +34,48 @@ import eprop as ep
 from eprop.checks import stimuli_of, time_driven
 from eprop.engine import Samples
 from eprop.interop.nest import to_nest
-from eprop.tasks import EvidenceAccumulation
+from eprop.training import Stage
 
 
-@dataclass(frozen=True, kw_only=True)
-class Compared(EvidenceAccumulation):
-    """The task as NEST can run it: a reset one step late, and feedback that does not follow the readout weights."""
+class Compared:
+    """Evidence accumulation as NEST can run it: a reset one step late, and feedback that does not follow the readout weights.
 
-    name: ClassVar[str] = "evidence-accumulation"
-    feedback: str | None = "random"
+    Parameters
+    ----------
+    **arguments
+        Of the task; ``eta`` is the rate of all weights by gradient descent, in place of the task's optimiser.
+    """
 
-    def make_neuron(self, kind: str = "lif") -> Any:
-        """Return a neuron that subtracts the threshold one step after a spike."""
-        return super().make_neuron(kind).replace(delayed_reset=True)
+    def __init__(
+        self, lif: int = 50, alif: int = 50, connectivity: float = 1.0, eta: float | None = None, **arguments: Any
+    ):
+        self.lif, self.alif, self.neurons, self.connectivity, self.eta = lif, alif, lif + alif, connectivity, eta
+        self.arguments = {"lif": lif, "alif": alif, "connectivity": connectivity, "feedback": "random", **arguments}
+        self.made = ep.tasks.evidence_accumulation(**self.arguments)
+        self.window: Any = self.made.window
+        self.n_steps, self.group = len(self.window), self.made.network.population("in").size // 4
+        self.neuron: Any = self.made.network.population("alif").model
+        self.tau_out = self.made.network.population("out").model.tau_m
+
+    def build_network(self) -> ep.Network:
+        """The network of the task with these neurons."""
+        of_task, net = self.made.network, ep.Network(dt=self.made.network.dt, seed=self.made.network.seed)
+        for p in of_task.populations:
+            late = {"delayed_reset": True} if p.model.role == "neuron" else {}
+            net.add(p.model.replace(**late), p.size, name=p.name)
+        for q in of_task.projections:
+            rule: Any = q.rule
+            if self.eta is not None:
+                rule = rule.replace(optimizer=ep.GradientDescent(eta=self.eta), average_gradient=False)
+            net.connect(q.pre.name, q.post.name, q.connectivity, weight=q.weight, rule=rule)
+        for back in of_task.feedback_projections:
+            net.feedback(back.pre.name, back.post.name, back.kind)
+        return net
 
     def drawn(self, network: ep.Network, n: int, first: int = 0) -> Samples:
         """Return samples without input in the first step, from which NEST does not learn."""
-        dataset = self.data(samples=first + n).load(self).train.subset(slice(first, first + n))
-        drawn = [self.draw_sample(rng) for rng in dataset.generators()]
+        source = ep.data.Generated(self.made.train.draw, samples=first + n, seed=self.made.seed)
+        drawn = source(Stage()).train.subset(slice(first, first + n)).drawn()
         inputs = np.stack([sample.inputs for sample in drawn])
         inputs[:, 0] = False
         labels = np.array([sample.target for sample in drawn])
@@ -152,7 +175,7 @@ def beside_dense(repeats: int, n: int = 1000, connectivity: float = 0.1, batch: 
 
 def compare_gradients(task: Compared) -> dict[str, float]:
     """Return the largest deviation from the engine's gradients, relative to the largest one, on a small network."""
-    task = task.replace(optimizer="gradient_descent", eta=1.0, eta_out=1.0, average_gradient=False, delay=200.0)
+    task = Compared(**{**task.arguments, "delay": 200.0}, eta=1.0)
     network = task.build_network()
     one = task.drawn(network, 1)
     found = {}
@@ -209,12 +232,13 @@ def matrices_of(task: Compared, engine: Any, dtype: Any) -> dense.Dense:
     drawn = ep.Simulator(engine.network, threads=1, precision="double")
     for name, size in (("lif", task.lif), ("alif", task.alif)):
         b[first[name] : first[name] + size] = drawn.feedback_weights("out", name)
+    neuron, dt, rule = task.neuron, engine.network.dt, engine.network.projection("in->lif").rule
     return dense.Dense(
-        w_in, w_rec, w_out, b, np.repeat([0.0, task.beta], [task.lif, task.alif]).astype(dtype),
-        alpha=math.exp(-task.dt / task.tau_m), rho=math.exp(-task.dt / task.tau_adapt),
-        alpha_out=math.exp(-task.dt / task.tau_out), kappa=math.exp(-task.dt / task.tau_out), v_th=task.v_th,
-        ref_steps=round(task.t_ref / task.dt), height=task.surrogate_height, width=task.surrogate_width,
-        c_reg=task.c_reg, target_per_step=task.f_target * task.dt / 1000.0,
+        w_in, w_rec, w_out, b, np.repeat([0.0, neuron.beta], [task.lif, task.alif]).astype(dtype),
+        alpha=math.exp(-dt / neuron.tau_m), rho=math.exp(-dt / neuron.tau_adapt),
+        alpha_out=math.exp(-dt / task.tau_out), kappa=math.exp(-dt / task.tau_out), v_th=neuron.v_th,
+        ref_steps=round(neuron.t_ref / dt), height=neuron.surrogate.height, width=neuron.surrogate.width,
+        c_reg=rule.c_reg, target_per_step=rule.f_target * dt / 1000.0,
     )  # fmt: skip
 
 

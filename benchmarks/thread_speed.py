@@ -40,7 +40,7 @@ from scaling import measure_in_subprocess
 from scaling_network import MODES, ScalingConfig, network_of, run_steps, run_timed
 
 import eprop as ep
-from eprop.tasks import NMNIST
+from eprop.training import Stage, scoring_of
 
 WORKERS = 2
 #: Threads and ranks of the settings that run in processes of their own.
@@ -145,10 +145,10 @@ def runs_of_batches(config: ScalingConfig, counts: tuple[int, ...]) -> dict[str,
 
 def runs_of_nmnist(counts: tuple[int | None, ...]) -> dict[str, Run]:
     """Return a run of mini-batches of N-MNIST by e-prop, for each number of threads."""
-    task = NMNIST(rule=NMNIST_RULE)
-    network = task.build_network()
-    dataset = task.data().load(task).train
-    batches = [task.make_samples(network, dataset.subset(slice(k, k + BATCH))) for k in range(0, SAMPLES, BATCH)]
+    task = ep.tasks.nmnist(rule=NMNIST_RULE)
+    network, dataset = task.network, task.training_samples(Stage())
+    scoring = scoring_of(task, dataset)
+    batches = [scoring.samples(dataset.subset(slice(k, k + BATCH))) for k in range(0, SAMPLES, BATCH)]
 
     def run_of(threads: int | None) -> Run:
         sim = ep.Simulator(network, threads=threads, precision="single")

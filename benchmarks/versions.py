@@ -234,13 +234,13 @@ def record_of(threads: int) -> Callable[[], float]:
 
 def task_of(case: str, threads: int) -> Callable[[], float]:
     """Return a function that measures the milliseconds of learning a sample."""
-    from eprop.tasks import NMNIST, EvidenceAccumulation
+    from eprop.tasks import task_named
+    from eprop.training import Stage, scoring_of
 
     name, rule = case.split("-")
-    task = {"nmnist": NMNIST, "evidence": EvidenceAccumulation}[name](rule=rule)
-    network = task.build_network()
-    samples = task.make_samples(network, task.data().load(task).train.subset(slice(0, 64)))
-    return learning(network, [samples], threads)
+    task = task_named({"nmnist": "nmnist", "evidence": "evidence-accumulation"}[name])(rule=rule)
+    dataset = task.training_samples(Stage()).subset(slice(0, 64))
+    return learning(task.network, [scoring_of(task, dataset).samples(dataset)], threads)
 
 
 def learning(network: Any, batches: list[Any], threads: int) -> Callable[[], float]:

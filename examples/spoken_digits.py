@@ -17,52 +17,45 @@ import numpy as np
 
 import eprop as ep
 from eprop.data.audio import Cochlea, SyntheticWords, Wav, read_wav
-from eprop.tasks import SpokenDigits
-from eprop.tasks.speech import SpokenWords
-from eprop.training import RunConfig, SampleLearner, Trainer, evaluate
+
+#: Length of a step, ms, and the first step that counts.
+DT, FIRST = 5.0, 20
 
 
-def learn(data: str | None, neurons: int, epochs: int, samples: int | None) -> tuple[SpokenDigits, ep.Simulator]:
+def learn(data: str | None, neurons: int, epochs: int, samples: int | None) -> ep.Simulator:
     """Train a network; print its error on the test recordings."""
-    task = SpokenDigits(neurons=neurons)
-    sim = ep.Simulator(task.build_network(), threads=1, precision="single")
-    choice = SpokenWords(data=data, samples=samples, **(task.default_data() | {"variants": 1}))
-    training = RunConfig.make("spoken-digits", training={"epochs": epochs}).training
-    splits = choice.load(task)
-    renew = lambda epoch: choice.load(task, epoch=epoch).train  # noqa: E731 - moved and stretched anew in each epoch
-    Trainer(SampleLearner(task, sim, splits.train, training, renew=renew)).run()
-    print(f"error on {splits.test.name}: {100 * evaluate(task, sim, splits.test).error:.1f} %")
-    return task, sim
+    experiment = ep.tasks.spoken_digits(neurons=neurons, data=data, samples=samples, epochs=epochs, variants=1)
+    history = ep.fit(experiment, threads=1)
+    print(f"error on {history.summary['test_data']}: {100 * history.evaluation.error:.1f} %")
+    return history.simulator
 
 
-def listener(task: SpokenDigits, trained: ep.Simulator) -> ep.Simulator:
+def listener(trained: ep.Simulator) -> ep.Simulator:
     """The same network without learning, which can be stepped."""
-    sim = ep.Simulator(task.build_network().with_rules(lambda projection: ep.Static()), threads=1)
+    sim = ep.Simulator(trained.network.with_rules(lambda projection: ep.Static()), threads=1)
     for projection in sim.network.projections:
         sim.set_weights(projection.name, trained.connections(projection.name)[2])
     return sim
 
 
-def hear(task: SpokenDigits, sim: ep.Simulator, sound: Wav, pace: float) -> None:
+def hear(cochlea: Cochlea, sim: ep.Simulator, sound: Wav, pace: float) -> None:
     """Play a sound to the network at ``pace`` times real time, and print what it names."""
-    cochlea = task.make_encoder()
-    assert isinstance(cochlea, Cochlea)
     # A microphone has one gain for all it records; a file has the loudness that its maker chose.
     ear = cochlea.stream(sound.rate, gain=cochlea.gain(sound.samples, sound.rate))
     stepper, evidence, latest = sim.stepper(), np.zeros(10), 0.0
-    chunks = np.array_split(sound.samples, max(1, round(len(sound.samples) / sound.rate * 1000.0 / task.dt)))
+    chunks = np.array_split(sound.samples, max(1, round(len(sound.samples) / sound.rate * 1000.0 / DT)))
     began = time.perf_counter()
     for step, chunk in enumerate(chunks):
-        due = began + (step + 1) * task.dt / 1000.0 / pace  # when the chunk has been recorded
+        due = began + (step + 1) * DT / 1000.0 / pace  # when the chunk has been recorded
         time.sleep(max(0.0, due - time.perf_counter()))
         _, channels = ear.hear(chunk)
         y = stepper.step(np.unique(channels))
-        if step >= task.window_start:
+        if step >= FIRST:
             evidence += y
         latest = max(latest, time.perf_counter() - due)
         if (step + 1) % 10 == 0 or step + 1 == len(chunks):
             named = np.argmax(evidence) if evidence.any() else "-"
-            print(f"  {(step + 1) * task.dt:4.0f} ms: {named}")
+            print(f"  {(step + 1) * DT:4.0f} ms: {named}")
     print(f"  the latest answer came {1000 * latest:.1f} ms after its sound")
 
 
@@ -76,14 +69,13 @@ def main() -> None:
     parser.add_argument("--samples", type=int, help="largest number of recordings to learn from")
     parser.add_argument("--pace", type=float, default=1.0, help="times real time")
     args = parser.parse_args()
-    task, trained = learn(args.data, args.neurons, args.epochs, args.samples)
-    sim = listener(task, trained)
+    sim = listener(learn(args.data, args.neurons, args.epochs, args.samples))
     unknown = SyntheticWords(10, seed=1, speakers=1, first_speaker=100)
     sounds = {path.name: read_wav(path.read_bytes(), str(path)) for path in args.wav}
     for name, sound in (sounds or {unknown.classes[k]: unknown[k] for k in (3, 6, 7)}).items():
         print(f"{name}:")
         sim.reset()
-        hear(task, sim, sound, args.pace)
+        hear(Cochlea(places=35), sim, sound, args.pace)
 
 
 if __name__ == "__main__":

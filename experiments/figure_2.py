@@ -26,7 +26,8 @@ from matplotlib.figure import Figure
 from trials import BLACK, COLORS, RULES, Score
 
 from eprop.plot import decades, draw_band, letter, new_figure, thousands
-from eprop.training import RunConfig, RunFolder, SampleLearner, Trainer, Watcher
+from eprop.runs import RunFolder
+from eprop.training import SampleLearner, Trainer, Watcher
 
 #: A rule and an engine.
 CURVES = {"eprop": "e-prop, event-driven", "time": "e-prop, time-driven", "eprop+": "e-prop+, event-driven"}
@@ -57,42 +58,38 @@ SIDES = (
 )  # fmt: skip
 
 
-def config_of(given: argparse.Namespace, side: Side, rule: str, seed: int) -> RunConfig:
-    """Return the configuration of a training; with e-prop, each mini-batch counts its errors before it is learned."""
-    task = {"rule": rule, "seed": seed, **(time_driven.QUICK[side.task] if given.quick else {})}
-    data = {**side.data, **(side.quick_data if given.quick else {})}
+def call_of(given: argparse.Namespace, side: Side, rule: str, seed: int) -> trials.Call:
+    """Return a training; with e-prop, each mini-batch counts its errors before it is learned."""
+    arguments: dict[str, Any] = {"rule": rule, "seed": seed, "precision": "double", **side.data}
+    if given.quick:
+        arguments |= {**time_driven.QUICK[side.task], **side.quick_data}
     if rule == "eprop":
-        data["validation"] = 0
-    execution = {"precision": "double", "threads": 1}
-    plain = RunConfig.make(side.task, task=task, data=data, run=execution)
-    per_epoch = -(-plain.data.samples // side.batch)
-    iterations = given.iterations or (side.quick_iterations if given.quick else plain.training.epochs * per_epoch)
+        arguments["validation"] = 0
+    plain = trials.experiment_of((side.task, arguments))
+    per_epoch = -(-plain.train.samples // side.batch)
+    iterations = given.iterations or (side.quick_iterations if given.quick else plain.epochs * per_epoch)
     training = {
         "epochs": -(-iterations // per_epoch), "batch_size": side.batch, "validations": EVALUATIONS, "reports": iterations,
     }  # fmt: skip
-    return RunConfig.make(side.task, task=task, data=data, run=execution, training=training)
+    return side.task, {**arguments, **training}
 
 
-def train_time_driven(config: RunConfig, path: pathlib.Path, batches: int) -> RunFolder:
+def train_time_driven(call: trials.Call, path: pathlib.Path, batches: int) -> RunFolder:
     """Train in the time-driven network for so many mini-batches, and test if that is the whole training."""
     run = RunFolder(path)
     if run.summary.is_file():
         return run
     path.mkdir(parents=True, exist_ok=True)
     run.metrics.unlink(missing_ok=True)
-    task, data, training = config.task, config.data, config.training
-    first = data.load(task)
+    experiment = trials.experiment_of(call)
 
     def note(trainer: Trainer, line: dict[str, Any]) -> bool:
         run.add_metrics(line)
-        return bool(line["samples"] >= batches * training.batch_size)
+        return bool(line["samples"] >= batches * experiment.batch_size)
 
-    learner = SampleLearner(
-        task, time_driven.TimeDriven(task.build_network()), first.train, training, test=first.test,
-        renew=(lambda epoch: data.load(task, epoch=epoch).train) if data.fresh_epochs else None,
-    )  # fmt: skip
+    learner = SampleLearner(experiment, time_driven.TimeDriven(experiment.network))
     Trainer(learner, watcher=Watcher(), callbacks=[note]).run()
-    tested = learner.evaluate().summary() if batches >= training.reports else {}
+    tested = learner.evaluate().summary() if batches >= experiment.reports else {}
     run.write_summary({"samples": learner.done, **tested})
     return run
 
@@ -103,13 +100,13 @@ def trainings(given: argparse.Namespace, folder: pathlib.Path) -> dict[tuple[str
     for side in SIDES:
         for seed in trials.seeds_of(given):
             for rule in RULES:
-                key, config = (side.kind, rule, seed), config_of(given, side, rule, seed)
-                calls[key] = (trials.train, config, trials.run_path(folder, key, config))
-            config = config_of(given, side, "eprop", seed)
-            batches = min(config.training.reports, given.time_driven // (1 if side.batch == 1 else 10))
+                key, call = (side.kind, rule, seed), call_of(given, side, rule, seed)
+                calls[key] = (trials.train, call, trials.run_path(folder, key, call))
+            call = call_of(given, side, "eprop", seed)
+            batches = min(call[1]["reports"], given.time_driven // (1 if side.batch == 1 else 10))
             key = (side.kind, "time", seed)
             if batches:
-                calls[key] = (train_time_driven, config, trials.run_path(folder, key, config, batches), batches)
+                calls[key] = (train_time_driven, call, trials.run_path(folder, key, call, batches), batches)
     return trials.side_by_side(calls, given.jobs)
 
 

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from trials import COLORS, RULES, Score
 
 from eprop.plot import decades, draw_band, letter, new_figure, thousands
-from eprop.training import RunConfig, RunFolder
+from eprop.runs import RunFolder
 
 #: Evaluations of the validation samples are the points of a learning curve. They happen at reports, so this divides their number.
 EVALUATIONS = 25
@@ -46,16 +46,15 @@ def parser(description: str | None, count: int) -> argparse.ArgumentParser:
     return made
 
 
-def config_of(given: argparse.Namespace, rule: str, seed: int) -> RunConfig:
-    """Return the configuration of the training of one network; a quick one is small unless the options say otherwise."""
+def call_of(given: argparse.Namespace, rule: str, seed: int) -> trials.Call:
+    """Return the training of one network; a quick one is small unless the options say otherwise."""
     names = ("data", "mnist", "range", "test_data", "samples", "test_samples", "validation")
     data = trials.without_none(**{name: getattr(given, name) for name in names})
     neurons, epochs, evaluations = given.neurons, given.epochs, EVALUATIONS
     if given.quick:
         data, neurons, epochs, evaluations = {**QUICK, **data}, neurons or 50, epochs or 1, 5
-    task = trials.without_none(rule=rule, seed=seed, neurons=neurons)
-    training = trials.without_none(epochs=epochs, validations=evaluations)
-    return RunConfig.make("nmnist", task=task, data=data, training=training, run={"threads": 1})
+    others = trials.without_none(rule=rule, seed=seed, neurons=neurons, epochs=epochs, validations=evaluations)
+    return "nmnist", {**data, **others}
 
 
 def draw(runs: Runs) -> Figure:
@@ -91,8 +90,8 @@ def draw_curves(ax: Axes, of_rule: dict[str, list[RunFolder]]) -> None:
 def main() -> None:
     given = parser(__doc__, 10).parse_args()
     folder = trials.folder_of(given, "figure-3")
-    configs = {(rule, seed): config_of(given, rule, seed) for seed in trials.seeds_of(given) for rule in RULES}
-    runs = trials.trained(configs, folder, given.jobs)
+    calls = {(rule, seed): call_of(given, rule, seed) for seed in trials.seeds_of(given) for rule in RULES}
+    runs = trials.trained(calls, folder, given.jobs)
     first = next(iter(runs.values())).read_summary()
     summary = {"trials": len(trials.seeds_of(given)), "test data": first["test_data"]}
     for rule, name in RULES.items():

@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 import trials
-from figure_3 import config_of, parser
+from figure_3 import call_of, parser
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from trials import BLUE, GREY
 
 from eprop.plot import draw_traces, draw_weight_panels, letter, new_figure, telling_neuron
-from eprop.training import LoadedRun, load, record_activity
+from eprop.runs import LoadedRun, load
+from eprop.training import Stage, record_activity, scoring_of
 
 #: Kinds of weights, as in the paper, by projection.
 KINDS = {"in->rec": "input", "rec->rec": "recurrent", "rec->out": "output"}
@@ -45,8 +46,9 @@ def draw(first: LoadedRun, changes: list[Changes]) -> Figure:
     figure = new_figure(7.2, 9.0)
     parts: Any = figure.subfigures(3, 1, height_ratios=(5.3, 2.25, 1.45))  # several subfigures give an array
     top, middle, bottom = parts
-    task, sample = first.config.task, first.config.data.unpack(first.config.task, first.checkpoint.example)
-    before, after = (record_activity(task, simulator, sample) for simulator in (first.untrained(), first.simulator))
+    test = first.experiment.splits(Stage()).test
+    sample = scoring_of(first.experiment, test).samples(test.subset([0]))
+    before, after = (record_activity(simulator, sample) for simulator in (first.untrained(), first.simulator))
     draw_traces(top, before, after, telling_neuron(before, after))
     draw_weight_panels(middle, {f"{kind} weights": pair for kind, pair in changes[0].items()})
     axes = bottom.subplots(1, len(KINDS))
@@ -89,8 +91,8 @@ def draw_distribution(ax: Axes, edges: np.ndarray, each: np.ndarray, color: str,
 def main() -> None:
     given = parser(__doc__, 3).parse_args()
     folder = trials.folder_of(given, "figure-4")
-    configs = {("eprop+", seed): config_of(given, "eprop+", seed) for seed in trials.seeds_of(given)}
-    runs = trials.trained(configs, folder, given.jobs)
+    calls = {("eprop+", seed): call_of(given, "eprop+", seed) for seed in trials.seeds_of(given)}
+    runs = trials.trained(calls, folder, given.jobs)
     loaded = [load(run.path, threads=1) for run in runs.values()]
     changes = [changes_of(run) for run in loaded]
     errors = [run.read_summary()["test_error"] for run in runs.values()]

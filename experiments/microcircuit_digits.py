@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import argparse
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import trials
 from trials import Score
 
-from eprop.training import RunConfig, RunFolder, Trainer
+from eprop.runs import RunFolder
+from eprop.training import Trainer
 
 RECURRENCE = ("plastic", "static", "none")
 #: Points of a learning curve, and of the losses that are kept.
@@ -49,12 +51,11 @@ def parse() -> argparse.Namespace:
     return parser.parse_args(namespace=argparse.Namespace(**QUICK)) if given.quick else given
 
 
-def config_of(given: argparse.Namespace, recurrence: str, seed: int) -> RunConfig:
-    """Return the configuration of a training."""
-    task = trials.without_none(scale=given.scale, recurrence=recurrence, seed=seed, dt=given.dt)
+def call_of(given: argparse.Namespace, recurrence: str, seed: int) -> trials.Call:
+    """Return a training."""
+    network = trials.without_none(scale=given.scale, recurrence=recurrence, seed=seed, dt=given.dt)
     data = {name: getattr(given, name) for name in ("samples", "test_samples", "validation")}
-    training, run = {"validations": VALIDATIONS}, {"threads": given.threads}
-    return RunConfig.make("microcircuit", task=task, data=data, training=training, run=run)
+    return "microcircuit", {**network, **data, "validations": VALIDATIONS}
 
 
 def is_over(minutes: float, trainer: Trainer, line: dict[str, Any]) -> bool:
@@ -62,13 +63,13 @@ def is_over(minutes: float, trainer: Trainer, line: dict[str, Any]) -> bool:
     return bool(line["seconds"] > 60.0 * minutes)
 
 
-def result_of(run: RunFolder, config: RunConfig) -> dict[str, Any]:
+def result_of(run: RunFolder, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the result holds of a training."""
     found, lines = run.read_summary(), run.read_metrics()
-    simulated = 1e-3 * config.task.duration * found["samples_learned"]
+    simulated = 1e-3 * arguments["duration"] * found["samples_learned"]
     losses = [(line["samples"], line["loss"]) for line in lines if line.get("loss") is not None]
     return {
-        "seed": config.task.seed, "recurrence": config.task.recurrence, **{key: found[key] for key in KEYS},
+        "seed": arguments["seed"], "recurrence": arguments["recurrence"], **{key: found[key] for key in KEYS},
         "real_time_factor": found["train_seconds"] / simulated,
         "learning_curve": [(line["samples"], line["validation_error"]) for line in lines if "validation_error" in line],
         "losses": losses[:: max(1, len(losses) // LOSSES)],
@@ -78,17 +79,18 @@ def result_of(run: RunFolder, config: RunConfig) -> dict[str, Any]:
 def main() -> None:
     given = parse()
     folder, seeds = trials.folder_of(given, "microcircuit-digits"), trials.seeds_of(given)
-    configs = {(kind, seed): config_of(given, kind, seed) for seed in seeds for kind in given.recurrence}
+    chosen = {(kind, seed): call_of(given, kind, seed) for seed in seeds for kind in given.recurrence}
     callbacks = [] if given.minutes is None else [functools.partial(is_over, given.minutes)]
     calls = {
-        key: (trials.train, config, trials.run_path(folder, key, config, given.minutes), callbacks)
-        for key, config in configs.items()
+        key: (trials.train, call, trials.run_path(folder, key, call, given.minutes), callbacks, given.threads)
+        for key, call in chosen.items()
     }
     runs = trials.side_by_side(calls, given.jobs)
     summary: dict[str, Any] = {"trials": len(seeds)}
     for kind in given.recurrence:
         summary |= Score.of_runs([runs[kind, seed] for seed in seeds]).summary(f"{kind}: test error")
-    trials.tell(given, folder, summary, runs=[result_of(runs[key], config) for key, config in configs.items()])
+    arguments = {key: trials.experiment_of(call).origin.arguments for key, call in chosen.items()}
+    trials.tell(given, folder, summary, runs=[result_of(runs[key], arguments[key]) for key in chosen])
 
 
 if __name__ == "__main__":

@@ -11,17 +11,20 @@ mean return over 100 episodes of the test, from -21 to 21. The game needs the ex
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, Unpack
 
 import numpy as np
 
+import eprop as ep
 from eprop.encoders import Encoder
-from eprop.parameters import inherited, param
-from eprop.tasks import Pong
-from eprop.training import RunConfig
+from eprop.parameters import param
+from eprop.rl import GymnasiumEnvironments
+from eprop.tasks import ActorCritic, ControlSettings, Doc, task
+from eprop.training import Control
 
 #: Regions of the ball, the own paddle and the other paddle: rows, columns, and the encoded axes. Paddles move along rows only.
 REGIONS = (
@@ -32,11 +35,7 @@ REGIONS = (
 #: The background is the median of every fourth pixel in rows and columns.
 SPARSE = 4
 #: A small network and few steps.
-QUICK = {
-    "task": {"lif": 10, "fields": 3, "longest": 40},
-    "training": {"steps": 256, "environments": 4},
-    "data": {"episodes": 2},
-}
+QUICK = {"lif": 10, "fields": 3, "longest": 40, "steps": 256, "environments": 4, "episodes": 2}
 
 
 @dataclass(frozen=True)
@@ -102,33 +101,37 @@ class ObjectCode(Encoder):
         return rng.random((n_steps, *chance.shape), np.float32) < chance
 
 
-@dataclass(frozen=True, kw_only=True)
-class PongObjects(Pong):
-    """Pong with this front-end."""
+@task
+def pong_objects(
+    *,
+    lif: Annotated[int, Doc("neurons without adaptation")] = 200,
+    seed: Annotated[int, Doc("seed of connections, weights and episodes")] = 1,
+    fields: int = 16,
+    **settings: Unpack[ControlSettings],
+) -> ep.Experiment:
+    """Pong from the positions of ball and paddles."""
+    # More updates than with pixels: these few synapses carry their traces quickly to the next rollout.
+    chosen = ActorCritic(
+        {
+            "active": 0.09, "greedy": False, "longest": 27_000, "rollout": 32, "steps": 5_000_000, "entropy": 0.02,
+            "value_scale": 1.0, "clip": 0.2, "passes": 3, "eta_final": 0.05, "entropy_final": 0.1,
+        },
+        settings,
+    )  # fmt: skip
+    make = functools.partial(
+        GymnasiumEnvironments, "ALE/Pong-v5", choices=(0, 2, 3), obs_type="grayscale", frameskip=4,
+        repeat_action_probability=0.25,
+    )  # fmt: skip
+    control = Control(make, ObjectCode(fields=fields), meaning="points won minus points lost", **chosen.control)
+    return chosen.experiment(control, seed, {"lif": lif, "alif": 0}, (2e-3, 5e-3, 1e-2))
 
-    fields: int = inherited(ObjectCode, "fields", 16)
-    width: float = inherited(ObjectCode, "width", 0.15)
-    probability: float = inherited(ObjectCode, "probability", 0.5)
-    active: float = inherited(Pong, "active", 0.09)
 
-    name: ClassVar[str] = "pong-objects"
-
-    def default_training(self, data: Any) -> dict[str, Any]:
-        """More updates than with pixels: these few synapses carry their traces quickly to the next rollout."""
-        others = {k: v for k, v in super().default_training(data).items() if k != "environments"}
-        return {**others, "rollout": 32, "steps": 5_000_000}
-
-    def make_encoder(self) -> Encoder:
-        """Ball and paddles."""
-        return ObjectCode(fields=self.fields, width=self.width, probability=self.probability)
-
-
-def play(file: str, changes: Mapping[str, Mapping[str, Any]], folder: pathlib.Path) -> dict[str, Any]:
-    """Train and test; returns the summary. A task of a file cannot be sent to a process, so the configuration is made here."""
+def play(file: str, arguments: Mapping[str, Any], folder: pathlib.Path) -> dict[str, Any]:
+    """Train and test; returns the summary."""
     import trials  # eprop train loads this file without the folder of the experiments
 
-    config = RunConfig.make(file, run={"threads": 1}, **changes)
-    return trials.train(config, trials.run_path(folder, "pong-objects", config)).read_summary()
+    call = (file, dict(arguments))
+    return trials.train(call, trials.run_path(folder, "pong-objects", call)).read_summary()
 
 
 def main() -> None:
@@ -139,10 +142,8 @@ def main() -> None:
     given = parser.parse_args()
     folder, calls = trials.folder_of(given, "pong-objects"), {}
     for seed in trials.seeds_of(given):
-        small: dict[str, Any] = QUICK if given.quick else {}
-        changes = {**small, "task": {**small.get("task", {}), "seed": seed}}
-        changes["training"] = {**small.get("training", {}), **trials.without_none(steps=given.steps)}
-        calls[seed] = (play, __file__, changes, folder)
+        arguments = {**(QUICK if given.quick else {}), "seed": seed, **trials.without_none(steps=given.steps)}
+        calls[seed] = (play, __file__, arguments, folder)
     found = list(trials.side_by_side(calls, given.jobs).values())
     returns = np.array([summary["mean_return"] for summary in found])
     summary = {

@@ -25,7 +25,7 @@ import eprop as ep
 from eprop.checks import stimuli_of, time_driven
 from eprop.engine import BatchResult, Samples
 from eprop.reference import Activity
-from eprop.training import RunConfig
+from eprop.training import Stage, scoring_of
 
 #: Largest relative difference that rounding alone can cause in a few samples.
 ROUNDING = 1e-6
@@ -93,36 +93,37 @@ def counted(stimuli: Sequence[Any], progress: Progress) -> Iterator[Any]:
             progress(1)
 
 
-def config_of(task: str, rule: str, seed: int, quick: bool) -> RunConfig:
-    """The configuration of a comparison; the learning rates are constant."""
+def call_of(task: str, rule: str, seed: int, quick: bool) -> trials.Call:
+    """The task of a comparison; the learning rates are constant."""
     settings = {"rule": rule, "seed": seed, **(QUICK[task] if quick else {})}
     if rule == "eprop+":
         settings["cutoff"] = NO_CUTOFF
-    return RunConfig.make(task, task=settings)
+    return task, settings
 
 
 def comparisons(given: argparse.Namespace, seeds: Sequence[int]) -> dict[tuple[str, str, int], Any]:
     """Compare the engines side by side, by task, rule and seed; see `compare`."""
     keys = [(task, rule, seed) for task in TASKS for rule in RULES for seed in seeds]
-    return trials.side_by_side({key: (compare, config_of(*key, given.quick), SAMPLES) for key in keys}, given.jobs)
+    return trials.side_by_side({key: (compare, call_of(*key, given.quick), SAMPLES) for key in keys}, given.jobs)
 
 
-def compare(config: RunConfig, count: int) -> dict[str, dict[str, Any]]:
+def compare(call: trials.Call, count: int) -> dict[str, dict[str, Any]]:
     """Learn ``count`` samples one after the other in both engines.
 
     Returns for ``event`` and ``time`` the losses of the ``samples``, (count,), those of each of the ``steps`` in the learning
     window, (count, steps), and the ``seconds`` of a sample.
     """
-    task, found = config.task, {}
-    network = task.build_network()
+    experiment, found = trials.experiment_of(call), {}
+    network, first = experiment.network, experiment.training_samples(Stage())
+    scoring = scoring_of(experiment, first)
     for name, simulator in (
         ("event", ep.Simulator(network, threads=1, precision="double")),
         ("time", TimeDriven(network)),
     ):
         losses, steps, seconds = [], [], 0.0
         for number in range(count):
-            epoch, within = divmod(number, len(config.data.load(task).train))
-            samples = task.make_samples(network, config.data.load(task, epoch=epoch).train.subset([within]))
+            epoch, within = divmod(number, len(first))
+            samples = scoring.samples(experiment.training_samples(Stage(epoch)).subset([within]))
             began = time.perf_counter()
             result = simulator.train(samples)
             seconds += (time.perf_counter() - began) / count

@@ -20,7 +20,12 @@ from matplotlib.figure import Figure
 
 import eprop as ep
 from eprop.plot import draw_bars, look, save
-from eprop.training import RunConfig, RunFolder, Watcher, resume_run, start_run
+from eprop.runs import RunFolder
+from eprop.tasks import task_named
+from eprop.training import Experiment
+
+#: A training: the name or file of a task, and its arguments.
+Call = tuple[str, dict[str, Any]]
 
 RULES = {"eprop": "e-prop", "eprop+": "e-prop+"}
 #: Colours of Okabe and Ito (2008): each rule has one in all figures.
@@ -71,27 +76,29 @@ def side_by_side(calls: Mapping[Any, tuple[Any, ...]], jobs: int | None) -> dict
     return dict(zip(calls, parallel(joblib.delayed(call)(*given) for call, *given in calls.values()), strict=True))
 
 
-def trained(configs: Mapping[Any, RunConfig], folder: pathlib.Path, jobs: int | None = None) -> dict[Any, RunFolder]:
+def trained(calls: Mapping[Any, Call], folder: pathlib.Path, jobs: int | None = None) -> dict[Any, RunFolder]:
     """Train and test side by side, with one thread each. The runs in ``folder`` are the cache: see `train`."""
-    return side_by_side({key: (train, config, run_path(folder, key, config)) for key, config in configs.items()}, jobs)
+    return side_by_side({key: (train, call, run_path(folder, key, call)) for key, call in calls.items()}, jobs)
 
 
-def run_path(folder: pathlib.Path, key: Any, config: RunConfig, *more: Any) -> pathlib.Path:
-    """Return the folder of a run: its name holds a digest of the configuration, so that it never holds another training."""
-    text = config.absolute().to_toml() + "".join(map(str, more))
+def run_path(folder: pathlib.Path, key: Any, call: Call, *more: Any) -> pathlib.Path:
+    """Return the folder of a run: its name holds a digest of all arguments, so that it never holds another training."""
+    text = json.dumps([dict(experiment_of(call).origin.arguments), *map(str, more)], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     return folder / "-".join([*map(str, key if isinstance(key, tuple) else (key,)), digest])
 
 
-def train(config: RunConfig, path: pathlib.Path, callbacks: Sequence[Callable[..., Any]] = ()) -> RunFolder:
+def experiment_of(call: Call) -> Experiment:
+    """Return what a call of a task makes."""
+    task, arguments = call
+    return task_named(task)(**arguments)
+
+
+def train(call: Call, path: pathlib.Path, callbacks: Sequence[Callable[..., Any]] = (), threads: int = 1) -> RunFolder:
     """Train and test; a finished run is not repeated, and a stopped one continues."""
     run = RunFolder(path)
-    if run.summary.is_file():
-        return run
-    if run.checkpoint.is_file():
-        resume_run(path, watcher=Watcher(), callbacks=callbacks)
-    else:
-        start_run(config, path, force=True, watcher=Watcher(), callbacks=callbacks)
+    if not run.summary.is_file():
+        ep.fit(experiment_of(call), folder=path, threads=threads, formats=(), progress=False, callbacks=callbacks)
     return run
 
 

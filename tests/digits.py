@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import pathlib
+import struct
 import zipfile
 from typing import Any
 
 import numpy as np
 
 from eprop.data import BinnedDataset, Events, EventSample, write_recording
-from eprop.tasks.nmnist import N_CHANNELS
+from eprop.data.nmnist import N_CHANNELS
 
 #: Two classes are enough to learn something.
 CLASSES = 2
@@ -52,3 +54,13 @@ def write_folder(folder: pathlib.Path, train: int = 24, test: int = 12, seed: in
             x, p, t = rng.integers(0, 34, n), rng.integers(0, 2, n), np.sort(rng.integers(0, 300_000, n))
             write_recording(folder / part, i, EventSample(Events(x, y, p, t), label))
     return folder
+
+
+def write_mnist(folder: pathlib.Path, stem: str, labels: list[int]) -> None:
+    """Digits in the layout of MNIST: bars, the images of ``stem`` (``train`` or ``t10k``) compressed."""
+    images = np.zeros((len(labels), 28, 28), np.uint8)
+    for k, image in enumerate(images):
+        image[6 + k : 15 + k, 8:20] = 255
+    header = struct.pack(">IIII", 2051, len(labels), 28, 28)
+    (folder / f"{stem}-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + images.tobytes()))
+    (folder / f"{stem}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 2049, len(labels)) + bytes(labels))

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
 import digits
 import eprop as ep
-from eprop.tasks import NMNIST
-from eprop.training import Interrupt, Progress, SampleLearner, Stopped, Trainer, Training, Watcher
+from eprop.tasks import nmnist
+from eprop.training import Interrupt, Progress, SampleLearner, Stopped, Trainer, Watcher
 
 RULES = ("eprop", "eprop+")
 
 
-def learner(rule: str = "eprop", n: int = 10, **options: Any) -> SampleLearner:
-    """Ten recordings, two epochs of mini-batches of four; ``training`` and ``task`` change parameters."""
-    training = Training(**{"epochs": 2, "batch_size": 4, **options.pop("training", {})})
+def experiment(
+    rule: Any = "eprop", n: int = 10, *, train: Any = None, validation: Any = None, test: Any = None, **settings: Any
+) -> ep.Experiment:
+    """Ten recordings, two epochs of mini-batches of four; ``settings`` are arguments of N-MNIST."""
     gentle = {"eta": 1e-6, "eta_out": 1e-5} if rule == "eprop+" else {}
-    small = {"neurons": 4, "n_steps": 20, "w_in": 0.2, "w_out": 0.1}
-    task = NMNIST(rule=rule, **{**small, **gentle, **options.pop("task", {})})
-    simulator = ep.Simulator(task.build_network(), threads=1, precision="single")
-    dataset = options.pop("dataset", None)
-    return SampleLearner(task, simulator, digits.recordings(n) if dataset is None else dataset, training, **options)
+    small = {"neurons": 4, "n_steps": 20, "w_in": 0.2, "w_out": 0.1, "epochs": 2, "batch_size": 4}
+    made = nmnist(rule=rule, **{**small, **gentle, **settings})
+    given = digits.recordings(n) if train is None else train
+    return dataclasses.replace(made, train=given, validation=validation, test=test)
+
+
+def learner(rule: str = "eprop", n: int = 10, *, threads: int = 1, **options: Any) -> SampleLearner:
+    """The learner of an `experiment`."""
+    made = experiment(rule, n, **options)
+    return SampleLearner(made, ep.Simulator(made.network, threads=threads, precision=made.precision))
 
 
 def weights(trained: Any) -> np.ndarray:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, Unpack
 
 import numpy as np
 
-from eprop.encoders import Encoder, PopulationCode
-from eprop.parameters import param
+from eprop.encoders import PopulationCode
 from eprop.rl import ContinuousActions, DiscreteActions, Observation, Outcome
-from eprop.tasks import Control
+from eprop.tasks.control import ActorCritic, ControlSettings
+from eprop.training import Control, Experiment, task
 
 LEFT, RIGHT = 0, 1
 
@@ -65,23 +63,13 @@ class Dial(Corridor):
         return Outcome(self._observation(number), -float(abs(action[0] - 3.0)), True, False)
 
 
-@dataclass(frozen=True, kw_only=True)
-class CorridorTask(Control):
+@task
+def corridor(*, scaled: bool = False, seed: int = 1, **settings: Unpack[ControlSettings]) -> Experiment:
     """Walk to the right end."""
+    chosen = ActorCritic({"steps": 600, "environments": 4, "rollout": 10, "reports": 5, "episodes": 6}, settings)
+    control = Control(make_corridor, PopulationCode(fields=4), scale_observations=scaled, **chosen.control)
+    return chosen.experiment(control, seed, {"lif": 12}, (4e-3, 2e-2, 5e-2))
 
-    lif: int = 12
-    scaled: bool = param(False, kind=bool, doc="scale observations by what was seen")
-    name: ClassVar[str] = "corridor"
 
-    @property
-    def scales_observations(self) -> bool:
-        return self.scaled
-
-    def default_training(self, data: Any) -> Mapping[str, Any]:
-        return {"steps": 600, "environments": 4, "rollout": 10, "reports": 5}
-
-    def make_environments(self, n: int, *, render: bool = False) -> Corridor:
-        return Corridor(n)
-
-    def make_encoder(self) -> Encoder:
-        return PopulationCode(fields=4)
+def make_corridor(n: int, *, render: bool) -> Corridor:
+    return Corridor(n)

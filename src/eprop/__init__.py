@@ -8,8 +8,9 @@ Describe a network, build it, run it::
 The loops over time, neurons and synapses are in C++, in the folder ``core/`` of the sources; `eprop.core` loads them.
 ``networks/`` has published networks. ``reference/`` is a slow time-driven version straight from the equations. ``data/``
 reads and simulates event recordings, ``encoders.py`` turns numbers into spikes, ``analysis.py`` has statistics of spikes,
-``rl/`` learns from reward, ``tasks/`` defines tasks, ``training/`` trains networks, ``plot/`` draws, ``interop/`` exchanges
-networks with other simulators, ``cli/`` is the command ``eprop``. Imports run one way, from the command line down to the
+``rl/`` learns from reward, ``plot/`` draws, ``training/`` trains networks, ``tasks/`` are functions that return experiments,
+``runs/`` keeps trainings in folders, ``interop/`` exchanges networks with other simulators, ``cli/`` is the command ``eprop``.
+Imports run one way, from the command line down to the
 core.
 """
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
         analysis as analysis, cli as cli, core as core, data as data, encoders as encoders, engine as engine,
         errors as errors, interop as interop, models as models, network as network, networks as networks,
         parallel as parallel, parameters as parameters, plot as plot, random as random, reference as reference, rl as rl,
-        rules as rules, tasks as tasks, training as training,
+        rules as rules, runs as runs, tasks as tasks, training as training,
     )  # fmt: skip
     from eprop.engine import Record, Simulator, quantise
     from eprop.models import (
@@ -70,31 +71,31 @@ if TYPE_CHECKING:
         Pulse,
         RandomFeedback,
         Rewiring,
-        Steps,
         Symmetric,
         Uniform,
     )
     from eprop.networks import recurrent
     from eprop.rules import STDP, Adam, EProp, EPropPlus, GradientDescent, Momentum, RewardTrace, RMSprop, Static
-    from eprop.training import fit, load
+    from eprop.runs import fit, load
+    from eprop.training import Experiment
 
 __version__ = "0.3.0.dev0"
 
 # Subpackages with the public names, searched in this order on first use, so that `eprop --help` does not load libraries.
-_HOMES = ("models", "network", "rules", "engine", "training", "networks")
+_HOMES = ("models", "network", "rules", "engine", "training", "networks", "runs")
 _SUBPACKAGES = frozenset(
     ("analysis", "cli", "core", "data", "encoders", "engine", "errors", "interop", "models", "network",
-     "networks", "parallel", "parameters", "plot", "random", "reference", "rl", "rules", "tasks", "training")
+     "networks", "parallel", "parameters", "plot", "random", "reference", "rl", "rules", "runs", "tasks", "training")
 )  # fmt: skip
 
 __all__ = [
     "ALIF", "LIF", "STDP", "Adam", "Adaptive", "AllToAll", "Arctan", "Balanced", "Bernoulli", "ByPair", "Clipped", "Constant",
-    "CrossEntropy", "Current", "CurrentALIF", "CurrentLIF", "DeltaALIF", "DeltaLIF", "DistanceDependent", "EProp", "EPropPlus",
-    "EventSource", "Explicit", "Exponential", "FastSigmoid", "FixedIndegree", "FixedOutdegree", "FixedPoint", "FixedTotalNumber",
-    "GaussianNoise", "Glorot", "GradientDescent", "Learned", "LogNormal", "Momentum", "Network", "Normal", "OneToOne",
-    "PiecewiseLinear", "PoissonDrive", "PoissonSource", "Positions", "Pulse", "RMSprop", "RandomFeedback", "Readout", "Record",
-    "RewardTrace", "Rewiring", "Simulator", "SquaredError", "Static", "Steps", "Symmetric", "Uniform", "__version__", "fit",
-    "load", "quantise", "recurrent",
+    "CrossEntropy", "Current", "CurrentALIF", "CurrentLIF", "DeltaALIF", "DeltaLIF", "DistanceDependent", "EProp",
+    "EPropPlus", "EventSource", "Experiment", "Explicit", "Exponential", "FastSigmoid", "FixedIndegree", "FixedOutdegree",
+    "FixedPoint", "FixedTotalNumber", "GaussianNoise", "Glorot", "GradientDescent", "Learned", "LogNormal", "Momentum",
+    "Network", "Normal", "OneToOne", "PiecewiseLinear", "PoissonDrive", "PoissonSource", "Positions", "Pulse", "RMSprop",
+    "RandomFeedback", "Readout", "Record", "RewardTrace", "Rewiring", "Simulator", "SquaredError", "Static", "Symmetric",
+    "Uniform", "__version__", "fit", "load", "quantise", "recurrent",
 ]  # fmt: skip
 
 

@@ -429,11 +429,21 @@ def short(value: object) -> str:
     return f"{type(value).__name__}({', '.join(given)})"
 
 
-def check_count(label: str, value: object, error: type[Exception] = ParameterError) -> int:
-    """A count as an int; an error if it is no whole number >= 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise error(f"{label} must be a whole number >= 1, got {brief(value)}")
+def check_count(label: str, value: object, error: type[Exception] = ParameterError, *, at_least: int = 1) -> int:
+    """A count as an int; an error if it is no whole number >= ``at_least``."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < at_least:
+        raise error(f"{label} must be a whole number >= {at_least}, got {brief(value)}")
     return int(value)
+
+
+def check_choice(label: str, value: object, choices: Iterable[str]) -> None:
+    """Raise `ParameterError` unless ``value`` is one of ``choices``; suggest the most similar choice."""
+    choices = list(choices)
+    if value not in choices:
+        near = suggestion(value, choices) if isinstance(value, str) else ""
+        quoted = [f'"{choice}"' for choice in choices]
+        listed = " or ".join(([", ".join(quoted[:-1])] if len(quoted) > 1 else []) + quoted[-1:])
+        raise ParameterError(f"{label} must be {listed}, got {brief(value)}{near}")
 
 
 def is_multiple(duration: float, dt: float) -> bool:

@@ -1,6 +1,8 @@
-"""Promises of every task: a network, samples with a score or environments that fit it, a configuration."""
+"""Promises of every task: an experiment without reading data, a network, samples with a score or environments that fit it."""
 
 from __future__ import annotations
+
+import inspect
 
 import numpy as np
 import pytest
@@ -9,16 +11,15 @@ import digits
 import eprop as ep
 from eprop.networks import POPULATIONS
 from eprop.rl import Agent, DiscreteActions, Episodes, check_readouts
-from eprop.tasks import TASKS, Classification, Control, GeneratedTask, Task
-from eprop.tasks.control import spaces
-from eprop.tasks.speech import SpeechTask
-from eprop.training import PolicyTraining, RunConfig
-from eprop.training.config import parse_config
+from eprop.runs import RunRecord
+from eprop.tasks import TASKS, task_named
+from eprop.training import Stage, scoring_of
+from eprop.training.arguments import arguments_of
 
 #: Every task of the package that is learned from samples, small. A new task is one line here.
 SMALL: dict[str, dict] = {
     "pattern-generation": {"duration": 60.0, "neurons": 6, "inputs": 5},
-    "evidence-accumulation": {"lif": 6, "alif": 0, "group": 2, "cues": 3, "cue": 10.0, "gap": 5.0, "delay": 10.0, "recall": 10.0},
+    "evidence-accumulation": {"lif": 6, "alif": 0, "cues": 1, "delay": 10.0},
     "delayed-cue": {"neurons": 6, "group": 2, "delay": 100.0},
     "nmnist": {"neurons": 5, "n_steps": 20},
     "microcircuit": {"scale": 0.001, "dt": 1.0, "duration": 20.0, "window_start": 5.0},
@@ -28,7 +29,7 @@ SMALL: dict[str, dict] = {
 #: Every task that is learned from reward, small, and the extra it needs.
 CONTROL: dict[str, tuple[dict, str | None]] = {
     "cartpole": ({"lif": 5}, "gymnasium"),
-    "delayed-reward": ({"lif": 3, "alif": 3, "group": 2, "cues": 1, "delay": 50.0, "recall": 50.0}, None),
+    "delayed-reward": ({"lif": 3, "alif": 3, "cues": 1, "delay": 50.0}, None),
     "pong": ({"lif": 3, "alif": 2, "block": 16}, "ale_py"),
     "gymnasium": ({"lif": 5, "env": "MountainCarContinuous-v0"}, "gymnasium"),
 }
@@ -38,18 +39,14 @@ every_sample_task = pytest.mark.parametrize(("name", "rule"), BOTH_RULES)
 every_control_task = pytest.mark.parametrize("name", CONTROL)
 
 
-def settings(name: str, rule: str | None = None) -> dict:
-    """Of a small task; skips the test if the task's extra is missing."""
+def small(name: str, rule: str | None = None, **changes) -> ep.Experiment:
+    """A small experiment; skips the test if the task's extra is missing."""
     if name in SMALL:
-        return {**SMALL[name], "rule": rule}
+        return task_named(name)(**{**SMALL[name], "rule": rule, **changes})
     given, needed = CONTROL[name]
     if needed is not None:
         pytest.importorskip(needed, reason="needs the extra rl, or atari")
-    return given
-
-
-def small(name: str, rule: str | None = None, **changes) -> Task:
-    return TASKS[name](**{**settings(name, rule), **changes})
+    return task_named(name)(**{**given, **changes})
 
 
 def is_static(projection: ep.network.Projection) -> bool:
@@ -57,61 +54,64 @@ def is_static(projection: ep.network.Projection) -> bool:
     return any(end.name in POPULATIONS[1::2] for end in (projection.pre, projection.post))
 
 
-def splits_of(task: Task, n: int = 4):
-    if isinstance(task, GeneratedTask):
-        return task.data(samples=n).load(task).train
-    if isinstance(task, SpeechTask):
-        return digits.recordings(n, task.n_steps, channels=task.n_channels, dt=task.dt)
-    return digits.recordings(n, task.n_steps)
+def samples_of(experiment: ep.Experiment, n: int = 4):
+    """Scoring and samples of an experiment; invented events for tasks that read files."""
+    name = experiment.origin.task
+    if name in ("nmnist", "microcircuit", "spoken-digits", "shd"):
+        network, source = experiment.network, experiment.train
+        channels = network.population("in").size
+        dataset = digits.recordings(n, source.n_steps, channels=channels, dt=network.dt)
+    else:
+        dataset = experiment.splits(Stage()).test.subset(np.zeros(n, int))
+    scoring = scoring_of(experiment, dataset)
+    return scoring, scoring.samples(dataset)
 
 
 def test_every_task_is_tested():
     assert SMALL.keys() | CONTROL.keys() == TASKS.keys()
-    assert CONTROL.keys() == {name for name, kind in TASKS.items() if issubclass(kind, Control)}
-
-
-@every_sample_task
-def test_nothing_is_left_open(name, rule):
-    task = small(name, rule)
-    assert all(getattr(task, key) is not None for key in task.suited({"rule": rule}))
-    assert task.name == name
-    assert task.replace() == task
 
 
 @every_task
-def test_a_configuration_survives_its_file(name, rule):
-    config = RunConfig.make(name, task=settings(name, rule))
-    assert isinstance(config.training, PolicyTraining) == (name in CONTROL)
-    assert RunConfig.make(*parse_config(config.to_toml(), "file")) == config
+def test_a_task_says_what_it_takes_and_is_made_again_from_its_record(name, rule):
+    experiment = small(name, rule)
+    function = experiment.origin.function
+    assert (experiment.environments is not None) == (name in CONTROL)
+    text = inspect.getdoc(function)
+    own = [key for key, one in arguments_of(function).items() if one.default is not inspect.Parameter.empty]
+    assert all(key in text for key in own)
+    assert "Parameters\n---" in text
+    record = RunRecord.of(experiment)
+    again = function(**record.arguments)
+    assert not RunRecord.of(again).differences(record)
+    for part in ("populations", "projections"):
+        assert repr(getattr(again.network, part)) == repr(getattr(experiment.network, part))
 
 
 @every_sample_task
 def test_networks_and_samples_fit_and_are_scored(name, rule):
-    task = small(name, rule)
-    network = task.build_network()
+    experiment = small(name, rule)
+    network = experiment.network
     static = {p.name for p in network.projections if not p.rule.plastic}
     assert static == {p.name for p in network.projections if is_static(p)}
-    samples = task.make_samples(network, splits_of(task))
+    scoring, samples = samples_of(experiment)
     sim = ep.Simulator(network, threads=1)
     result = sim.evaluate(samples)
-    scores = task.score(samples, result.y)
+    scores = scoring.score(samples, result.y)
     assert scores.shape == (4,)
     assert np.all(scores >= 0.0)
-    silent = 0.0 * result.y
-    if isinstance(task, Classification):
-        assert task.evidence(samples, silent).shape == (4, len(task.classes))
+    if scoring.classes:
         assert set(scores) <= {0.0, 1.0}
+        assert set(scoring.answers(samples, result.y)) <= set(range(len(scoring.classes)))
     sim.train(samples)
 
 
 @every_sample_task
 def test_the_silent_loss_is_that_of_silent_readouts(name, rule):
-    task = small(name, rule)
-    network = task.build_network()
-    sim = ep.Simulator(network, threads=1)
-    for projection in network.projections:
+    experiment = small(name, rule)
+    sim = ep.Simulator(experiment.network, threads=1)
+    for projection in experiment.network.projections:
         sim.set_weights(projection.name, 0.0)
-    samples = task.make_samples(network, splits_of(task))
+    _, samples = samples_of(experiment)
     silent = [samples.silent_loss(k * samples.n_steps, (k + 1) * samples.n_steps) for k in range(len(samples))]
     np.testing.assert_allclose(sim.evaluate(samples).loss, silent, rtol=1e-9)
 
@@ -119,32 +119,22 @@ def test_the_silent_loss_is_that_of_silent_readouts(name, rule):
 @every_task
 def test_a_seed_makes_another_network_and_the_same_seed_the_same(name, rule):
     def weights(seed):
-        return ep.Simulator(small(name, rule, seed=seed).build_network(), threads=1).state()["synapses/weight"]
+        return ep.Simulator(small(name, rule, seed=seed).network, threads=1).state()["synapses/weight"]
 
     assert np.array_equal(weights(3), weights(3))
     assert not np.array_equal(weights(3), weights(4))
 
 
-@every_sample_task
-def test_a_trial_survives_being_kept(name, rule):
-    task = small(name, rule)
-    dataset, choice = splits_of(task), task.data()
-    again = choice.unpack(task, choice.pack(dataset.subset([2])))
-    network = task.build_network()
-    one, other = (task.make_samples(network, part) for part in (dataset.subset([2]), again))
-    assert np.array_equal(one.event_channels, other.event_channels)
-    assert np.array_equal(one.target, other.target)
-
-
 @every_control_task
 def test_the_network_acts_in_its_environments(name):
-    task = small(name)
-    environments, sim = task.make_environments(2), ep.Simulator(task.build_network(), threads=1)
-    shape, actions = spaces(task)
-    policy = task.make_policy(actions)
+    experiment = small(name)
+    control = experiment.environments
+    environments, sim = control.make_environments(2), ep.Simulator(experiment.network, threads=1)
+    shape, actions = control.spaces
+    policy = control.policy_for(actions)
     check_readouts(sim.network, policy.readouts(actions))
     assert all(p.rule.plastic for p in sim.network.projections)
-    agent = Agent(sim.lanes(2), task.make_encoder(), policy, shape, task.substeps, seed=1)
+    agent = Agent(sim.lanes(2), control.encoder, policy, shape, control.substeps, seed=1)
     episodes = Episodes(environments, seed=1)
     for _ in range(3):
         assert episodes.observations.shape == (2, *shape)
@@ -156,11 +146,11 @@ def test_the_network_acts_in_its_environments(name):
 
 @every_control_task
 def test_an_episode_is_a_function_of_its_seed_and_the_actions(name):
-    task = small(name)
-    _, actions = spaces(task)
+    control = small(name).environments
+    _, actions = control.spaces
     seen = []
     for _ in range(2):
-        environments, rng = task.make_environments(1), np.random.default_rng(0)
+        environments, rng = control.make_environments(1), np.random.default_rng(0)
         observations, rewards = [environments.reset(0, 5)], []
         for _ in range(4):
             discrete = isinstance(actions, DiscreteActions)

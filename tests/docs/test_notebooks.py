@@ -12,14 +12,13 @@ ROOT = pathlib.Path(__file__).parents[2]
 TUTORIALS = ROOT / "docs" / "tutorials"
 #: Those that are tried each time; the others take longer.
 QUICK = {"first_network"}
-NEEDS = {"coming_from_nest": [pytest.mark.nest], "threads_and_ranks": [pytest.mark.mpi]}
 tools = runpy.run_path(str(ROOT / "docs" / "_ext" / "run_notebooks.py"))
 
 
 def notebooks() -> list[Any]:
     names = sorted(path.stem for path in TUTORIALS.glob("*.ipynb"))
     slow = {name: [] if name in QUICK else [pytest.mark.slow] for name in names}
-    return [pytest.param(name, marks=[*slow[name], *NEEDS.get(name, [])]) for name in names]
+    return [pytest.param(name, marks=slow[name]) for name in names]
 
 
 @pytest.mark.parametrize("name", notebooks())

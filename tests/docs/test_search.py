@@ -14,19 +14,19 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 #: Words, and the page that must come first.
 WORDS = {
-    "save": "howto/save",
-    "load": "howto/save",
+    "save": "howto/runs",
+    "load": "howto/runs",
     "Adam": "reference/generated/eprop.Adam",
-    "noise": "howto/background",
-    "dropout": "howto/dropout",
+    "noise": "howto/networks",
+    "dropout": "howto/fit",
     "encoder": "howto/encoders",
-    "weights": "howto/weights",
-    "learning rate": "howto/schedules",
-    "early stopping": "howto/early_stopping",
-    "silent": "howto/rates",
+    "weights": "howto/networks",
+    "learning rate": "howto/fit",
+    "early stopping": "howto/fit",
+    "silent": "howto/practice",
     "LIF": "reference/generated/eprop.LIF",
     "fit": "howto/fit",
-    "duration": "howto/how_long",
+    "duration": "howto/long_runs",
 }
 #: Names of internals, which a user does not look for.
 INTERNALS = ("SampleGatherer", "RankPartition", "block_steps_of", "LaneGroup", "StateGatherer")

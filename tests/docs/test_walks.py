@@ -1,4 +1,4 @@
-"""The walks of `docs/project/life_of_a_spike.md`, from a call of Python to the changed weight: each function calls the next."""
+"""The walks of the pages on a spike and on a training: each function calls the next."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "project" / "life_of_a_spike.md").read_text(encoding="utf-8")
 HOP = re.compile(r"^\d+\. `([\w/]+\.\w+): (\w+)`", re.MULTILINE)
-#: The first call of each walk, and its largest number of hops.
-WALKS = {"run": 12, "train": 10}
+#: Page, what stands before the walk, its first function, and its largest number of hops.
+WALKS = {
+    "run": ("life_of_a_spike.md", "{meth}`eprop.Simulator.run`", "src/eprop/engine/simulator.py", 12),
+    "train": ("life_of_a_spike.md", "{meth}`eprop.Simulator.train`", "src/eprop/engine/simulator.py", 10),
+    "command": ("life_of_a_training.md", "`eprop train nmnist` is a command", "src/eprop/cli/train.py", 7),
+}
 
 
 def walk(call: str) -> list[tuple[str, str]]:
-    begin = PAGE.index(f"{{meth}}`eprop.Simulator.{call}`")
-    return HOP.findall(PAGE[begin : PAGE.index("\n\n", PAGE.index("0. ", begin))])
+    page, before, _, _ = WALKS[call]
+    text = (ROOT / "docs" / "project" / page).read_text(encoding="utf-8")
+    begin = text.index(before)
+    return HOP.findall(text[begin : text.index("\n\n", text.index("0. ", begin))])
 
 
 def bodies(file: str, name: str) -> list[str]:
@@ -35,7 +40,7 @@ def bodies(file: str, name: str) -> list[str]:
 @pytest.mark.parametrize("call", WALKS)
 def test_functions_of_a_walk_call_each_other(call: str) -> None:
     hops = walk(call)
-    assert hops[0] == ("src/eprop/engine/simulator.py", call)
+    assert hops[0] == (WALKS[call][2], call)
     for (file, name), (next_file, following) in itertools.pairwise(hops):
         assert bodies(next_file, following), f"{next_file} does not define {following}"
         through_door = file.endswith(".pyi")  # its docstring names the function of C++, unless that is called alike
@@ -45,4 +50,4 @@ def test_functions_of_a_walk_call_each_other(call: str) -> None:
 
 @pytest.mark.parametrize("call", WALKS)
 def test_walks_are_short(call: str) -> None:
-    assert 1 < len(walk(call)) - 1 <= WALKS[call]
+    assert 1 < len(walk(call)) - 1 <= WALKS[call][3]

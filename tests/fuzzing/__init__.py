@@ -1,4 +1,4 @@
-"""A fuzzer: damaged inputs for every reader of files of others, for configurations and for `set_state`.
+"""A fuzzer: damaged inputs for every reader of files of others, for arguments of tasks and for `set_state`.
 
 The package accepts each input, or refuses it by an error of its own::
 

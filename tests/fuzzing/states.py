@@ -13,8 +13,9 @@ import numpy as np
 
 import eprop as ep
 from eprop.errors import DivergenceError
-from eprop.training import RunConfig
-from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from eprop.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from eprop.runs.record import RunRecord
+from eprop.tasks import nmnist
 from fuzzing.mutate import damaged, spoiled
 from rollout_networks import SIZES, stimulus
 from rollout_networks import network as rollout_network
@@ -166,8 +167,8 @@ def set_lanes(state: list[tuple[ep.Simulator, Any, dict[str, np.ndarray]]], rng:
 def checkpoints(folder: pathlib.Path) -> tuple[pathlib.Path, Checkpoint]:
     state = simulators(folder)[0][2]
     position = {"done": 3, "events": 9, "seconds": 1.0, "validation_error": None, "data": "x", "order": np.arange(3.0)}
-    config = RunConfig.make("nmnist", task={"neurons": 5}).to_toml()
-    return folder / "checkpoint.npz", Checkpoint(config, position, state, {"ptr": np.arange(4)}, "0.2.0")
+    record = RunRecord.of(nmnist(neurons=5))
+    return folder / "checkpoint.npz", Checkpoint(record, position, state, {"ptr": np.arange(4)}, "0.2.0")
 
 
 def read_checkpoint(state: tuple[pathlib.Path, Checkpoint], rng: random.Random) -> None:

@@ -1,4 +1,4 @@
-"""The table of targets: readers of files of others, configurations, live events, and states given to `set_state`."""
+"""The table of targets: readers of files of others, arguments of tasks, live events, and states given to `set_state`."""
 
 from __future__ import annotations
 
@@ -9,42 +9,36 @@ import random
 
 import numpy as np
 
-from eprop.tasks import Control
-from eprop.tasks.pattern_generation import read_path
-from eprop.training import RunConfig
-from eprop.training.config import parse_config
+from eprop.files import parse_json
+from eprop.runs.record import RunRecord
+from eprop.tasks import task_named
+from eprop.tasks.curves import read_path
 from fuzzing import circuits, events, states
 from fuzzing.mutate import damaged, reworded
 from fuzzing.run import Target
 
 
-def configurations(folder: pathlib.Path) -> list[str]:
-    tasks = ("pattern-generation", "evidence-accumulation", "nmnist")
-    plus = [RunConfig.make(name, task={"rule": "eprop+"}).to_toml() for name in tasks]
-    small = '[task]\nname = "nmnist"\nneurons = 5\nloss = "softmax"\n[data]\ntest_data = ["a", "b"]\n[training]\nepochs = 1\n'
-    return [RunConfig.make(name).to_toml() for name in tasks] + plus + [small] * 6
+def arguments(folder: pathlib.Path) -> list[str]:
+    """Tasks and all their arguments, as a checkpoint has them."""
+    made = [
+        task_named(name)(rule=rule)
+        for name in ("pattern-generation", "evidence-accumulation", "nmnist")
+        for rule in ("eprop", "eprop+")
+    ]
+    small = {"task": "nmnist", "arguments": {"neurons": 5, "loss": "softmax", "test_data": ["a", "b"], "epochs": 1}}
+    return [json.dumps(RunRecord.of(each).entries()) for each in made] + [json.dumps(small)] * 6
 
 
-def read_configuration(texts: list[str], rng: random.Random) -> None:
+def reward_arguments(folder: pathlib.Path) -> list[str]:
+    names = ("cartpole", "delayed-reward", "gymnasium", "pong")
+    return [json.dumps(RunRecord.of(task_named(name)()).entries()) for name in names]
+
+
+def read_arguments(texts: list[str], rng: random.Random) -> None:
     text = reworded(rng.choice(texts), rng)
     if rng.random() < 0.3:
         text = damaged(text.encode("utf-8", "surrogatepass"), rng).decode("utf-8", "replace")
-    made_and_read_back(text)
-
-
-def made_and_read_back(text: str) -> RunConfig | None:
-    """Make the configuration of a text, write it and read it back; None if it names a file."""
-    name, given = parse_config(text, "config.toml")
-    if name.endswith(".py"):
-        return None
-    config = RunConfig.make(name, given).absolute()
-    again = RunConfig.make(*parse_config(config.to_toml(), "again"))
-    assert config.differences(again) == []
-    return config
-
-
-def reward_configurations(folder: pathlib.Path) -> list[str]:
-    return [RunConfig.make(name).to_toml() for name in ("cartpole", "delayed-reward", "gymnasium", "pong")]
+    made_again(text)
 
 
 NAMES = (
@@ -53,25 +47,33 @@ NAMES = (
 )  # fmt: skip
 
 
-def read_reward_configuration(texts: list[str], rng: random.Random) -> None:
-    """Also the network is described, which asks Gymnasium for the environment; that of Atari takes long."""
+def read_reward_arguments(texts: list[str], rng: random.Random) -> None:
+    """Also names of environments."""
     text = rng.choice(texts)
-    if "CartPole-v1" in text and rng.random() < 0.5:
-        text = text.replace('"CartPole-v1"', json.dumps(rng.choice(NAMES)))
+    if '"CartPole-v1"' in text and rng.random() < 0.5:
+        made_again(text.replace('"CartPole-v1"', json.dumps(rng.choice(NAMES))))
     else:
-        text = reworded(text, rng)
-    config = made_and_read_back(text)
-    if config is None:
+        made_again(reworded(text, rng))
+
+
+def made_again(text: str) -> None:
+    """Make the experiment of a text, and another one of its record; a Python file is not executed."""
+    found = parse_json(text, "arguments")
+    try:
+        name, given = str(found["task"]), dict(found["arguments"])
+    except (KeyError, TypeError, ValueError):
         return
-    if isinstance(config.task, Control) and config.task_name != "pong" and importlib.util.find_spec("gymnasium"):
-        config.task.build_network()
+    if name.endswith(".py"):
+        return
+    record = RunRecord.of(task_named(name)(**given))
+    assert record.differences(RunRecord.of(task_named(record.task)(**record.arguments))) == []
 
 
 def read_curve(folder: pathlib.Path, rng: random.Random) -> None:
     path = folder / "path.csv"
     text = reworded("x,y\n0,0\n1,2\n2,0.5\n", rng).encode("utf-8", "surrogatepass")
     path.write_bytes(damaged(text, rng) if rng.random() < 0.3 else text)
-    assert np.isfinite(read_path(str(path), 7)).all()
+    assert np.isfinite(read_path(path, 7)).all()
 
 
 def itself(folder: pathlib.Path) -> pathlib.Path:
@@ -87,8 +89,8 @@ TARGETS = (
     Target("live", itself, events.read_lines, 200),
     Target("packed events", events.records, events.read_records, 200),
     Target("live arrays", events.records, events.read_arrays, 200),
-    Target("configuration", configurations, read_configuration, 800),
-    Target("reward configuration", reward_configurations, read_reward_configuration, 300),
+    Target("arguments", arguments, read_arguments, 800),
+    Target("reward arguments", reward_arguments, read_reward_arguments, 300),
     Target("path", itself, read_curve, 1500),
     Target("spikes", circuits.spikes, circuits.read_spikes, 100),
     Target("set_state", states.simulators, states.set_state, 200),

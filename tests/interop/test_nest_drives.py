@@ -29,7 +29,7 @@ DRIVES = {
     ],
     "noise": [ep.GaussianNoise(sd=2.0, mean=1.0)],
     "currents": [
-        ep.Current([0.9, 1.1, 1.3, 1.5, 1.7]), ep.Current(0.5, modulation=ep.Steps([0.0, 30.0, 90.0], [1.0, -1.0, 0.5]))
+        ep.Current([0.9, 1.1, 1.3, 1.5, 1.7]), ep.Current(0.5, modulation=ep.network.Steps([0.0, 30.0, 90.0], [1.0, -1.0, 0.5]))
     ],
     "all": [ep.PoissonDrive(rate=1000.0, weight=0.3), ep.GaussianNoise(sd=1.0), ep.Current(0.8, modulation=ep.Pulse(0.0, 60.0))],
 }  # fmt: skip

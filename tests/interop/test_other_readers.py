@@ -22,7 +22,7 @@ from eprop.interop.nir import to_nir
 
 pytestmark = pytest.mark.slow
 
-PAGE = pathlib.Path(__file__).parents[2] / "docs" / "howto" / "interop.md"
+PAGE = pathlib.Path(__file__).parents[2] / "docs" / "project" / "measurements.md"
 SCRIPT = pathlib.Path(__file__).with_name("other_readers.py")
 REQUIREMENTS = ("snntorch==1.0.0", "norse==1.1.0", "nirtorch==2.6", "nir==1.0.8")
 INDEX = "https://download.pytorch.org/whl/cpu"  # PyPI has only PyTorch for GPUs, which is several gigabytes

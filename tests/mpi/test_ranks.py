@@ -11,9 +11,9 @@ import pytest
 
 import eprop as ep
 from eprop.parallel import Serial, find_communicator, started_by_mpi
-from eprop.training.checkpoint import load_checkpoint
-from eprop.training.run_folder import RunFolder
+from eprop.runs import RunFolder
 from launching import launch
+from small_tasks import outcome
 
 HERE = pathlib.Path(__file__).parent
 
@@ -73,47 +73,81 @@ def test_ranks_and_threads_give_the_same_bits(mpiexec, ranks, threads, cases):
     compare(mpiexec, ranks, threads, cases)
 
 
-TRAIN = "from eprop.cli import main; main()"
+TRAIN = """
+import os, signal, sys
+
+sys.path.insert(0, sys.argv[1])
+import eprop as ep
+import small_tasks
+from eprop.parallel import find_communicator
+from eprop.parallel.interrupt import Stopped
+from eprop.training import Watcher
+
+comm, (kind, folder, parallel, when) = find_communicator(), sys.argv[2:]
+
+
+class Stop(Watcher):
+    left = 2
+
+    def phase(self, text):
+        if text == when:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def progress(self, progress):
+        self.left -= 1
+        if when == "learning" and self.left == 0 and comm.rank == comm.size - 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    history = small_tasks.trained(small_tasks.KINDS[kind](), folder, comm=comm, parallel=parallel, progress=Stop())
+    assert len(comm.gather(str(history.lines))) == comm.size == history.summary["ranks"]
+    assert len(set(map(str, comm.gather([line["samples"] for line in history.lines])))) == 1
+except Stopped as stop:
+    assert stop.exit_code == 130 and stop.together, stop
+    print("stopped")
+"""
+
+
+def train(mpiexec: str, ranks: int, kind: str, folder: pathlib.Path, parallel: str = "model", when: str = "-") -> str:
+    done = launch(mpiexec, ranks, "-c", TRAIN, str(HERE.parent), kind, str(folder), parallel, when)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.mpi
-def test_the_command_trains_on_ranks(mpiexec, tmp_path):
-    """The same metrics and network as in one process, one folder, one report; replicas learn something else."""
-    options = ["train", "pattern-generation", "--epochs", "3", "--no-figures", "--json", "--threads", "1"]
-    settings = ("neurons=8", "inputs=20", "duration=40.0", "samples=4", "batch_size=2")
-    options += [part for value in settings for part in ("--set", value)]
-    found = {}
-    for name, ranks, more in (("one", 1, []), ("two", 2, []), ("replicas", 2, ["--parallel", "data"])):
-        done = launch(mpiexec, ranks, "-c", TRAIN, *options, *more, "--out", str(tmp_path / name))
-        assert done.returncode == 0, done.stderr
-        found[name] = json.loads(done.stdout)
-        assert found[name]["ranks"] == ranks
-        assert "rank" not in done.stderr
-    for name in ("test_loss", "synaptic_events", "samples_learned"):
-        assert found["one"][name] == found["two"][name]
-    assert found["one"]["samples_learned"] == found["replicas"]["samples_learned"] == 12
-    np.testing.assert_allclose(found["one"]["test_loss"], found["replicas"]["test_loss"], rtol=1e-4)
-    again = launch(mpiexec, 2, "-c", TRAIN, *options, "--out", str(tmp_path / "two"))
-    assert again.returncode != 0
-    assert "rank 0 of 2" in again.stderr
-    assert again.stderr.count("is not empty; choose another folder") == 1
+@pytest.mark.parametrize(("kind", "when"), [("eprop", "testing"), ("eprop+", "learning")])
+def test_a_run_on_ranks_has_the_bits_of_one_process_also_after_a_stop(mpiexec, tmp_path, kind, when):
+    """The same metrics and network, one folder; one process continues what two ranks have begun, and the other way round."""
+    for name, runs in (
+        ("one", [(1, "-")]), ("two", [(2, "-")]), ("two, one", [(2, when), (1, "-")]),
+        ("one, two", [(1, when), (2, "-")]),
+    ):  # fmt: skip
+        for ranks, stop in runs:
+            said = train(mpiexec, ranks, kind, tmp_path / name, when=stop)
+            assert (stop == "-") == (said == "")
+        assert outcome(tmp_path / name) == outcome(tmp_path / "one"), name
+
+
+@pytest.mark.mpi
+def test_a_folder_that_is_taken_is_refused_on_all_ranks(mpiexec, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    done = launch(mpiexec, 2, "-c", TRAIN, str(HERE.parent), "eprop", str(tmp_path), "model", "-", seconds=60)
+    assert done.returncode != 0
+    assert "is not empty; choose another folder" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 @pytest.mark.mpi
 def test_replicas_learn_the_same_in_every_run(mpiexec, tmp_path):
-    """To the last bit, for a given number of ranks."""
-    options = ["train", "pattern-generation", "--epochs", "2", "--no-figures", "--json", "--threads", "1"]
-    options += ["--parallel", "data", "--set", "neurons=8", "--set", "inputs=20", "--set", "duration=40.0"]
-    options += ["--set", "samples=4", "--set", "batch_size=2"]
-    learned = []
+    """To the last bit, for a given number of ranks; almost what one process learns."""
     for name in ("first", "second"):
-        done = launch(mpiexec, 2, "-c", TRAIN, *options, "--out", str(tmp_path / name))
-        assert done.returncode == 0, done.stderr
-        state = load_checkpoint(RunFolder(tmp_path / name).checkpoint).state
-        learned.append({"test_loss": json.loads(done.stdout)["test_loss"], **state})
-    assert learned[0].keys() == learned[1].keys()
-    for name, value in learned[0].items():
-        np.testing.assert_array_equal(value, learned[1][name], err_msg=name)
+        train(mpiexec, 2, "eprop", tmp_path / name, "data")
+    train(mpiexec, 1, "eprop", tmp_path / "one")
+    assert outcome(tmp_path / "first") == outcome(tmp_path / "second")
+    losses = [RunFolder(tmp_path / name).read_summary()["test_loss"] for name in ("first", "one")]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
 
 
 @pytest.mark.tiny

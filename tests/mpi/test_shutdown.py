@@ -101,8 +101,8 @@ def stopped(self, *given, **more):
 Trainer.__init__ = stopped
 main()
 """
-WORDS = ["train", "pattern-generation", "--no-figures", "--quiet", "--threads", "1", "--set", "neurons=8"]
-WORDS += ["--set", "inputs=20", "--set", "duration=40.0"]
+WORDS = ["train", "pattern-generation", "--no-figures", "--quiet", "--threads", "1", "--neurons", "8"]
+WORDS += ["--inputs", "20", "--duration", "40"]
 
 
 @pytest.mark.parametrize(

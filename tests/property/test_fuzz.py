@@ -1,4 +1,4 @@
-"""Damaged inputs for every reader, the configuration and `set_state`: each is accepted, or refused by an error of ours."""
+"""Damaged inputs for every reader, arguments of tasks and `set_state`: each is accepted, or refused by an error of ours."""
 
 from __future__ import annotations
 

@@ -13,22 +13,18 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from eprop.files import JsonObject
-from eprop.rl import Returns
-from eprop.tasks import Classification, Dataset, Task
-from eprop.training import Evaluation, RunFolder, per_class_error
+from eprop.runs import LoadedRun, RunFolder
+from eprop.training import Evaluation, per_class_error
 from eprop.training.number_text import (
     counted,
-    counted_episodes,
     facts_of,
     percent,
-    return_with_spread,
+    score_of,
     score_of_trial,
     score_of_trials,
     size,
-    with_spread,
 )
 from eprop.training.progress_bar import ProgressBar
-from eprop.training.trials import spread_of
 
 
 class Reporter(ProgressBar):
@@ -86,27 +82,24 @@ def print_trials(folder: RunFolder, summary: JsonObject) -> None:
         table.add_row(str(trial["seed"]), score_of_trial(trial), trial["run"])
     console = _out()
     console.print(table)
-    mean, extremes = score_of_trials(summary, spread_of(summary))
+    mean, extremes = score_of_trials(summary)
     text = f"{mean} over {counted(len(summary['trials']), 'seed')}"
     console.print(Text.assemble((f"test {summary['score']} ", "bold"), f"{text}; {extremes}"))
     console.print(Text(f"runs in {folder.path}"))
 
 
-def print_evaluation(task: Task, evaluation: Evaluation, test: Dataset) -> None:
-    """Print the score; for a classification also the confusion matrix and the error of each class."""
+def print_evaluation(run: LoadedRun, facts: JsonObject, evaluation: object) -> None:
+    """Print the score; for classes also the confusion matrix and the error of each class."""
     console = _out()
-    console.print(Text(f"{test.name}: {counted(len(test), 'sample')}"))
-    console.print(Text.assemble((f"{task.score_name} ", "bold"), with_spread(evaluation.error, evaluation.sigma)))
-    if isinstance(task, Classification):
-        console.print(_confusion(evaluation, task.classes))
-
-
-def print_returns(task: Task, returns: Returns) -> None:
-    """Print the mean return of episodes, with the lowest and the highest."""
-    console = _out()
-    text = f"{return_with_spread(returns.mean, returns.std)} over {counted_episodes(returns.totals.size, returns.cut)}"
-    console.print(Text.assemble((f"{task.score_name} ", "bold"), text))
-    console.print(Text(f"lowest {returns.totals.min():.4g}, highest {returns.totals.max():.4g}"))
+    if "data" in facts:
+        console.print(Text(facts["data"]))
+    if facts.get("value") is not None:
+        console.print(Text.assemble((f"{facts['score']} ", "bold"), f"{score_of(facts)} over {facts['tested']}"))
+    if isinstance(evaluation, Evaluation) and evaluation.predictions is not None:
+        classes = run.experiment.classes or [str(k) for k in range(evaluation.n_classes)]
+        console.print(_confusion(evaluation, tuple(classes)))
+    elif "lowest" in facts:
+        console.print(Text(f"lowest {facts['lowest']:.4g}, highest {facts['highest']:.4g}"))
 
 
 def _confusion(evaluation: Evaluation, classes: tuple[str, ...]) -> Table:

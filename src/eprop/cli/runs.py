@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
@@ -12,18 +12,14 @@ from eprop.cli.guard import Json, Quiet, TaskOfRun, formats_option, guarded, pat
 from eprop.cli.output import print_result, written
 from eprop.files import JsonObject
 
-if TYPE_CHECKING:
-    from eprop.tasks import Dataset
-
-
 Data = Annotated[
     list[Path] | None,
     typer.Option(
-        metavar="DIR|ZIP",
+        metavar="PATH",
         parser=path_of,
         show_default=False,
-        help="For nmnist: recordings, or a folder of MNIST files whose test digits are simulated. If a folder has "
-        "a Test and a Train part, Test is taken. May be given more than once.  \\[default: the run's own test data]",
+        help="Other recordings for the test (the argument test_data of the task). May be given more than once.  "
+        "\\[default: the run's own test data]",
     ),
 ]
 Fresh = Annotated[
@@ -68,52 +64,52 @@ def evaluate(
     episodes: Episodes = None,
     bits: Bits = None,
     threads: Annotated[
-        int | None, typer.Option(metavar="N", show_default=False, help="Threads.  \\[default: as in the run]")
+        int | None, typer.Option(metavar="N", show_default=False, help="Threads.  \\[default: all]")
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Test the network of a run: score, confusion matrix (classification) or mean return (reward).
+    """Test the network of a run: score, confusion matrix (classes) or mean return (reward).
 
     Weights are frozen and samples are shuffled. If the run was stopped, the
-    command tests the last checkpoint and warns after how many samples the
-    run stopped.
+    command tests the last checkpoint and warns after how much of the training.
 
     [bold]Examples[/bold]
 
       eprop evaluate runs/nmnist-eprop-1-001
       eprop evaluate runs/nmnist-eprop-1-001 --data N-MNIST/Test --json
       eprop evaluate runs/evidence-accumulation-eprop-1-001 --fresh 2000
-      eprop evaluate runs/cartpole-eprop-1-001 --episodes 1000
+      eprop evaluate runs/cartpole-1-001 --episodes 1000
       eprop evaluate runs/nmnist-eprop-1-001 --bits 4
-      eprop evaluate runs/my-task-eprop-1-001 --task my_task.py
+      eprop evaluate runs/my-task-1-001 --task my_task.py
     """
-    from eprop.cli.report import Reporter, print_evaluation, print_returns
+    from eprop.cli.report import Reporter, print_evaluation
+    from eprop.errors import ParameterError
     from eprop.parallel import find_communicator
-    from eprop.rl import Returns
-    from eprop.training import evaluate_run
+    from eprop.runs import evaluate_run
     from eprop.training.number_text import line_of
     from eprop.training.sample_learner import simulated
 
+    if data and fresh is not None:
+        raise ParameterError("give recordings (--data) or a number of fresh samples (--fresh), not both")
+    changed: JsonObject = {"test_data": tuple(data)} if data else {}
+    if episodes is not None:
+        changed["episodes"] = episodes
     comm = find_communicator()
     with Reporter(quiet=quiet, silent=comm.rank > 0) as reporter:
-        config, outcome, test = evaluate_run(
-            run, data or None, task=task, fresh=fresh, episodes=episodes, bits=bits, threads=threads, watcher=reporter,
-            comm=comm,
-        )  # fmt: skip
+        loaded, outcome, test = evaluate_run(
+            run, task, fresh=fresh, bits=bits, threads=threads, watcher=reporter, comm=comm, **changed
+        )
     if comm.rank > 0:
         return
     facts: JsonObject = {name.removeprefix("test_"): value for name, value in outcome.summary().items()}
+    facts.setdefault("score", "score")
     if bits is not None:
         facts["bits"] = bits
-    if isinstance(outcome, Returns):
-        facts["returns"] = outcome.totals.tolist()
-        show = partial(print_returns, config.task, outcome)
-    else:
-        dataset = cast("Dataset", test)
-        facts = {"data": dataset.name, **simulated("simulated", dataset), "score": config.task.score_name, **facts}
-        show = partial(print_evaluation, config.task, outcome, dataset)
-    line = line_of(run, {**facts, **outcome.summary()} | {"score": config.task.score_name}) if quiet else None
+    if test is not None:
+        facts = {"data": test.name, **simulated("simulated", test), **facts}
+    line = line_of(run, facts) if quiet else None
+    show = partial(print_evaluation, loaded, facts, outcome)
     print_result({"run": str(run), **facts}, show, as_json=as_json, line=line)
 
 
@@ -122,7 +118,9 @@ def evaluate(
 def plot(
     run: Annotated[
         Path,
-        typer.Argument(metavar="RUN", parser=path_of, help="Folder of a run or of trials, as eprop train printed it."),
+        typer.Argument(
+            metavar="RUN", parser=path_of, help="Folder of a run or of several seeds, as eprop train printed it."
+        ),
     ],
     task: TaskOfRun = None,
     out: Annotated[
@@ -137,26 +135,25 @@ def plot(
 ) -> None:
     """Draw the figures of a run again: learning curve, activity before and after training, weights, confusion.
 
-    The command needs the run's folder, and the file of the task (--task) or
-    path if the run used one. Recordings are not needed. The configuration gives the
-    network before training, the checkpoint gives the network after training.
+    The command needs the run's folder, and the file of the task (--task) if it
+    has one. Recordings are not needed.
 
-    For the folder of several trials (--seeds), the command draws learning
-    curves: mean, standard deviation and each trial, with the test scores
-    next to them. Mean and standard deviation leave out stopped trials.
+    For the folder of several seeds (--seeds), the command draws learning
+    curves: mean, standard deviation and each seed, with the test scores
+    next to them. Mean and standard deviation leave out stopped seeds.
 
     [bold]Examples[/bold]
 
       eprop plot runs/nmnist-eprop-1-001
       eprop plot runs/nmnist-eprop-1-001 --out figures/ --format pdf
-      eprop plot runs/nmnist-eprop-trials-001
+      eprop plot runs/nmnist-eprop-seeds-001
     """
     from eprop.cli.report import Reporter
-    from eprop.plot import draw_run
+    from eprop.runs import draw
 
     with Reporter(quiet=quiet) as reporter:
         reporter.phase("drawing figures")
-        paths = draw_run(run, out, task=task, formats=formats or ("png",))
+        paths = draw(run, out, task=task, formats=formats or ("png",))
     figures = [str(path) for path in paths]
     print_result({"run": str(run), "figures": figures}, lambda: print(*figures, sep="\n"), as_json=as_json)
 
@@ -194,7 +191,7 @@ def new_task(
       eprop new-task delayed-match
       eprop new-task gestures --data arrays
       eprop train delayed_match.py
-      eprop train delayed_match.py --set neurons=50 --seeds 3
+      eprop train delayed_match.py --neurons 50 --seeds 3
     """
     from eprop.errors import OutputError
     from eprop.files import write_text

@@ -6,6 +6,7 @@
     BinnedDataset   active channels per step                                                  binned.py
     from_arrays     spikes of any origin: arrays, lists of (times, channels), generators      arrays.py
     from_series     numbers that change in time, encoded anew in each epoch                   series.py
+    Generated, Sample             samples that a function draws from a seed               generated.py
     from_iterable   any iterable of (events, label) of a camera, or of Tonic               binning.py
     deskew, shift   recordings with upright, centred digits; moved by some pixels         transforms.py
     Events      x, y, polarity and time of one recording                                          events.py
@@ -24,6 +25,7 @@ from eprop.data.binning import EventTimeWarning, from_iterable
 from eprop.data.cache import cached, load_dataset, save_dataset
 from eprop.data.camera import EventCamera
 from eprop.data.events import EventDataset, Events, EventSample, as_events
+from eprop.data.generated import Generated, GeneratedSamples, Sample
 from eprop.data.live import LiveEvents
 from eprop.data.live_readers import read_packed, read_text
 from eprop.data.mnist import Digits, embedded_digits, read_mnist
@@ -42,11 +44,14 @@ __all__ = [
     "EventSample",
     "EventTimeWarning",
     "Events",
+    "Generated",
+    "GeneratedSamples",
     "LeakWarning",
     "LiveEvents",
     "Loader",
     "LostEventsWarning",
     "NMNISTRecordings",
+    "Sample",
     "SeriesDataset",
     "Splits",
     "as_events",

@@ -9,7 +9,7 @@ import os
 import pathlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -25,12 +25,15 @@ from eprop.data.mnist import (
     shows_training_digits,
 )
 from eprop.data.nmnist import NMNISTRecordings, read_nmnist, splits_in
+from eprop.data.series import SeriesDataset
 from eprop.errors import DataError, ParameterError, warn
 from eprop.random import derive
 
 Progress = Callable[[str, int, int], None]
 Path = str | pathlib.Path
 Validation = int | Callable[[int], int]
+#: Data that can be divided into parts.
+Parted = TypeVar("Parted", BinnedDataset, SeriesDataset)
 
 #: Validation and test samples of the 5,000 embedded digits.
 EMBEDDED_VALIDATION = EMBEDDED_TEST = 500
@@ -201,6 +204,11 @@ def load_recordings(
     if mnist is not None:
         return _from_mnist(mnist, test, span, validation or 0, loader)
     return _from_embedded(test, span, EMBEDDED_VALIDATION if validation is None else validation, loader)
+
+
+def at_most(data: Parted, count: int | None, seed: int) -> Parted:
+    """At most ``count`` samples, chosen at random with equal fractions of the classes."""
+    return data if count is None or count >= len(data) else data.split((count,), seed=seed)[0]
 
 
 def load_test(test: Path | Sequence[Path], *, loader: Loader | None = None) -> BinnedDataset:

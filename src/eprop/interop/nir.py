@@ -46,9 +46,8 @@ from eprop.interop.nir_signals import Signals
 from eprop.models import LIF, CurrentLIF, DeltaLIF, EventSource, Model, Readout
 from eprop.models.base import steps as steps_of
 from eprop.network import Explicit, FixedPoint, Network, Population, Projection
-from eprop.parameters import brief, is_finite_number
+from eprop.parameters import brief, check_choice, is_finite_number
 from eprop.rules import Rule
-from eprop.tasks import check_choice
 
 SECOND = 1000.0  # ms
 # Key of the graph's metadata for the names of its inputs, one per line.

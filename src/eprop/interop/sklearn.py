@@ -23,8 +23,9 @@ from eprop.networks import recurrent
 from eprop.parameters import ParameterInfo, refuse_masks
 from eprop.rules import EProp
 from eprop.rules.base import Rule
-from eprop.tasks.arrays import only, samples_of_dataset
-from eprop.training import History, fit
+from eprop.runs import fit
+from eprop.training import History
+from eprop.training.forms import only, samples_of_dataset
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin

@@ -37,7 +37,7 @@ class Surrogate(Description):
         require_member(
             cls,
             "gradient",
-            "needs gradient = staticmethod(function) of (u, height, width): docs/howto/own_surrogate.md",
+            "needs gradient = staticmethod(function) of (u, height, width): docs/howto/extending.md",
         )
 
     height: float = param(0.3, above=0.0, symbol="h", nest="surrogate_gradient_height", doc="largest value, in 1/mV")

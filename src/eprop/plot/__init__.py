@@ -15,7 +15,7 @@
     draw_encoding                           a number, its spikes, the number read from them    encoding.py
     cochleagram                             a sound and the spikes of an ear                   sounds.py
     draw_network                            a schematic of a network                           schematic.py
-    draw_run                                all figures for the folder of a run, or of trials  run_figures.py
+    Activity, EpisodeRecord                 what a network did in a sample, or in an episode     records.py
     look, save, check_picture               the style                                          style.py
     new_figure, letter, decades, plain, thousands   figures and axes in this style             style.py
     draw_traces, draw_weight_panels         parts of a figure of your own    activity.py, weight_change.py
@@ -27,7 +27,6 @@ from eprop.plot.constant_change import draw_constants
 from eprop.plot.encoding import draw_encoding
 from eprop.plot.learning import draw_learning_curve, draw_returns, draw_returns_of_trials, draw_trials
 from eprop.plot.moved_synapses import draw_rewiring
-from eprop.plot.run_figures import draw_run
 from eprop.plot.schematic import draw_network
 from eprop.plot.sounds import cochleagram
 from eprop.plot.spikes import draw_spikes, raster, rates
@@ -35,9 +34,9 @@ from eprop.plot.style import check_picture, decades, letter, look, new_figure, p
 from eprop.plot.weight_change import draw_weight_change, draw_weight_panels, draw_weights
 
 __all__ = [
-    "check_picture", "cochleagram", "decades", "draw_activity", "draw_band", "draw_bars", "draw_confusion", "draw_constants",
-    "draw_encoding", "draw_episode", "draw_learning_curve", "draw_network", "draw_pattern", "draw_points",
-    "draw_returns", "draw_returns_of_trials", "draw_rewiring", "draw_run", "draw_spikes", "draw_traces", "draw_trials",
-    "draw_weight_change", "draw_weight_panels", "draw_weights", "letter", "look", "new_figure", "plain", "raster", "rates",
-    "save", "telling_neuron", "thousands",
+    "check_picture", "cochleagram", "decades", "draw_activity", "draw_band", "draw_bars",
+    "draw_confusion", "draw_constants", "draw_encoding", "draw_episode", "draw_learning_curve", "draw_network",
+    "draw_pattern", "draw_points", "draw_returns", "draw_returns_of_trials", "draw_rewiring", "draw_spikes", "draw_traces",
+    "draw_trials", "draw_weight_change", "draw_weight_panels", "draw_weights", "letter", "look", "new_figure", "plain",
+    "raster", "rates", "save", "telling_neuron", "thousands",
 ]  # fmt: skip

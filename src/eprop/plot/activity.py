@@ -15,8 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from eprop.errors import ParameterError
+from eprop.plot.records import Activity, EpisodeRecord
 from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, RED, SKY, WIDE, letter, look, new_figure
-from eprop.training.records import Activity, EpisodeRecord
 
 _OUTSIDE = "#F4F4F4"
 _ACTIONS = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Sequence
 from string import ascii_lowercase
 from typing import Any
@@ -26,7 +28,6 @@ from eprop.plot.style import (
     look,
     new_figure,
 )
-from eprop.training.trials import spread_of, summarise
 
 #: Largest number of reports in a moving average.
 _SMOOTH = 9
@@ -110,9 +111,9 @@ def draw_trials(trials: Sequence[Trial], score: str = "error", unit: str = "", s
         raise ParameterError(
             f"draw_trials: none of {len(trials)} trials has reported anything; give a trial that has started"
         )
-    summaries = [summary for _, summary in runs.finished]
+    summaries = [summary for _, summary in runs.finished if summary.get("test_error") is not None]
     scores = 100 * np.array([summary["test_error"] for summary in summaries])
-    spread = 100 * (spread_of(summarise(summaries)) or 0.0) if summaries else 0.0
+    spread = 100 * _spread(summaries)
     shown = [*scores, scores.mean() + spread] if summaries else []
     with look():
         figure, axes = _panels(0.8 if summaries else 0.62, runs, tested=bool(summaries))
@@ -131,6 +132,15 @@ def draw_trials(trials: Sequence[Trial], score: str = "error", unit: str = "", s
             bottom.set_xlabel("test")
         figure.suptitle(runs.title, fontsize=8)
     return figure
+
+
+def _spread(summaries: Sequence[dict[str, Any]]) -> float:
+    """Standard deviation of the errors over trials; of one trial, or of equal errors, the standard error within a trial."""
+    errors = [summary["test_error"] for summary in summaries]
+    if len(errors) > 1 and (spread := statistics.stdev(errors)):
+        return spread
+    known = [summary["test_error_sigma"] for summary in summaries if summary["test_error_sigma"] is not None]
+    return math.sqrt(statistics.fmean(sigma**2 for sigma in known)) if known else 0.0
 
 
 def draw_returns(metrics: Metrics, summary: dict[str, Any] | None = None, meaning: str = "") -> Figure:
@@ -154,8 +164,8 @@ def draw_returns(metrics: Metrics, summary: dict[str, Any] | None = None, meanin
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         x, returns = points(metrics, "return")
         top.plot(x, smooth(returns), color=BLUE, lw=1.0, label="learning, actions drawn at random")
-        if summary and "mean_return" in summary:
-            mean, spread = summary["mean_return"], summary["std_return"]
+        if summary and (mean := summary.get("mean_return")) is not None:
+            spread = summary["std_return"]
             _mark_test(top, summary["environment_steps"], mean, spread, f"test: {mean:.4g} ± {spread:.2g}")
         bottom.plot(*points(metrics, "rate"), color=GREEN)
         bottom.set_ylabel("rate (Hz)")
@@ -183,7 +193,7 @@ def draw_returns_of_trials(trials: Sequence[Trial], meaning: str = "") -> Figure
         figure = new_figure(WIDE * 0.62, 3.4)
         ax = figure.subplots()
         runs.draw(ax, "return", BLUE, f"learning, mean ± standard deviation of {len(runs.averaged)}", width=runs.width)
-        tested = [(s["environment_steps"], s["mean_return"]) for _, s in trials if "mean_return" in s]
+        tested = [(s["environment_steps"], s["mean_return"]) for _, s in trials if s.get("mean_return") is not None]
         if tested:
             ax.plot(*zip(*tested, strict=True), color=RED, marker="D", ms=4, lw=0, label="test of each")
         _label_returns(ax, ax, meaning)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -267,7 +268,14 @@ class Returns:
 
     def summary(self) -> dict[str, Any]:
         """Entries of ``summary.json``."""
+        cut = f", {self.cut:,} of them cut (longest=N)" if self.cut else ""
         return {
+            "score": "mean return",
+            "value": self.mean,
+            "spread": self.std,
+            "sigma": self.std / math.sqrt(self.totals.size),
+            "unit": "",
+            "tested": f"{self.totals.size:,} episode{'' if self.totals.size == 1 else 's'}{cut}",
             "mean_return": self.mean,
             "std_return": self.std,
             "episodes": int(self.totals.size),

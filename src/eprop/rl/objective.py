@@ -22,7 +22,7 @@ from eprop.parameters import Description, param
 from eprop.rl.policies import Policy
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Objective(Description):
     """Value of an action, and weights of the parts of the objective."""
 

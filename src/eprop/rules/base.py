@@ -159,7 +159,7 @@ class EPropPlus(Rule):
         if self.optimizer.in_python:
             raise ParameterError(
                 f"EPropPlus.optimizer = {type(self.optimizer).__name__}() runs in Python, but EPropPlus changes weights at every "
-                "spike, in the core: take one of the package's optimisers, or the rule EProp (docs/howto/own_optimizer.md)"
+                "spike, in the core: take one of the package's optimisers, or the rule EProp (docs/howto/own_loss.md)"
             )
 
     @property

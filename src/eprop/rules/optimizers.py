@@ -46,9 +46,7 @@ class Optimizer(Description):
         """Refuse a class without a step."""
         super().__init_subclass__(**options)
         if not hasattr(cls, "code"):
-            require_member(
-                cls, "step", "needs a method step(weights, gradients, moments, n): docs/howto/own_optimizer.md"
-            )
+            require_member(cls, "step", "needs a method step(weights, gradients, moments, n): docs/howto/own_loss.md")
 
     @property
     def in_python(self) -> bool:

@@ -1,147 +1,150 @@
-"""Base of tasks whose network acts in an environment and learns from reward."""
+"""What tasks with reward share: settings, and the network of actor and critic."""
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from eprop.encoders import Encoder
+from annotated_doc import Doc
+
+from eprop.errors import ParameterError
 from eprop.models import EventSource, Readout
 from eprop.network import AllToAll, Bernoulli, Glorot, Network, Normal
-from eprop.parameters import inherited, param
-from eprop.rl import Actions, ContinuousActions, Environments, GaussianPolicy, Policy, SoftmaxPolicy
-from eprop.rl.environments import LONGEST
-from eprop.rules import Adam, EProp
-from eprop.tasks.base import check_choice
-from eprop.tasks.datasets import DataChoice
-from eprop.tasks.recurrent import MixedTask, RecurrentTask
+from eprop.rules import Adam, EProp, Rule
+from eprop.tasks.settings import DATA, LEARNING, Chosen, NeuronSettings
+from eprop.training import Control, Experiment
 
-FEEDBACKS = ("symmetric", "random")
-
-
-@dataclass(frozen=True)
-class EpisodeChoice(DataChoice):
-    """Episodes of the evaluation: the same for every seed of a task, and different from those of training."""
-
-    episodes: int = param(100, kind=int, at_least=1, doc="episodes of the test", main=True)
-    seed: int = param(0, kind=int, at_least=0, doc="seed of these episodes")
-
-    def fingerprint(self, task: Any, dataset: Any) -> str:
-        """A digest of the task, which alone determines what a network learns from."""
-        return hashlib.sha256(repr(task).encode()).hexdigest()
+LIFNeurons = Annotated[int, Doc("neurons without adaptation"), LEARNING]
+ALIFNeurons = Annotated[int, Doc("neurons with adaptation"), LEARNING]
+EtaIn = Annotated[float, Doc("learning rate of input and recurrent weights"), LEARNING]
+EtaPolicy = Annotated[float, Doc("learning rate of the policy's weights"), LEARNING]
+EtaValue = Annotated[float, Doc("learning rate of the value's weights"), LEARNING]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Control(MixedTask, RecurrentTask):
-    """Base of tasks whose network acts in an environment and learns from reward, by e-prop with an actor and a critic.
+class ControlSettings(NeuronSettings, total=False):
+    """Settings of training, test and network; see `eprop.training.Control`."""
 
-    A subclass defines `make_environments` and `make_encoder`. The network has recurrent neurons, readouts ``policy`` and one
-    readout ``value``; all weights are plastic.
+    steps: Annotated[int, Doc("steps of the environments, all together"), LEARNING]
+    environments: Annotated[int, Doc("parallel environments, each with a copy of the network's state"), LEARNING]
+    rollout: Annotated[int, Doc("steps of each environment from one update to the next"), LEARNING]
+    passes: Annotated[int, Doc("how often each rollout is learned from; more than once: set a clip"), LEARNING]
+    clip: Annotated[float | None, Doc("largest deviation of the ratio of probabilities from 1"), LEARNING]
+    gamma: Annotated[float, Doc("discount of a step of the environment"), LEARNING]
+    entropy: Annotated[float, Doc("weight of the entropy, a bonus for exploration"), LEARNING]
+    episodes: Annotated[int, Doc("episodes of the test"), DATA]
+    greedy: Annotated[bool, Doc("take the most probable action in a test"), DATA]
+    longest: Annotated[int, Doc("steps after which an episode is cut"), DATA]
+    lam: float
+    entropy_final: float
+    value_weight: float
+    value_scale: float
+    scale_rewards: bool
+    normalise: bool
+    schedule: Literal["constant", "linear", "exponential", "cosine", "step"]
+    eta_final: float
+    reports: int
+    test_seed: int
+    substeps: int
+    precision: Literal["single", "double"]
+    dt: float
+    connectivity: float
+    w_in: float
+    active: float
+    w_rec: float
+    w_out: float
+    c_reg: float
+    f_target: float
+    feedback: Literal["symmetric", "random"]
+    w_feedback: float
+
+
+#: Values of settings that a task does not choose; settings of the training have the defaults of `Control`.
+USUAL: dict[str, Any] = {
+    "optimizer": "adam", "substeps": 6, "dt": 1.0, "tau_m": 5.0, "tau_out": 5.0, "connectivity": 0.2, "w_in": 1.2,
+    "active": 0.15, "w_rec": 0.3, "w_out": 0.5, "c_reg": 0.0, "f_target": 20.0,
+}  # fmt: skip
+
+
+class ActorCritic(Chosen):
+    """Settings of a task with reward, and the network that they make.
+
+    Parameters
+    ----------
+    chosen : dict
+        Values that the task has chosen. ``connectivity`` is the probability of a recurrent connection, ``active`` about the
+        fraction of the inputs that are active in a step. ``w_in`` and ``w_rec`` are standard deviations of the weights (mV),
+        times the square root of the active inputs, and of the connected neurons. ``w_out`` is a factor of Glorot's rule.
+    given : dict
+        Values that the user has given; None stands for the chosen one.
     """
 
-    data: ClassVar[Any] = EpisodeChoice
-    score_name: ClassVar[str] = "mean return"
-    rule: ClassVar[str] = "eprop"
-    reward_range: ClassVar[str] = ""
-    """Meaning of a return, for figures and tables, such as "steps that the pole stands"."""
+    def __init__(self, chosen: Mapping[str, Any], given: Mapping[str, Any]):
+        super().__init__("eprop", {**USUAL, **chosen}, given)
+        if not self["dt"] > 0.0:
+            raise ParameterError(f"dt must be > 0 ms, got {self['dt']:g}")
+        for name in ("connectivity", "active"):
+            check_fraction(name, self[name])
 
-    substeps: int = param(6, kind=int, at_least=1, doc="steps of the network for each step of the environment")
-    tau_m: float = inherited(RecurrentTask, "tau_m", 5.0)
-    tau_out: float = inherited(RecurrentTask, "tau_out", 5.0)
+    @property
+    def control(self) -> dict[str, Any]:
+        """The settings of training and test, for `Control`."""
+        names = [*Control.settings_names(), "substeps", "greedy", "longest"]
+        return {name: self.values[name] for name in names if name in self.values}
 
-    connectivity: float = param(0.2, above=0.0, at_most=1.0, doc="probability of a recurrent connection")
-    w_in: float = param(1.2, unit="mV", at_least=0.0, doc="sd of the input weights times sqrt(active inputs of a step)")
-    active: float = param(
-        0.15, above=0.0, at_most=1.0, doc="approximate fraction of the inputs that are active in a step"
-    )
-    w_rec: float = param(0.3, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(connected neurons)")
-    w_out: float = param(0.5, unit="mV", at_least=0.0, doc="factor of the readout weights, by Glorot's rule at 1")
-
-    eta: float = param(4e-3, at_least=0.0, doc="learning rate of input and recurrent weights (Adam)")
-    eta_out: float = param(2e-2, at_least=0.0, doc="learning rate of the policy's weights")
-    eta_value: float = param(5e-2, at_least=0.0, doc="learning rate of the value's weights")
-
-    sd: float = param(0.5, above=0.0, doc="continuous actions: standard deviation, of half the range, at first")
-    learned_sd: bool = param(True, kind=bool, doc="continuous actions: readouts set the standard deviation")
-    greedy: bool = param(True, kind=bool, doc="take the most probable action in an evaluation")
-    longest: int = param(LONGEST, kind=int, at_least=1, doc="steps after which an episode is cut, in training and test")
-
-    def validate(self) -> None:
-        """Check names and the number of neurons; replace None by the values of `suited`."""
-        self._take_suited()
-        check_choice(f"{type(self).__name__}.feedback", self.feedback, FEEDBACKS)
-        super().validate()
-
-    def unused_reason(self, name: str) -> str | None:
-        """See `Task.unused_reason`."""
-        if name in ("sd", "learned_sd") and not isinstance(spaces(self)[1], ContinuousActions):
-            return "actions are discrete"
-        return super().unused_reason(name)
-
-    def make_environments(self, n: int, *, render: bool = False) -> Environments:
-        """Make ``n`` parallel environments.
+    def experiment(
+        self, control: Control, seed: int, neurons: Mapping[str, int], etas: tuple[float, float, float], name: str = ""
+    ) -> Experiment:
+        """The experiment.
 
         Parameters
         ----------
-        n : int
-        render : bool
-            Whether the environments return pictures.
+        control : Control
+        seed : int
+        neurons : dict
+            Number of neurons ``lif`` and ``alif``.
+        etas : tuple of float
+            Learning rates of input and recurrent weights, of those of the policy, and of the value.
+        name : str
+            Begin of the names of run folders, by default the name of the task.
         """
-        raise TypeError(f"{type(self).__name__} does not define make_environments()")
+        network = self.network(control, seed, neurons, etas)
+        return Experiment(network, environments=control, name=name, precision=self["precision"])
 
-    def make_encoder(self) -> Encoder:
-        """Make the encoder of observations."""
-        raise TypeError(f"{type(self).__name__} does not define make_encoder()")
-
-    @property
-    def scales_observations(self) -> bool:
-        """Whether the encoder gets observations minus their running mean, in units of their running standard deviation."""
-        return False
-
-    def make_policy(self, actions: Actions) -> Policy:
-        """Make the policy: a softmax, or a Gaussian for continuous actions."""
-        if isinstance(actions, ContinuousActions):
-            return GaussianPolicy(sd=self.sd, learned_sd=self.learned_sd)
-        return SoftmaxPolicy()
-
-    def default_training(self, data: Any) -> dict[str, Any]:
-        """Defaults of the section ``[training]``, an `eprop.training.PolicyTraining`, for this task."""
-        return {}
-
-    def build_network(self) -> Network:
+    def network(
+        self, control: Control, seed: int, neurons: Mapping[str, int], etas: tuple[float, float, float]
+    ) -> Network:
         """Populations ``in``, ``lif`` and ``alif`` (if not empty), ``policy`` and ``value``; all projections are plastic."""
-        shape, actions = spaces(self)
-        net = Network(dt=self.dt, seed=self.seed)
-        x = net.add(EventSource(), self.make_encoder().channels(shape), name="in")
-        hidden = self.add_neurons(net)
-        readout = Readout(tau_m=self.tau_out, scale_input=True)
-        policy = net.add(readout, self.make_policy(actions).readouts(actions), name="policy")
+        total, p, (eta, eta_policy, eta_value) = sum(neurons.values()), self["connectivity"], etas
+        if total == 0 or min(neurons.values()) < 0:
+            raise ParameterError(
+                f"lif and alif must be >= 0 and not both 0, got {neurons['lif']} and {neurons['alif']}"
+            )
+        shape, actions = control.spaces
+        net = Network(dt=self["dt"], seed=seed)
+        x = net.add(EventSource(), control.encoder.channels(shape), name="in")
+        hidden = [net.add(self.neuron(kind), size, name=kind) for kind, size in neurons.items() if size]
+        readout = Readout(tau_m=self["tau_out"], scale_input=True)
+        policy = net.add(readout, control.policy_for(actions).readouts(actions), name="policy")
         value = net.add(readout, 1, name="value")
-        p = self.connectivity
-        w_in = Normal(0.0, self.w_in / math.sqrt(self.active * x.size))
-        w_rec = Normal(0.0, self.w_rec / math.sqrt(p * self.neurons))
+        w_in = Normal(0.0, self["w_in"] / math.sqrt(self["active"] * x.size))
+        w_rec = Normal(0.0, self["w_rec"] / math.sqrt(p * total))
         for post in hidden:
-            net.connect(x, post, AllToAll(), weight=w_in, rule=self._rule(self.eta))
+            net.connect(x, post, AllToAll(), weight=w_in, rule=self.rule(eta))
             for pre in hidden:
                 who = AllToAll() if p == 1.0 else Bernoulli(p)
-                net.connect(pre, post, who, weight=w_rec, rule=self._rule(self.eta))
-            for out, eta in ((policy, self.eta_out), (value, self.eta_value)):
-                net.connect(post, out, AllToAll(), weight=Glorot(self.w_out), rule=self._rule(eta))
-                net.feedback(out, post, self.make_feedback())
+                net.connect(pre, post, who, weight=w_rec, rule=self.rule(eta))
+            for out, eta_out in ((policy, eta_policy), (value, eta_value)):
+                net.connect(post, out, AllToAll(), weight=Glorot(self["w_out"]), rule=self.rule(eta_out))
+                net.feedback(out, post, self.feedback())
         return net
 
-    def _rule(self, eta: float) -> EProp:
-        return EProp(optimizer=Adam(eta=eta, epsilon=1e-6), c_reg=self.c_reg, f_target=self.f_target)
+    def rule(self, eta: float) -> Rule:
+        """The rule with the learning rate ``eta``."""
+        return EProp(optimizer=Adam(eta=eta, epsilon=1e-6), c_reg=self["c_reg"], f_target=self["f_target"])
 
 
-@functools.lru_cache(maxsize=16)
-def spaces(task: Control) -> tuple[tuple[int, ...], Actions]:
-    """Shape of a task's observations, and its actions."""
-    environments = task.make_environments(1)
-    try:
-        return environments.shape, environments.actions
-    finally:
-        environments.close()
+def check_fraction(name: str, value: float) -> None:
+    """Raise `ParameterError` unless a number is above 0 and at most 1."""
+    if not 0.0 < value <= 1.0:
+        raise ParameterError(f"{name} must be > 0 and <= 1, got {value:g}")

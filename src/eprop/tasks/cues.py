@@ -1,4 +1,4 @@
-"""Tasks with cues on the left or right, a pause, and the question which side had more cues: their samples and neurons.
+"""Cues on the left or right, a pause, and the question which side had more cues: what samples show, and the neurons.
 
 The task of Bellec et al. 2020 (Nat. Commun. 11:3625, figure 3), after Morcos and Harvey 2016 (doi 10.1038/nn.4403). Time
 constants and rates are those of NEST's tutorial of the same name. The adaptive thresholds of half of the neurons are the
@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from eprop.errors import ParameterError
-from eprop.parameters import inherited, param
-from eprop.tasks.recurrent import MixedTask, RecurrentTask
+from eprop.parameters import Description, param
 
 #: Inputs come in four groups: cues of the two sides, recall, background.
 LEFT, RIGHT, RECALL, BACKGROUND = range(4)
 
-#: ``1.7 (1 - exp(-1 / 2000)) / (1 - exp(-1 / 20))``, as in the code of Bellec et al.
-BETA = 1.7 * (1.0 - math.exp(-1.0 / 2000.0)) / (1.0 - math.exp(-1.0 / 20.0))
+#: Settings of the neurons. ``beta`` is ``1.7 (1 - exp(-1 / 2000)) / (1 - exp(-1 / 20))``, as in the code of Bellec et al.
+NEURONS: dict[str, Any] = {
+    "tau_m": 20.0, "v_th": 0.6, "t_ref": 5.0, "tau_adapt": 2000.0, "surrogate_height": 0.3 / 0.6, "surrogate_width": 0.6,
+    "beta": 1.7 * (1.0 - math.exp(-1.0 / 2000.0)) / (1.0 - math.exp(-1.0 / 20.0)),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
-class CueTask(MixedTask):
-    """Base of tasks whose samples show cues on two sides; the first base of a task, before the one for learning."""
+class Cues(Description):
+    """What a sample shows: cues, a pause, the recall; and the rates of the inputs."""
 
     cues: int = param(7, kind=int, at_least=1, doc="cues of a sample; an odd number has a majority")
     cue: float = param(100.0, unit="ms", above=0.0, doc="length of a cue")
@@ -33,30 +36,15 @@ class CueTask(MixedTask):
     delay: float = param(1050.0, unit="ms", at_least=0.0, doc="pause between the cues and the recall")
     recall: float = param(150.0, unit="ms", above=0.0, doc="length of the recall, at the end of a sample")
     bias: float = param(0.3, at_least=0.0, at_most=0.5, doc="probability of a cue on the other side")
-    group: int = param(10, kind=int, at_least=1, doc="inputs of a group: left, right, recall, background")
     cue_rate: float = param(40.0, unit="Hz", at_least=0.0, doc="rate of an input during its cue, and during the recall")
     background_rate: float = param(10.0, unit="Hz", at_least=0.0, doc="rate of a background input, at all times")
 
-    lif: int = inherited(MixedTask, "lif", 50)
-    alif: int = inherited(MixedTask, "alif", 50)
-    v_th: float = inherited(RecurrentTask, "v_th", 0.6)
-    t_ref: float = inherited(RecurrentTask, "t_ref", 5.0)
-    beta: float = inherited(RecurrentTask, "beta", BETA)
-    tau_adapt: float = inherited(RecurrentTask, "tau_adapt", 2000.0)
-    surrogate_height: float = inherited(RecurrentTask, "surrogate_height", 0.3 / 0.6)
-    surrogate_width: float = inherited(RecurrentTask, "surrogate_width", 0.6)
-    connectivity: float = param(1.0, above=0.0, at_most=1.0, doc="probability of an input or recurrent connection")
-    w_in: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the input weights times sqrt(connected inputs)")
-    w_rec: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(connected neurons)")
-
     def validate(self) -> None:
         """Check that the number of cues is odd."""
-        super().validate()
         if self.cues % 2 == 0:
-            label = type(self).__name__
-            raise ParameterError(f"{label}.cues must be odd, or there may be no majority; got {self.cues}")
+            raise ParameterError(f"Cues.cues must be odd, or there may be no majority; got {self.cues}")
 
-    def draw_cues(self, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, int]:
         """Sides of the cues of a sample, mostly the same one, and the answer.
 
         Parameters
@@ -71,8 +59,8 @@ class CueTask(MixedTask):
             The side that had more cues.
         """
         side = int(rng.integers(2))
-        cues = np.where(rng.random(self.cues) < self.bias, 1 - side, side)
-        return cues, int(2 * cues.sum() > self.cues)
+        sides = np.where(rng.random(self.cues) < self.bias, 1 - side, side)
+        return sides, int(2 * sides.sum() > self.cues)
 
     def recall_length(self, step: float) -> int:
         """Length of the recall in steps of ``step`` ms, at least 1."""
@@ -82,12 +70,12 @@ class CueTask(MixedTask):
         """Length of a sample in steps of ``step`` ms."""
         return round((self.cues * (self.cue + self.gap) + self.delay) / step) + self.recall_length(step)
 
-    def rates(self, cues: np.ndarray, step: float) -> np.ndarray:
+    def rates(self, sides: np.ndarray, step: float) -> np.ndarray:
         """Rates of the four groups of inputs in each step of ``step`` ms, Hz, shape ``(sample_length, 4)``."""
         rate = np.zeros((self.sample_length(step), 4))
-        for number, where in enumerate(cues):
+        for number, side in enumerate(sides):
             first = number * (self.cue + self.gap) / step
-            rate[round(first) : round(first + self.cue / step), LEFT + where] = self.cue_rate
+            rate[round(first) : round(first + self.cue / step), LEFT + side] = self.cue_rate
         rate[-self.recall_length(step) :, RECALL] = self.cue_rate
         rate[:, BACKGROUND] = self.background_rate
         return rate

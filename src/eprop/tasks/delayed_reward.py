@@ -1,85 +1,127 @@
-"""Delayed reward: evidence accumulation without targets; only the choice at the end is rewarded.
-
-Cues on the left or right, a pause of about a second, then the question (Bellec et al. 2020, figure 3, after Morcos and Harvey
-2016). Instead of a target the network gets one number at the end: 1 if it chose the side with more cues, else 0.
-"""
+"""Evidence accumulation without targets: only the choice at the end is rewarded (Bellec et al. 2020, figure 3)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+import functools
+from typing import Annotated, Any, Unpack
 
 import numpy as np
+from annotated_doc import Doc
 
-from eprop.encoders import Encoder, PoissonCode
+from eprop.encoders import PoissonCode
 from eprop.errors import InputError, ParameterError
-from eprop.parameters import inherited, is_multiple
-from eprop.rl import Actions, DiscreteActions, Environments, Observation, Outcome
-from eprop.tasks.control import Control
-from eprop.tasks.cues import CueTask
+from eprop.parameters import is_multiple
+from eprop.rl import Actions, DiscreteActions, Observation, Outcome
+from eprop.tasks.control import ActorCritic, ALIFNeurons, ControlSettings, EtaIn, EtaPolicy, EtaValue, LIFNeurons
+from eprop.tasks.cues import NEURONS, Cues
+from eprop.tasks.settings import DATA, Seed
+from eprop.training import Control, Experiment, task
 
 #: Before the question only the first action is allowed, which does nothing.
 WAIT, CHOOSE = np.array([True, False]), np.array([True, True])
 
 
-@dataclass(frozen=True, kw_only=True)
-class DelayedReward(CueTask, Control):
-    """The task and its network. A step of the environment is a chunk of 50 ms with constant rates."""
+@task
+def delayed_reward(
+    *,
+    lif: LIFNeurons = 50,
+    alif: ALIFNeurons = 50,
+    eta: EtaIn = 5e-3,
+    eta_out: EtaPolicy = 5e-2,
+    eta_value: EtaValue = 2e-2,
+    seed: Seed = 1,
+    cues: Annotated[int, Doc("cues of a sample; an odd number has a majority"), DATA] = 7,
+    cue: Annotated[float, Doc("length of a cue, ms"), DATA] = 100.0,
+    gap: float = 50.0,
+    delay: Annotated[float, Doc("pause between the cues and the recall, ms"), DATA] = 1050.0,
+    recall: Annotated[float, Doc("length of the recall, ms"), DATA] = 150.0,
+    bias: float = 0.3,
+    cue_rate: float = 40.0,
+    background_rate: float = 10.0,
+    group: int = 10,
+    **settings: Unpack[ControlSettings],
+) -> Experiment:
+    """Learn which side had more cues, from a reward at the end of the episode.
 
-    substeps: int = inherited(Control, "substeps", 50)
-    tau_m: float = inherited(Control, "tau_m", 20.0)
-    tau_out: float = inherited(Control, "tau_out", 100.0)
-    active: float = inherited(Control, "active", 1.0)
-    w_out: float = inherited(Control, "w_out", 10.0)
-    eta: float = inherited(Control, "eta", 5e-3)
-    eta_out: float = inherited(Control, "eta_out", 5e-2)
-    eta_value: float = inherited(Control, "eta_value", 2e-2)
-    c_reg: float = inherited(Control, "c_reg", 0.3)
-    f_target: float = inherited(Control, "f_target", 15.0)
+    This is evidence accumulation (Bellec et al. 2020, figure 3) without a teacher. Seven cues and a pause of about a second come
+    first. Then the network chooses a side, and receives reward 1 if the choice is right, else 0. The mean return is the
+    fraction of right choices; chance is 0.5. Neurons with an adaptive threshold keep the memory. A step of the environment is a
+    chunk of 50 ms with constant rates.
 
-    name: ClassVar[str] = "delayed-reward"
-    reward_range: ClassVar[str] = "fraction of correct choices"
+    Parameters
+    ----------
+    lif, alif : int
+        Neurons without and with adaptation.
+    eta, eta_out, eta_value : float
+        Learning rates of input and recurrent weights, and of those of policy and value (Adam).
+    seed : int
+    cues, cue, gap, delay, recall, bias, cue_rate, background_rate : int or float
+        See `eprop.tasks.cues.Cues`; durations are multiples of a chunk.
+    group : int
+        Inputs of each of the four groups.
+    **settings
+        See `eprop.training.Control`.
 
-    def validate(self) -> None:
-        """Check that durations are multiples of a chunk."""
-        super().validate()
-        for name in ("cue", "gap", "delay", "recall"):
-            if not is_multiple(getattr(self, name), self.chunk):
-                raise ParameterError(
-                    f"DelayedReward.{name} must be a multiple of substeps x dt = {self.chunk:g} ms, "
-                    f"got {getattr(self, name):g}"
-                )
+    Examples
+    --------
+    .. code-block:: console
 
-    def default_training(self, data: Any) -> dict[str, Any]:
-        """A rollout is one episode of 32 parallel environments.
+        eprop train delayed-reward --seed 2 --episodes 1000
+        eprop train delayed-reward --cues 3 --delay 300
+    """
+    shown = Cues(
+        cues=cues, cue=cue, gap=gap, delay=delay, recall=recall, bias=bias, cue_rate=cue_rate, background_rate=background_rate
+    )  # fmt: skip
+    network = {
+        **NEURONS, "tau_out": 100.0, "substeps": 50, "connectivity": 1.0, "active": 1.0, "w_in": 1.0, "w_rec": 1.0, "w_out": 10.0,
+        "c_reg": 0.3, "f_target": 15.0,
+    }  # fmt: skip
+    chunk = _chunk(ActorCritic(network, settings), shown)
+    chunks = shown.sample_length(chunk)
+    # A rollout is one episode of 32 environments. The weight of the entropy is large: a policy that is sure of a wrong choice
+    # hardly tries the other one.
+    training = {
+        "environments": 32, "rollout": chunks, "steps": 32 * chunks * 600, "gamma": 1.0, "lam": 1.0, "value_scale": 1.0,
+        "value_weight": 0.1, "entropy": 0.5, "schedule": "cosine",
+    }  # fmt: skip
+    chosen = ActorCritic({**network, **training}, settings)
+    control = Control(
+        functools.partial(CueEnvironments, shown, chunk),
+        PoissonCode(group=group, dt=chosen["dt"]),
+        meaning="fraction of correct choices",
+        **chosen.control,
+    )
+    return chosen.experiment(control, seed, {"lif": lif, "alif": alif}, (eta, eta_out, eta_value))
 
-        The weight of the entropy is large: a policy that is sure of a wrong choice hardly tries the other one.
-        """
-        chunks = self.sample_length(self.chunk)
-        return {
-            "environments": 32, "rollout": chunks, "steps": 32 * chunks * 600, "gamma": 1.0, "lam": 1.0,
-            "value_scale": 1.0, "value_weight": 0.1, "entropy": 0.5, "schedule": "cosine",
-        }  # fmt: skip
 
-    @property
-    def chunk(self) -> float:
-        """Length of a step of the environment, ms."""
-        return self.substeps * self.dt
-
-    def make_environments(self, n: int, *, render: bool = False) -> Environments:
-        """See `Control.make_environments`."""
-        return CueEnvironments(self, n)
-
-    def make_encoder(self) -> Encoder:
-        """An observation is the rates of the four groups of inputs."""
-        return PoissonCode(group=self.group, dt=self.dt)
+def _chunk(chosen: ActorCritic, shown: Cues) -> float:
+    """Length of a step of the environment, ms."""
+    chunk = float(chosen["substeps"] * chosen["dt"])
+    if not chunk > 0.0:
+        raise ParameterError(f"delayed-reward.substeps must be >= 1, got {chosen['substeps']}")
+    for name in ("cue", "gap", "delay", "recall"):
+        if not is_multiple(value := getattr(shown, name), chunk):
+            raise ParameterError(
+                f"delayed-reward.{name} must be a multiple of substeps x dt = {chunk:g} ms, got {value:g}"
+            )
+    return chunk
 
 
 class CueEnvironments:
-    """Parallel episodes of `DelayedReward`, without pictures; see `eprop.rl.Environments`."""
+    """Parallel episodes with cues, without pictures; see `eprop.rl.Environments`.
 
-    def __init__(self, task: DelayedReward, n: int):
-        self.task, self.n = task, n
+    Parameters
+    ----------
+    cues : Cues
+    chunk : float
+        Length of a step of the environment, ms.
+    n : int
+    render : bool
+        Without effect.
+    """
+
+    def __init__(self, cues: Cues, chunk: float, n: int, *, render: bool = False):
+        self.cues, self.chunk, self.n = cues, chunk, n
         self.shape: tuple[int, ...] = (4,)
         self.actions: Actions = DiscreteActions(2)
         self._rates: list[np.ndarray] = [np.zeros((0, 4))] * n
@@ -87,9 +129,8 @@ class CueEnvironments:
 
     def reset(self, number: int, seed: int) -> Observation:
         """See `Environments.reset`."""
-        task, rng = self.task, np.random.default_rng(seed)
-        cues, self._answer[number] = task.draw_cues(rng)
-        self._at[number], self._rates[number] = 0, task.rates(cues, task.chunk)
+        sides, self._answer[number] = self.cues.draw(np.random.default_rng(seed))
+        self._at[number], self._rates[number] = 0, self.cues.rates(sides, self.chunk)
         return self._observation(number)
 
     def step(self, number: int, action: Any) -> Outcome:

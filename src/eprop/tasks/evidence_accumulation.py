@@ -6,96 +6,123 @@ Seven cues on the left or right, a pause, then a decision (Bellec et al. 2020, f
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, Literal, Unpack
 
 import numpy as np
+from annotated_doc import Doc
 
-from eprop.engine import Samples
+from eprop.data.generated import Generated, Sample
+from eprop.errors import ParameterError
 from eprop.models import CrossEntropy, EventSource, Readout
 from eprop.network import AllToAll, Bernoulli, Glorot, Network, Normal
-from eprop.parameters import inherited
-from eprop.tasks.base import Classification
-from eprop.tasks.cues import CueTask
-from eprop.tasks.generated import GeneratedTask, Sample
-from eprop.tasks.recurrent import FewBitsTask, LearningTask
+from eprop.tasks.cues import NEURONS, Cues
+from eprop.tasks.settings import DATA, LEARNING, Bits, Chosen, Eta, EtaOut, RuleName, Seed, Settings, few_bits
+from eprop.training import Experiment, task
 
-#: Default values of parameters that are None, for each rule.
-SETTINGS: dict[str, dict[str, Any]] = {
-    "eprop": {
-        "tau_m": 20.0, "tau_out": 20.0, "optimizer": "adam", "eta": 5e-3, "eta_out": 5e-3, "feedback": "symmetric",
-        "c_reg": 300.0,
-    },
-    "eprop+": {
-        # Errors come in the recall only, regularisation acts at all times: it must be weak.
-        "tau_m": 20.0, "tau_out": 20.0, "optimizer": "gradient_descent", "eta": 2.5e-5, "eta_out": 5e-3,
-        "feedback": "symmetric", "c_reg": 1.0, "kappa": 0.97,
-    },
+#: Default settings for both rules, and for each. 200 epochs of 320 samples are 2000 mini-batches.
+COMMON: dict[str, Any] = {
+    **NEURONS, "tau_out": 20.0, "average_gradient": True, "cutoff": 2500.0,
+    "epochs": 200, "batch_size": 32, "schedule": "cosine", "eta_final": 0.05,
 }  # fmt: skip
+SETTINGS: dict[str, dict[str, Any]] = {
+    "eprop": {"optimizer": "adam", "eta": 5e-3, "eta_out": 5e-3, "c_reg": 300.0},
+    # Errors come in the recall only, regularisation acts at all times: it must be weak.
+    "eprop+": {"optimizer": "gradient_descent", "eta": 2.5e-5, "eta_out": 5e-3, "c_reg": 1.0, "kappa": 0.97},
+}
 
 
-@dataclass(frozen=True, kw_only=True)
-class EvidenceAccumulation(CueTask, FewBitsTask, LearningTask, GeneratedTask, Classification):
-    """The task and its network. Parameters that are None take the values of `SETTINGS` for the rule."""
+@task
+def evidence_accumulation(
+    *,
+    rule: RuleName = "eprop",
+    cues: Annotated[int, Doc("cues of a sample; an odd number has a majority"), DATA] = 7,
+    delay: Annotated[float, Doc("pause between the cues and the recall, ms"), DATA] = 1050.0,
+    samples: Annotated[int, Doc("training samples of an epoch"), DATA] = 320,
+    test_samples: Annotated[int, Doc("test samples"), DATA] = 512,
+    validation: Annotated[int, Doc("validation samples; never learned from"), DATA] = 0,
+    lif: Annotated[int, Doc("neurons without adaptation"), LEARNING] = 50,
+    alif: Annotated[int, Doc("neurons with adaptation"), LEARNING] = 50,
+    bits: Bits = None,
+    eta: Eta = None,
+    eta_out: EtaOut = None,
+    seed: Seed = 1,
+    data_seed: int = 0,
+    cue: float = 100.0,
+    gap: float = 50.0,
+    recall: float = 150.0,
+    bias: float = 0.3,
+    group: int = 10,
+    cue_rate: float = 40.0,
+    background_rate: float = 10.0,
+    connectivity: float = 1.0,
+    w_in: float = 1.0,
+    w_rec: float = 1.0,
+    rounding: Literal["stochastic", "nearest"] = "stochastic",
+    dt: float = 1.0,
+    **settings: Unpack[Settings],
+) -> Experiment:
+    """Cues on two sides, and a second later the question which side had more.
 
-    average_gradient: bool = inherited(LearningTask, "average_gradient", True)
-    cutoff: float = inherited(LearningTask, "cutoff", 2500.0)
+    Parameters
+    ----------
+    rule, cues, delay, samples, test_samples, validation, lif, alif, bits, eta, eta_out, seed
+        See ``eprop train evidence-accumulation --help``; `COMMON` and `SETTINGS` have the defaults.
+    data_seed : int
+        Seed of all samples; training samples also depend on ``seed``.
+    cue, gap, recall, bias, cue_rate, background_rate : float
+        See `eprop.tasks.cues.Cues`.
+    group : int
+        Inputs of each of the four groups: left, right, recall, background.
+    connectivity : float
+        Probability of an input or recurrent connection.
+    w_in, w_rec : float
+        Standard deviations of the first weights, times the root of the expected in-degree, mV.
+    rounding : {"stochastic", "nearest"}
+        Of weights of few bits, after each update.
+    dt : float
+        Length of a step, ms.
+    **settings
+        Settings of `eprop.tasks.settings.Settings`.
 
-    name: ClassVar[str] = "evidence-accumulation"
-    classes: ClassVar[tuple[str, ...]] = ("left", "right")
+    Raises
+    ------
+    ParameterError
+        If a value is wrong.
 
-    @classmethod
-    def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Default values for the rule in ``given``."""
-        return dict(SETTINGS.get(given.get("rule", cls.rule), {}))
+    Examples
+    --------
+    >>> ep.fit(evidence_accumulation(cues=3, delay=300.0), seeds=3)
+    """
+    shown = Cues(
+        cues=cues, cue=cue, gap=gap, delay=delay, recall=recall, bias=bias, cue_rate=cue_rate, background_rate=background_rate
+    )  # fmt: skip
+    chosen = Chosen(rule, {**COMMON, **SETTINGS[rule]}, {**settings, "eta": eta, "eta_out": eta_out})
+    neurons = {kind: n for kind, n in (("lif", lif), ("alif", alif)) if n != 0}
+    if not neurons:
+        raise ParameterError("evidence_accumulation.lif and alif must not both be 0")
+    if not 0.0 < connectivity <= 1.0:
+        raise ParameterError(f"evidence_accumulation.connectivity must be > 0 and <= 1, got {connectivity:g}")
 
-    def default_training(self, data: Any) -> dict[str, Any]:
-        """200 epochs of 320 samples are 2000 mini-batches of 32."""
-        return {"epochs": 200, "batch_size": 32, "schedule": "cosine", "eta_final": 0.05}
+    net = Network(dt=dt, seed=seed)
+    few, readout = few_bits(bits, rounding), Readout(tau_m=chosen["tau_out"], scale_input=True, loss=CrossEntropy())
+    x = net.add(EventSource(), 4 * group, name="in")
+    hidden = [net.add(chosen.neuron(kind), n, name=kind) for kind, n in neurons.items()]
+    out = net.add(readout, 2, name="out")
+    plastic: Any = {"rule": chosen.rule(chosen["eta"]), "precision": few}
+    who = AllToAll() if connectivity == 1.0 else Bernoulli(connectivity)
+    for post in hidden:
+        net.connect(x, post, who, weight=Normal(0.0, w_in / math.sqrt(connectivity * x.size)), **plastic)
+        for pre in hidden:
+            net.connect(pre, post, who, weight=Normal(0.0, w_rec / math.sqrt(connectivity * (lif + alif))), **plastic)
+        net.connect(post, out, weight=Glorot(), rule=chosen.rule(chosen["eta_out"]), precision=few)
+        net.feedback(out, post, chosen.feedback())
 
-    @property
-    def n_recall(self) -> int:
-        """Steps of the recall, at the end."""
-        return self.recall_length(self.dt)
-
-    @property
-    def n_steps(self) -> int:
-        """Steps of a sample."""
-        return self.sample_length(self.dt)
-
-    @property
-    def window(self) -> np.ndarray:
-        """1 during the recall, else 0; shape ``(n_steps,)``."""
-        return np.repeat([0.0, 1.0], [self.n_steps - self.n_recall, self.n_recall])
-
-    def draw_sample(self, rng: np.random.Generator) -> Sample:
-        """Cues, mostly on the side that is then the answer, background noise and the recall signal."""
-        cues, answer = self.draw_cues(rng)
-        chance = np.repeat(self.rates(cues, self.dt) * self.dt / 1000.0, self.group, axis=1)
+    def draw(rng: np.random.Generator) -> Sample:
+        sides, answer = shown.draw(rng)
+        chance = np.repeat(shown.rates(sides, dt) * dt / 1000.0, group, axis=1)
         return Sample(rng.random(chance.shape) < chance, answer)
 
-    def build_network(self) -> Network:
-        """Populations ``in``, ``lif`` and ``alif`` (if not empty) and ``out``; all projections are plastic."""
-        net = Network(dt=self.dt, seed=self.seed)
-        rule, rule_out = self.make_rule(self.eta), self.make_rule(self.eta_out)
-        x = net.add(EventSource(), 4 * self.group, name="in")
-        hidden = self.add_neurons(net)
-        out = net.add(Readout(tau_m=self.tau_out, scale_input=True, loss=CrossEntropy()), 2, name="out")
-        p = self.connectivity
-        who = AllToAll() if p == 1.0 else Bernoulli(p)
-        w_in, w_rec = self.w_in / math.sqrt(p * x.size), self.w_rec / math.sqrt(p * self.neurons)
-        for post in hidden:
-            net.connect(x, post, who, weight=Normal(0.0, w_in), rule=rule, precision=self.few_bits)
-            for pre in hidden:
-                net.connect(pre, post, who, weight=Normal(0.0, w_rec), rule=rule, precision=self.few_bits)
-            net.connect(post, out, AllToAll(), weight=Glorot(), rule=rule_out, precision=self.few_bits)
-            net.feedback(out, post, self.make_feedback())
-        return net
-
-    def evidence(self, samples: Samples, y: np.ndarray) -> np.ndarray:
-        """Softmax of the readouts, summed over the recall."""
-        shown = y[:, -self.n_recall :]
-        shown = np.exp(shown - shown.max(axis=2, keepdims=True))
-        total: np.ndarray = (shown / shown.sum(axis=2, keepdims=True)).sum(axis=1)
-        return total
+    asked = shown.recall_length(dt)
+    source = Generated(draw, samples, test_samples, validation, seed, data_seed, "evidence-accumulation")
+    window = np.repeat([0.0, 1.0], [shown.sample_length(dt) - asked, asked])
+    return Experiment(net, source, window=window, classes=("left", "right"), **chosen.training)

@@ -1,141 +1,167 @@
-"""CartPole, and any environment of Gymnasium by name."""
+"""Any environment of Gymnasium by name."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+import functools
+from typing import Annotated, Any, Literal, Unpack
+
+from annotated_doc import Doc
 
 from eprop.encoders import Encoder, LatencyCode, PopulationCode, RateCode
 from eprop.errors import ParameterError
-from eprop.parameters import inherited, param
-from eprop.rl import Environments, GymnasiumEnvironments, PixelEvents
-from eprop.tasks.base import check_choice
-from eprop.tasks.control import Control, spaces
+from eprop.rl import Actions, ContinuousActions, GaussianPolicy, GymnasiumEnvironments, PixelEvents, Policy
+from eprop.tasks.control import (
+    ActorCritic,
+    ALIFNeurons,
+    ControlSettings,
+    EtaIn,
+    EtaPolicy,
+    EtaValue,
+    LIFNeurons,
+    check_fraction,
+)
+from eprop.tasks.settings import DATA, LEARNING, Seed
+from eprop.training import Control, Experiment, task
+from eprop.training.control import spaces_of
 
 #: Running standard deviations that are scaled to 1, before tanh.
 DEVIATIONS = 1.5
-#: Encoders by name, with the parameters of the task that each has.
-KINDS: dict[str, tuple[type[Encoder], tuple[str, ...]]] = {
-    "population": (PopulationCode, ("scale", "fields", "width", "probability")),
-    "rate": (RateCode, ("scale", "group", "probability")),
-    "latency": (LatencyCode, ("scale",)),
-    "pixels": (PixelEvents, ("block", "sustained")),
+#: Encoders by name, with the settings of the task that each has, and their usual values.
+ENCODERS: dict[str, tuple[type[Encoder], dict[str, Any]]] = {
+    "population": (PopulationCode, {"scale": (), "fields": 12, "width": 0.2, "probability": 1.0}),
+    "rate": (RateCode, {"scale": (), "group": 5, "probability": 1.0}),
+    "latency": (LatencyCode, {"scale": ()}),
+    "pixels": (PixelEvents, {"block": 4, "sustained": 0.25}),
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class GymnasiumTask(Control):
-    """An environment of Gymnasium by name; the default encoder depends on its observations."""
+class GymnasiumSettings(ControlSettings, total=False):
+    """Settings of the encoder and of continuous actions as well."""
 
-    env: str = param(
-        "CartPole-v1", kind=str, doc="name of the environment, as gymnasium.make takes it", main=True, metavar="NAME"
-    )
-    encoder: str = param(
-        "auto", kind=str, doc="auto (pixels for pictures, else population), population, rate, latency, pixels"
-    )
-    scale: tuple[float, ...] = param(
-        (),
-        kind=(tuple, list),
-        doc="divisor of observations, before tanh; empty: 1.5 running standard deviations around the running mean",
-    )
-    repeat: int = param(1, kind=int, at_least=1, doc="steps of the environment for each action; rewards are summed")
-    fields: int = param(12, kind=int, at_least=2, doc="population: inputs for each entry of an observation")
-    width: float = param(0.2, above=0.0, doc="population: width of a receptive field, of the scaled entry")
-    group: int = param(5, kind=int, at_least=1, doc="rate: inputs of a group, two groups for each entry")
-    probability: float = param(1.0, above=0.0, at_most=1.0, doc="probability that the best input is active in a step")
-    active: float = inherited(Control, "active", 0.3)
-    block: int = param(
-        4, kind=int, at_least=1, doc="pixels: side of the block of the picture that makes a pixel of the camera"
-    )
-    sustained: float = param(0.25, at_least=0.0, at_most=1.0, doc="pixels: events of pixels that stand out, in a step")
-
-    name: ClassVar[str] = "gymnasium"
-
-    def validate(self) -> None:
-        """Check the encoder and the name of the environment."""
-        super().validate()
-        check_choice("GymnasiumTask.encoder", self.encoder, ("auto", *KINDS))
-        object.__setattr__(self, "scale", tuple(self.scale))
-        if not self.env.strip():
-            raise ParameterError("GymnasiumTask.env must name an environment, such as Acrobot-v1")
-        if ":" in self.env:  # a configuration may come from anywhere, and to import a module is to run it
-            raise ParameterError(
-                f"GymnasiumTask.env = {self.env!r:.80} would import a module, which a configuration cannot; import it in a "
-                "file of your own, which defines a task derived from GymnasiumTask"
-            )
-
-    def unused_reason(self, name: str) -> str | None:
-        """See `Task.unused_reason`."""
-        if any(name in names for _, names in KINDS.values()) and name not in KINDS[self._encoder][1]:
-            return f"the encoder is {self._encoder}"
-        return super().unused_reason(name)
-
-    @property
-    def variant(self) -> str:
-        """Name of the environment as part of the name of a folder."""
-        return self.env.replace("/", "-").lower()
-
-    def make_environments(self, n: int, *, render: bool = False) -> Environments:
-        """See `Control.make_environments`."""
-        return GymnasiumEnvironments(self.env, n, render=render, repeat=self.repeat)
-
-    def default_training(self, data: Any) -> dict[str, Any]:
-        """Settings for rewards of any size: rewards are scaled, and each rollout is used three times."""
-        return {
-            "steps": 500_000, "scale_rewards": True, "value_scale": 1.0, "entropy": 0.03, "entropy_final": 0.1,
-            "clip": 0.2, "passes": 3,
-        }  # fmt: skip
-
-    @property
-    def scales_observations(self) -> bool:
-        """See `Control.scales_observations`: True for vectors, unless ``scale`` is given."""
-        return not self.scale and self._encoder != "pixels"
-
-    def make_encoder(self) -> Encoder:
-        """The given encoder, or the default for the observations."""
-        kind, names = KINDS[self._encoder]
-        given = {name: getattr(self, name) for name in names}
-        if not given.get("scale", True):
-            given["scale"] = (DEVIATIONS,)
-        if "probability" in given:
-            given |= {"rate": given.pop("probability") * 1000.0 / self.dt, "dt": self.dt}
-        return kind(**given)
-
-    @property
-    def _encoder(self) -> str:
-        """Name of the encoder."""
-        if self.encoder != "auto":
-            return self.encoder
-        shape, _ = spaces(self)
-        return "pixels" if len(shape) in (2, 3) and min(shape[:2]) >= 16 else "population"
+    scale: Annotated[tuple[float, ...], Doc("divisor of each entry of an observation, before tanh"), DATA]
+    sd: Annotated[float, Doc("continuous actions: standard deviation at first, of half the range"), LEARNING]
+    learned_sd: bool
+    fields: int
+    width: float
+    group: int
+    probability: float
+    block: int
+    sustained: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class CartPole(Control):
-    """Push a cart left or right so that the pole on it stays upright (Barto, Sutton and Anderson 1983).
+@task
+def gymnasium(
+    *,
+    env: Annotated[str, Doc("name of the environment, as gymnasium.make takes it"), DATA] = "CartPole-v1",
+    encoder: Annotated[
+        Literal["auto", "population", "rate", "latency", "pixels"],
+        Doc("code of observations; auto: pixels for pictures, else population"),
+        DATA,
+    ] = "auto",
+    repeat: Annotated[int, Doc("steps of the environment for each action; rewards are summed"), DATA] = 1,
+    lif: LIFNeurons = 100,
+    alif: ALIFNeurons = 0,
+    eta: EtaIn = 4e-3,
+    eta_out: EtaPolicy = 2e-2,
+    eta_value: EtaValue = 5e-2,
+    seed: Seed = 1,
+    **settings: Unpack[GymnasiumSettings],
+) -> Experiment:
+    """Learn to act in any environment of Gymnasium.
 
-    The environment is ``CartPole-v1``: a reward of 1 in each step, an end when the pole leans too far or the cart leaves the
-    track, 500 steps at the most. The network has 100 neurons, 48 inputs, two readouts for the policy, one for the value.
+    Observations may be vectors, images (events of pixels), or what Gymnasium flattens into a vector, such as discrete ones
+    (one-hot). Actions may be discrete (a softmax) or a bounded vector (a Gaussian). Entries of a vector are scaled by mean and
+    standard deviation of those seen so far (or by ``scale``), rewards by that of the discounted return. If random actions find
+    no reward, ``repeat`` each of them. The task needs the extra ``rl``.
+
+    Parameters
+    ----------
+    env : str
+    encoder : str
+    repeat : int
+    lif, alif : int
+        Neurons without and with adaptation.
+    eta, eta_out, eta_value : float
+        Learning rates of input and recurrent weights, and of those of policy and value (Adam).
+    seed : int
+    **settings
+        See `eprop.training.Control`. Further ones belong to the encoder: ``scale``, ``fields``, ``width``, ``probability`` that
+        the best input is active in a step (population), ``group`` (rate), ``block`` and ``sustained`` (pixels); or to continuous
+        actions: ``sd``, ``learned_sd`` (readouts set the standard deviation).
+
+    Examples
+    --------
+    .. code-block:: console
+
+        eprop train gymnasium --env Acrobot-v1 --steps 300000
+        eprop train gymnasium --env LunarLander-v3 --steps 1000000 --gamma 0.998
+        eprop train gymnasium --env MountainCarContinuous-v0 --steps 50000 --repeat 8 --sd 1.0
+        eprop train gymnasium --env ALE/Breakout-v5 --no-greedy
     """
+    _check_name(env)
+    chosen = ActorCritic(
+        {
+            "active": 0.3, "scale_rewards": True, "value_scale": 1.0, "entropy": 0.03, "entropy_final": 0.1, "clip": 0.2,
+            "passes": 3, "sd": 0.5, "learned_sd": True,
+        },
+        settings,
+    )  # fmt: skip
+    make = functools.partial(GymnasiumEnvironments, env, repeat=repeat)
+    shape, actions = spaces_of(make)
+    kind = encoder if encoder != "auto" else _suited(shape)
+    control = Control(
+        make,
+        _encoder(kind, chosen, settings),
+        _policy(actions, chosen, settings),
+        scale_observations=kind != "pixels" and not settings.get("scale"),
+        label=env,
+        **chosen.control,
+    )
+    etas, name = (eta, eta_out, eta_value), f"gymnasium-{env.replace('/', '-').lower()}"
+    return chosen.experiment(control, seed, {"lif": lif, "alif": alif}, etas, name)
 
-    fields: int = param(12, kind=int, at_least=2, doc="inputs for each of position, speed, angle and its speed")
-    width: float = param(0.2, above=0.0, doc="width of a receptive field, of the scaled observation")
-    probability: float = param(0.5, above=0.0, at_most=1.0, doc="that the best input is active in a step")
 
-    name: ClassVar[str] = "cartpole"
-    reward_range: ClassVar[str] = "steps that the pole stands, 500 at the most"
+def _check_name(env: str) -> None:
+    """Refuse names that name no environment, or would run code."""
+    if not env.strip():
+        raise ParameterError("gymnasium.env must name an environment, such as Acrobot-v1")
+    if ":" in env:  # a run may come from anywhere, and to import a module is to run it
+        raise ParameterError(
+            f"gymnasium.env = {env!r:.80} would import a module, which the arguments of a run cannot; import it in a file of "
+            "your own, with a task that returns eprop.tasks.gymnasium(env=...)"
+        )
 
-    def default_training(self, data: Any) -> dict[str, Any]:
-        """See `Control.default_training`."""
-        return {"steps": 500_000}
 
-    def make_environments(self, n: int, *, render: bool = False) -> Environments:
-        """See `Control.make_environments`."""
-        return GymnasiumEnvironments("CartPole-v1", n, render=render)
+def _suited(shape: tuple[int, ...]) -> str:
+    """Name of the default encoder for observations of this shape."""
+    return "pixels" if len(shape) in (2, 3) and min(shape[:2]) >= 16 else "population"
 
-    def make_encoder(self) -> Encoder:
-        """Scales in m, m/s, rad, rad/s: about what a pole that stands does not exceed."""
-        return PopulationCode(
-            scale=(2.0, 2.1, 0.175, 2.1), fields=self.fields, width=self.width,
-            rate=self.probability * 1000.0 / self.dt, dt=self.dt,
-        )  # fmt: skip
+
+def _encoder(kind: str, chosen: ActorCritic, given: Any) -> Encoder:
+    """The encoder with its settings.
+
+    Raises
+    ------
+    ParameterError
+        If a setting of another encoder is given.
+    """
+    make, usual = ENCODERS[kind]
+    known = {name for _, names in ENCODERS.values() for name in names}
+    if unused := [name for name in given if name in known and name not in usual]:
+        raise ParameterError(f"{unused[0]} changes nothing: the encoder is {kind}")
+    values = {name: given.get(name, value) for name, value in usual.items()}
+    if not values.get("scale", True):
+        values["scale"] = (DEVIATIONS,)
+    if "probability" in values:
+        check_fraction("probability", values["probability"])
+        values |= {"rate": values.pop("probability") * 1000.0 / chosen["dt"], "dt": chosen["dt"]}
+    return make(**values)
+
+
+def _policy(actions: Actions, chosen: ActorCritic, given: Any) -> Policy | None:
+    """The policy of continuous actions; None for discrete ones, which have no settings."""
+    if isinstance(actions, ContinuousActions):
+        return GaussianPolicy(sd=chosen["sd"], learned_sd=chosen["learned_sd"])
+    if unused := [name for name in ("sd", "learned_sd") if name in given]:
+        raise ParameterError(f"{unused[0]} changes nothing: actions are discrete")
+    return None

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import os
+import pathlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Self, TypedDict
 
-from eprop.data import BinnedDataset, EventCamera, Loader, load_recordings, load_test
-from eprop.data.splits import Splits
+from annotated_doc import Doc
+
+from eprop.data import BinnedDataset, EventCamera, Loader, Splits, load_recordings, load_test
+from eprop.data.splits import at_most
 from eprop.errors import DataError, ParameterError
-from eprop.parameters import param
-from eprop.tasks.datasets import BinnedChoice, Progress, absolute_path, at_most
+from eprop.parameters import Description, param
+from eprop.tasks.settings import DATA, Samples, TestSamples
+from eprop.training import Stage
 
 #: Default number of validation samples; at most a twentieth of the training samples, or a ninth of the embedded digits.
 VALIDATION = 1000
@@ -23,69 +27,71 @@ VALIDATION_EMBEDDED = 500
 WARP, SHIFT = 0.07, 0.3
 
 
-@dataclass(frozen=True)
-class Recordings(BinnedChoice):
-    """Recordings for training, validation and test."""
+class RecordingSettings(TypedDict, total=False):
+    """Settings of `Recordings` that a task with recordings takes."""
 
-    data: str | None = param(
-        None,
-        kind=str,
-        optional=True,
-        doc="real recordings for training: N-MNIST folder or zip; its part Test is the test data",
-        main=True,
-        metavar="DIR|ZIP",
-    )
-    mnist: str | None = param(
-        None,
-        kind=str,
-        optional=True,
-        doc="folder with MNIST's idx files, for simulated recordings; its test digits are the test data",
-        main=True,
-        metavar="DIR",
-    )
-    range: str | None = param(
-        None,
-        kind=str,
-        optional=True,
-        doc='training digits, by MNIST index, "start:stop"',
-        main=True,
-        metavar="START:STOP",
-    )
-    test_data: tuple[str, ...] = param(
-        (), kind=(tuple, list), doc="recordings or MNIST folders for the test", main=True, metavar="DIR|ZIP"
-    )
-    samples: int | None = param(
-        None, kind=int, at_least=1, optional=True, doc="largest number of training samples", main=True
-    )
-    test_samples: int | None = param(
-        None, kind=int, at_least=1, optional=True, doc="largest number of test samples", main=True
-    )
-    validation: int | None = param(
-        None,
-        kind=int,
-        at_least=0,
-        optional=True,
-        doc="number of validation samples; never learned from; by default 500 of the embedded digits, of other data a twentieth "
-        "of the training samples, at most 1000",
-        main=True,
-    )
-    seed: int = param(0, kind=int, at_least=0, doc="seed of the simulated camera and of splits")
+    data: Annotated[
+        pathlib.Path | None,
+        Doc("real recordings for training: N-MNIST folder or zip; its part Test is the test data"),
+        DATA,
+    ]
+    mnist: Annotated[
+        pathlib.Path | None,
+        Doc("folder with MNIST's idx files, for simulated recordings; its test digits are the test data"),
+        DATA,
+    ]
+    range: Annotated[str | None, Doc('training digits, by MNIST index, "start:stop"'), DATA]
+    test_data: Annotated[tuple[pathlib.Path, ...], Doc("recordings or MNIST folders for the test"), DATA]
+    samples: Samples
+    test_samples: TestSamples
+    validation: Annotated[
+        int | None,
+        Doc("validation samples, never learned from; by default 500 of the embedded digits, else 5 %, at most 1000"),
+        DATA,
+    ]
+    data_seed: int
+    fresh: bool
+    warp: float
+    shift: float
+
+
+@dataclass(frozen=True)
+class Recordings(Description):
+    """Recordings for training, validation and test: called with a `Stage`, it returns `Splits`.
+
+    The options of the command line are described by `RecordingSettings`.
+    """
+
+    data: pathlib.Path | None = param(None, kind=pathlib.Path, optional=True, doc="real recordings")
+    mnist: pathlib.Path | None = param(None, kind=pathlib.Path, optional=True, doc="digits to simulate")
+    range: str | None = param(None, kind=str, optional=True, doc="training digits")
+    test_data: tuple[pathlib.Path, ...] = param((), kind=tuple, doc="recordings or digits for the test")
+    samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="most training samples")
+    test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="most test samples")
+    validation: int | None = param(None, kind=int, at_least=0, optional=True, doc="validation samples")
+    data_seed: int = param(0, kind=int, at_least=0, doc="seed of the simulated camera and of splits")
     fresh: bool = param(True, kind=bool, doc="simulated digits: make new recordings for every epoch")
     warp: float = param(WARP, at_least=0.0, at_most=0.5, doc="simulated training digits: sd of a random linear map")
     shift: float = param(
         SHIFT, unit="px", at_least=0.0, at_most=2.0, doc="simulated training digits: sd of the position"
     )
+    n_steps: int = param(300, kind=int, at_least=1, doc="time steps of a sample")
+    dt: float = param(1.0, unit="ms", above=0.0, doc="length of a step")
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], n_steps: int, dt: float) -> Self:
+        """The recordings that the settings of a task describe, in steps of ``dt`` ms."""
+        own = {each.name for each in fields(cls)}
+        given = {name: value for name, value in settings.items() if name in own and value is not None}
+        return cls(**given, n_steps=n_steps, dt=dt)
 
     def validate(self) -> None:
-        """Check that there is one source of training data, a valid range, and paths as text."""
+        """Check that there is one source of training data, and a valid range."""
         if self.data is not None and self.mnist is not None:
             raise ParameterError("give either data (real recordings) or mnist (digits to simulate), not both")
-        if any(not isinstance(path, str) for path in self.test_data):
-            raise ParameterError(f"Recordings.test_data must be a list of paths, got {self.test_data!r}")
-        object.__setattr__(self, "test_data", tuple(self.test_data))
-        if self.range is not None and self.data is None and self.mnist is None:
+        if self.range is not None and self.embedded:
             raise ParameterError("a range needs data or mnist; the embedded digits are sorted by class")
-        self.span  # noqa: B018 - raises if the range is not valid
+        self._span  # noqa: B018 - raises if the range is not valid
 
     @property
     def embedded(self) -> bool:
@@ -97,56 +103,54 @@ class Recordings(BinnedChoice):
         """Whether each epoch has new recordings; real recordings stay the same."""
         return self.fresh and self.data is None
 
-    @property
-    def span(self) -> tuple[int, int] | None:
-        """``range`` as two numbers."""
-        return None if self.range is None else parse_range(self.range)
+    def __call__(self, stage: Stage) -> Splits:
+        """Training, validation and test recordings; each epoch has other recordings of simulated training digits.
 
-    def absolute(self) -> Self:
-        """The same choice with absolute paths."""
-        whole = {name: absolute_path(path) for name in ("data", "mnist") if (path := getattr(self, name)) is not None}
-        return self.replace(test_data=tuple(map(absolute_path, self.test_data)), **whole)
-
-    def load(self, task: Any, *, threads: int = 1, progress: Progress | None = None, epoch: int = 0) -> Splits:
-        """Training, validation and test data; each ``epoch`` has other recordings of simulated training digits."""
+        Raises
+        ------
+        DataError
+            If data are missing, damaged, or too few.
+        """
         for path in (self.data, self.mnist, *self.test_data):
             if path is not None and not os.path.exists(path):  # raise before spending time on the other parts
                 raise DataError(f"{path}: no such folder or zip archive")
         splits = load_recordings(
             data=self.data,
             mnist=self.mnist,
-            test=list(self.test_data) or None,
+            test=self.test_data or None,
             span=self._needed_span(),
             validation=self._default_validation if self.validation is None else self.validation,
-            loader=replace(self._loader(task, self.seed, threads, progress, epoch), training_camera=self._varied()),
+            loader=self._loader(stage),
         )
         train, test = splits.train, splits.test
         if test is None:
             names = (f"{train.name}, nine tenths", f"{train.name}, the other tenth")
-            train, test = train.split((-1, math.ceil(len(train) / 10)), seed=self.seed, names=names)
-        train, test = at_most(train, self.samples, self.seed), at_most(test, self.test_samples, self.seed)
-        return Splits(train, splits.validation, test)
+            train, test = train.split((-1, math.ceil(len(train) / 10)), seed=self.data_seed, names=names)
+        train = at_most(train, self.samples, self.data_seed)
+        return Splits(train, splits.validation, at_most(test, self.test_samples, self.data_seed))
 
-    def load_test(
-        self, task: Any, paths: Sequence[Any], *, threads: int = 1, progress: Progress | None = None
-    ) -> BinnedDataset:
-        """Test data: recordings, or simulated recordings of the test digits of MNIST folders, with the default camera."""
-        return load_test(list(paths), loader=self._loader(task, Recordings().seed, threads, progress))
+    def read_test(self, stage: Stage) -> BinnedDataset:
+        """The test recordings; those of ``test_data`` without reading what was learned from."""
+        if not self.test_data:
+            return self(stage).test
+        return at_most(load_test(self.test_data, loader=self._loader(stage)), self.test_samples, self.data_seed)
 
-    def _varied(self) -> EventCamera:
-        """The simulated camera for training digits."""
-        jitter = math.hypot(EventCamera.jitter, self.shift)
-        return EventCamera(warp=self.warp, jitter=jitter)
+    @property
+    def _span(self) -> tuple[int, int] | None:
+        return None if self.range is None else parse_range(self.range)
 
-    def _loader(self, task: Any, seed: int, threads: int, progress: Progress | None, epoch: int = 0) -> Loader:
-        n_steps, dt = getattr(task, "n_steps", 300), getattr(task, "dt", 1.0)
-        return Loader(seed=seed, n_steps=n_steps, dt=dt, threads=threads, progress=progress, epoch=epoch)
+    def _loader(self, stage: Stage) -> Loader:
+        varied = EventCamera(warp=self.warp, jitter=math.hypot(EventCamera.jitter, self.shift))
+        return Loader(
+            seed=self.data_seed, n_steps=self.n_steps, dt=self.dt, training_camera=varied,
+            threads=stage.threads, progress=stage.show, epoch=stage.epoch,
+        )  # fmt: skip
 
     def _needed_span(self) -> tuple[int, int] | None:
         """The range; for simulated digits, which are in random order, only as much as ``samples`` needs."""
         if self.mnist is None or self.samples is None:
-            return self.span
-        start, stop = self.span or (0, 60_000)
+            return self._span
+        start, stop = self._span or (0, 60_000)
         wanted = self.samples + (self._default_validation(stop - start) if self.validation is None else self.validation)
         return (start, min(stop, start + wanted))
 

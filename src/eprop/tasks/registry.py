@@ -1,56 +1,54 @@
-"""Tasks by name; tasks of the user by their file, and the file of a new one, a copy of the template."""
+"""Tasks by name; tasks of the user by their file, and the file of a new one, a copy of a template."""
 
 from __future__ import annotations
 
 import ast
-import dataclasses
 import hashlib
 import importlib.resources
 import importlib.util
+import inspect
 import keyword
 import os
 import pathlib
 import re
 import sys
 import traceback
+from collections.abc import Callable
 from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from eprop.errors import ParameterError
 from eprop.files import read_bytes, reason_of
 from eprop.files.reading import MOST_TEXT
-from eprop.parameters import suggestion
-from eprop.tasks.base import Task, check_choice
-from eprop.tasks.delayed_cue import DelayedCue
-from eprop.tasks.delayed_reward import DelayedReward
-from eprop.tasks.evidence_accumulation import EvidenceAccumulation
-from eprop.tasks.gymnasium import CartPole, GymnasiumTask
-from eprop.tasks.microcircuit import MicrocircuitDigits
-from eprop.tasks.nmnist import NMNIST
-from eprop.tasks.pattern_generation import PatternGeneration
-from eprop.tasks.pong import Pong
-from eprop.tasks.speech import SHD, SpokenDigits
+from eprop.parameters import check_choice, suggestion
 
-#: Every task by name; one line each.
-TASKS: dict[str, type[Task]] = {
-    PatternGeneration.name: PatternGeneration,
-    EvidenceAccumulation.name: EvidenceAccumulation,
-    DelayedCue.name: DelayedCue,
-    NMNIST.name: NMNIST,
-    MicrocircuitDigits.name: MicrocircuitDigits,
-    SpokenDigits.name: SpokenDigits,
-    SHD.name: SHD,
-    CartPole.name: CartPole,
-    DelayedReward.name: DelayedReward,
-    Pong.name: Pong,
-    GymnasiumTask.name: GymnasiumTask,
+if TYPE_CHECKING:
+    from eprop.training import Experiment
+
+#: A function with keyword parameters, decorated with `eprop.tasks.task`.
+Task: TypeAlias = "Callable[..., Experiment]"
+
+#: Every task by name: the module in ``eprop.tasks`` that has the function of this name, with ``_`` for ``-``.
+TASKS = {
+    "pattern-generation": "pattern_generation",
+    "evidence-accumulation": "evidence_accumulation",
+    "delayed-cue": "delayed_cue",
+    "nmnist": "nmnist",
+    "microcircuit": "microcircuit",
+    "spoken-digits": "speech",
+    "shd": "speech",
+    "cartpole": "cartpole",
+    "delayed-reward": "delayed_reward",
+    "pong": "pong",
+    "gymnasium": "gymnasium",
 }
 #: Kinds of data for which there is a template.
 TEMPLATES = ("generated", "arrays", "camera", "audio")
 _PREFIX = "eprop_task_"
 
 
-def task_named(name: str) -> type[Task]:
-    """The task with a name, such as ``"nmnist"``, or in a file, such as ``"my_task.py"``.
+def task_named(name: str | os.PathLike[str]) -> Task:
+    """The function of the task with a name, such as ``"nmnist"``, or in a file, such as ``"my_task.py"``.
 
     This executes the file: the user must have given its name, not data such as the configuration of a run.
 
@@ -64,7 +62,9 @@ def task_named(name: str) -> type[Task]:
         return _from_file(_file_of(name))
     if name not in TASKS:
         raise ParameterError(f"unknown task {name!r}; the tasks are: {', '.join(TASKS)}{suggestion(name, TASKS)}")
-    return TASKS[name]
+    module = importlib.import_module(f"eprop.tasks.{TASKS[name]}")
+    found: Task = getattr(module, name.replace("-", "_"))
+    return found
 
 
 def _file_of(name: str) -> pathlib.Path:
@@ -84,54 +84,46 @@ def _file_of(name: str) -> pathlib.Path:
 def line_in_task(error: BaseException) -> str | None:
     """The line of a task's file in which an error was raised, such as ``"/my/task.py: line 7"``; None if there is none.
 
-    None also for errors of `Task.validate`: a given value is wrong, and the line in the file does not say which.
+    None also for an argument that is refused before the function of the task runs.
     """
     where = None
     for frame, line in traceback.walk_tb(error.__traceback__):
         file = frame.f_code.co_filename
         # Functions made by dataclass belong to the module, but to no line of the file.
         if frame.f_globals.get("__name__", "").startswith(_PREFIX) and file == frame.f_globals.get("__file__"):
-            if frame.f_code.co_name == "validate":
-                return None
             where = f"{file}: line {line}"
     return where
 
 
-def _from_file(path: pathlib.Path) -> type[Task]:
-    """Load the task that a file defines."""
+def _from_file(path: pathlib.Path) -> Task:
+    """The function of the task that a file defines."""
+    from eprop.training.experiment import named_task  # takes longer to import than the names of tasks
+
     module = _module(path)
-    found = [
-        value
+    found = {
+        inspect.unwrap(value): value
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Task) and value.__module__ == module.__name__
-        and "name" in vars(value)
-    ]  # fmt: skip
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and _is_task(value)
+    }
     if len(found) != 1:
-        listed = ", ".join(kind.__name__ for kind in found) or "none"
+        listed = ", ".join(each.__name__ for each in found) or "none"
         raise ParameterError(
-            f"{path}: must define exactly one task, a subclass of Task with a class attribute `name`; found {listed}. Add `name` "
-            "to the class of the task, and remove it from other classes"
+            f"{path}: must define exactly one task, a function that returns an Experiment, as in "
+            f"def {path.stem if path.stem.isidentifier() else 'my_task'}(*, seed: int = 1) -> ep.Experiment; found {listed}"
         )
-    (kind,) = found
-    for base in kind.__mro__:
-        # A class is a dataclass if the decorator has replaced its fields by their defaults.
-        if any(isinstance(value, dataclasses.Field) for value in vars(base).values()):
-            raise ParameterError(
-                f"{path}: the class {base.__name__} has parameters, but is not a dataclass; "
-                "write @dataclass(frozen=True, kw_only=True) above the class"
-            )
-    if not re.fullmatch(r"[^-./\0][^/\0]*", str(kind.name)):
-        raise ParameterError(
-            f"{path}: the name of a task must be a valid name of a folder, without '/', and must not begin with '-' or '.'; "
-            f"got {kind.name!r}; write a name such as 'my-task'"
-        )
-    kind.origin = str(path)
-    return kind
+    (function,) = found.values()
+    return function if hasattr(function, "task_name") else named_task(str(path), function)
+
+
+def _is_task(function: Any) -> bool:
+    """Whether a function is decorated with `eprop.tasks.task`, or says that it returns an `Experiment`."""
+    returned = function.__annotations__.get("return")
+    name = returned if isinstance(returned, str) else getattr(returned, "__name__", "")
+    return hasattr(function, "task_name") or name.rpartition(".")[2] == "Experiment"
 
 
 def _module(path: pathlib.Path) -> ModuleType:
-    # The name of the module depends on the path: files with one name in two folders are two modules. A loaded module is kept,
-    # because loading it again would make a second class.
+    # The name of the module depends on the path: files with one name in two folders are two modules. A loaded module is kept.
     name = f"{_PREFIX}{hashlib.sha256(os.fsencode(path)).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
@@ -190,20 +182,21 @@ def new_task(name: str, file: pathlib.Path | None = None, data: str = "generated
             "give another name, or another file with --out"
         )
     text = importlib.resources.files("eprop.tasks").joinpath("templates", f"{data}.py").read_text(encoding="utf-8")
-    own = "".join(word.capitalize() for word in words)
+    own = "_".join(words)
     if own in _names_in(text):
         raise ParameterError(
-            f"a task {name!r} would be the class {own}, which hides what the task is made of; give another name"
+            f"a task {name!r} would be the function {own}, which hides what the task is made of; give another name"
         )
     shown = os.fsencode(file).decode("utf-8", "replace")  # a text of Python cannot hold other paths
-    return file, text.replace("MyTask", own).replace("my-task", name).replace("FILE", shown)
+    return file, text.replace("my_task", own).replace("FILE", shown)
 
 
-def _names_in(template: str) -> set[str | None]:
-    """Names that a template imports or defines, which the class of a new task must not have."""
-    imports = (node for node in ast.walk(ast.parse(template)) if isinstance(node, (ast.Import, ast.ImportFrom)))
-    classes = {node.name for node in ast.parse(template).body if isinstance(node, ast.ClassDef)} - {"MyTask"}
-    return classes | {name for node in imports for alias in node.names for name in (alias.asname, alias.name)}
+def _names_in(template: str) -> set[str]:
+    """Names that the module of a template imports or defines, which the function of a new task must not have."""
+    body = ast.parse(template).body
+    imported = (alias for node in body if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names)
+    defined = {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    return defined - {"my_task"} | {alias.asname or alias.name for alias in imported}
 
 
 def _hides_module(file: pathlib.Path) -> bool:

@@ -14,10 +14,10 @@ from eprop.engine import Simulator
 from eprop.errors import DataError, InputError
 from eprop.files import JsonObject
 from eprop.markup import table
-from eprop.network import Network
-from eprop.tasks import Classification, Dataset, Task
 from eprop.training.epoch_order import shuffled
+from eprop.training.forms import Dataset, extremes
 from eprop.training.number_text import counted, with_spread
+from eprop.training.scoring import Scoring
 from eprop.training.workload import NeuroBench, SpikeCounts, metrics_of
 
 #: Samples per call of `Simulator.evaluate`; this bounds the memory. A network without resets carries its state from sample to
@@ -34,16 +34,18 @@ class Evaluation:
     Attributes
     ----------
     scores : ndarray, shape (n,)
-        The task's score of each sample; for a classification 1 for a wrong prediction, else 0.
+        The score of each sample; for a classification 1 for a wrong prediction, else 0.
     losses : ndarray, shape (n,)
     labels, predictions : ndarray of int, shape (n,), or None
         For a classification.
     n_classes : int
-        0 if the task is not a classification.
+        0 if it is none.
     seconds : float
         Wall clock time.
     neurobench : NeuroBench or None
         Footprint, sparsity and operations; None if they were not measured.
+    score : str
+        Name of the score.
     """
 
     scores: np.ndarray
@@ -53,6 +55,7 @@ class Evaluation:
     n_classes: int = 0
     seconds: float = 0.0
     neurobench: NeuroBench | None = None
+    score: str = "error"
 
     @property
     def error(self) -> float:
@@ -90,6 +93,12 @@ class Evaluation:
         """Entries of ``summary.json``."""
         confusion = self.confusion() if self.predictions is not None else None
         return {
+            "score": self.score,
+            "value": self.error,
+            "spread": known(self.sigma),
+            "sigma": known(self.sigma),
+            "unit": "%",
+            "tested": counted(self.scores.size, "sample"),
             "test_error": self.error,
             "test_error_sigma": known(self.sigma),
             "test_loss": self.loss,
@@ -108,18 +117,18 @@ class Evaluation:
 
 
 def evaluate(
-    task: Task, simulator: Simulator, dataset: Dataset, show: Callable[[int, int], object] | None = None
+    scoring: Scoring, simulator: Simulator, dataset: Dataset, show: Callable[[int, int], object] | None = None
 ) -> Evaluation:
     """Run samples with frozen weights and score them.
 
-    Trials are shuffled by the task's seed: a network without resets between samples (e-prop+) might otherwise infer the class
-    from sorted samples. Results are in the order of ``dataset``.
+    Samples are shuffled by the experiment's seed: a network without resets between samples (e-prop+) might otherwise infer the
+    class from sorted samples. Results are in the order of ``dataset``.
 
     Parameters
     ----------
-    task : Task
+    scoring : Scoring
     simulator : Simulator
-        Of the task's network. Its state does not change.
+        Of the experiment's network. Its state does not change.
     dataset : Dataset
     show : callable of (samples done, all samples), optional
         Several threads may call it.
@@ -134,24 +143,26 @@ def evaluate(
     began, progress = time.perf_counter(), counted_by(show, n)
     scores, losses = np.zeros(n), np.zeros(n)
     labels, predictions, counts = np.zeros(n, np.int64), np.zeros(n, np.int64), SpikeCounts()
-    for where in slices(task, n):
-        samples = task.make_samples(simulator.network, dataset.subset(where))
+    for where in slices(scoring.experiment.seed, n):
+        samples = scoring.samples(dataset.subset(where))
         result = simulator.evaluate(samples, progress=progress)
         counts.add(simulator.network, samples, result)
-        losses[where], scores[where] = result.loss, task.score(samples, result.y)
-        if isinstance(task, Classification) and samples.labels is not None:
-            labels[where] = samples.labels
-            predictions[where] = task.predict(samples, result.y)
+        losses[where], scores[where] = result.loss, scoring.score(samples, result.y)
+        if scoring.classes and samples.labels is not None:
+            labels[where], predictions[where] = samples.labels, scoring.answers(samples, result.y)
+    if scoring.experiment.score is not None and not (finite := np.isfinite(scores)).all():
+        sample = int(np.argmin(finite))
+        raise InputError(f"score must return finite numbers, got {scores[sample]} for sample {sample}")
     seconds = time.perf_counter() - began
     metrics = metrics_of(simulator, counts)
-    if isinstance(task, Classification):
-        return Evaluation(scores, losses, labels, predictions, len(task.classes), seconds, metrics)
-    return Evaluation(scores, losses, seconds=seconds, neurobench=metrics)
+    if scoring.classes:
+        return Evaluation(scores, losses, labels, predictions, len(scoring.classes), seconds, metrics, scoring.name)
+    return Evaluation(scores, losses, seconds=seconds, neurobench=metrics, score=scoring.name)
 
 
-def slices(task: Task, n: int) -> Iterator[np.ndarray]:
+def slices(seed: int, n: int) -> Iterator[np.ndarray]:
     """Indices of the samples of each call of `Simulator.evaluate`, of ``n`` shuffled samples."""
-    order = shuffled(task.seed, EVALUATION_STREAM, n)
+    order = shuffled(seed, EVALUATION_STREAM, n)
     return (order[first : first + SLICE] for first in range(0, n, SLICE))
 
 
@@ -170,26 +181,17 @@ def counted_by(show: Callable[[int, int], object] | None, total: int) -> Callabl
     return progress
 
 
-def check_task(task: Task, network: Network, dataset: Dataset) -> None:
+def check_samples(scoring: Scoring, dataset: Dataset) -> None:
     """Encode two samples and score silent readouts, to find mistakes before the training begins.
-
-    Of labelled data the two samples have the lowest and the highest label.
 
     Raises
     ------
     InputError
         If the samples do not fit the network, or the scores have a wrong shape.
     """
-    labels = getattr(dataset, "labels", None)
-    tried = np.arange(min(len(dataset), 2)) if labels is None else np.unique([np.argmin(labels), np.argmax(labels)])
-    samples = task.make_samples(network, dataset.subset(tried))
+    samples = scoring.samples(dataset.subset(extremes(dataset)))
     with np.errstate(all="ignore"):
-        scores = task.score(samples, np.zeros((len(samples), samples.n_steps, samples.target.shape[2])))
-    if np.shape(scores) != (len(samples),):
-        raise InputError(
-            f"{type(task).__name__}.score must return an array of shape (samples,), here ({len(samples)},), got "
-            f"{np.shape(scores)}"
-        )
+        scoring.score(samples, np.zeros((len(samples), samples.n_steps, samples.target.shape[2])))
 
 
 def binomial_sigma(fraction: float, n: int) -> float:

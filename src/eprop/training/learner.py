@@ -1,7 +1,7 @@
-"""The protocol of everything that learns in a training: `Trainer` and `Run` drive any object of this kind.
+"""The protocol of everything that learns in a training: `Trainer` drives any object of this kind.
 
 Two learners are part of the package: `SampleLearner` learns from samples with targets, `RewardLearner` from rewards. A class of a
-user's own is a third (docs/howto/own_learner.md); a task names it by its class attribute ``learner``.
+user's own is a third: ``Experiment(network, learner=MyLearner)`` (docs/howto/own_learner.md).
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, ClassVar, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from eprop.files import JsonObject
 from eprop.parallel import Communicator
-from eprop.parameters import Description
-from eprop.tasks import DataChoice, Dataset, Splits, Task
-from eprop.training.watcher import Progress, Watcher
+from eprop.training.watcher import Progress
+
+if TYPE_CHECKING:
+    from eprop.training.pictures import Picture, Trained
 
 #: Raises `Stopped` if the user has asked to stop; a learner calls it where it may stop.
 Check = Callable[[], None]
@@ -28,86 +26,25 @@ State = Mapping[str, Any]
 Show = Callable[[int, int], None]
 
 
-@dataclass
-class Setup:
-    """What a run gives to the learner that it makes.
-
-    Attributes
-    ----------
-    task : Task
-    simulator : Simulator
-        Of the task's network, untrained.
-    data : DataChoice
-        Section ``[data]`` of the configuration.
-    training : Description
-        Section ``[training]``, an object of the learner's class ``settings``.
-    execution : Execution
-    watcher : Watcher
-    comm : Communicator
-    """
-
-    task: Task
-    simulator: Any
-    data: DataChoice
-    training: Any
-    execution: Any
-    watcher: Watcher
-    comm: Communicator
-
-    @cached_property
-    def splits(self) -> Splits:
-        """Trials for training, validation and test, loaded at first use."""
-        self.watcher.phase("reading data")
-        return in_turn(self.comm, lambda: self._load(self.watcher, 0))
-
-    def renewed(self, epoch: int) -> Dataset:
-        """New training samples for a later epoch. They are not cached, so all ranks make them at the same time."""
-        dataset: Dataset = self._load(Watcher(), epoch).train
-        self.comm.gather(None)  # waiting for other ranks does not count as learning
-        return dataset
-
-    def fingerprint(self) -> str:
-        """A text that identifies the training data."""
-        return self.data.fingerprint(self.task, self.splits.train if self._loaded else None)
-
-    def example(self) -> dict[str, np.ndarray]:
-        """The first test sample as arrays, for figures; empty if the learner needs no data."""
-        return self.data.pack(self.splits.test.subset([0])) if self._loaded else {}
-
-    @property
-    def _loaded(self) -> bool:
-        return "splits" in vars(self)
-
-    def _load(self, watcher: Watcher, epoch: int) -> Splits:
-        return self.data.load(self.task, threads=self.simulator.threads, progress=watcher.reading, epoch=epoch)
-
-
 class Learner(Protocol):
     """What learns. A subclass defines the abstract methods, and may replace the others.
 
     Attributes
     ----------
     simulator : Simulator
-    done, total : int
-        Work done and whole work, in `unit`.
     seconds : float
         Time spent on learning, wall clock.
     unit, test_unit : str
         What ``done`` counts, and what a test counts, in the plural.
-    settings : type of Description
-        Class of the section ``[training]``.
+    score_name : str
+        Name of the score of a test.
     """
 
     unit: ClassVar[str] = "samples"
     test_unit: ClassVar[str] = "samples"
-    settings: ClassVar[type[Description]]
+    score_name: str = "error"
     simulator: Any
     seconds: float
-
-    @classmethod
-    @abstractmethod
-    def of_run(cls, setup: Setup) -> Learner:
-        """Make the learner of a run from its task, network, data and settings."""
 
     @property
     @abstractmethod
@@ -128,16 +65,16 @@ class Learner(Protocol):
         """A line of metrics if one is due after a step, else None."""
 
     @abstractmethod
-    def evaluate(self, show: Show | None = None) -> Any:
-        """Evaluation of the test data with frozen weights, an object with ``summary()`` such as `Evaluation`."""
-
-    @abstractmethod
     def state(self) -> State:
         """Numbers, texts, lists and arrays; with the simulator's state, the training continues with the same bits."""
 
     @abstractmethod
     def set_state(self, state: State) -> None:
         """Continue from a `state`."""
+
+    def evaluate(self, show: Show | None = None) -> Any:
+        """Outcome of the test with frozen weights, an object with ``summary()`` such as `Evaluation`; None without a test."""
+        return None
 
     @property
     def finished(self) -> bool:
@@ -153,6 +90,14 @@ class Learner(Protocol):
 
     def summary(self) -> JsonObject:
         """Entries of ``summary.json``, in addition to those of the evaluation."""
+        return {}
+
+    def fingerprint(self) -> str:
+        """A short text that identifies what is learned from; a resumed run finds changed data with it."""
+        return ""
+
+    def pictures(self, run: Trained) -> dict[str, Picture]:
+        """Functions that draw what this learner can show of a training, by name; each returns a Matplotlib figure."""
         return {}
 
 

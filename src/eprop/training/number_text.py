@@ -15,11 +15,6 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def counted_episodes(count: int, cut: int) -> str:
-    """``100 episodes``, and how many of them were cut."""
-    return counted(count, "episode") + (f", {cut:,} of them cut (--set longest=N)" if cut else "")
-
-
 def percent(fraction: float) -> str:
     """``0.0215`` as ``2.1 %``."""
     return f"{100 * fraction:.1f} %"
@@ -37,29 +32,37 @@ def size(count: float) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
-def return_with_spread(mean: float, spread: float | None) -> str:
-    """``487.2 ± 20``, or ``487.2`` if the spread is unknown."""
-    return f"{mean:.4g}" if spread is None else f"{mean:.4g} ± {spread:.3g}"
+def value_text(value: float, spread: float | None, unit: str) -> str:
+    """A score: ``2.1 ± 0.5 %`` of a fraction with the unit ``%``, else ``487.2 ± 20``; without a spread if it is unknown."""
+    if unit == "%":
+        return with_spread(value, spread)
+    return f"{value:.4g}" if spread is None else f"{value:.4g} ± {spread:.3g}"
 
 
 def score_of(summary: Mapping[str, Any]) -> str:
-    """The score of a run: a return, or an error in per cent with its uncertainty."""
-    if "mean_return" in summary:
-        return return_with_spread(summary["mean_return"], summary["std_return"])
-    return with_spread(summary["test_error"], summary["test_error_sigma"])
+    """The score of a run with its spread; empty without a test."""
+    if summary.get("value") is None:
+        return ""
+    return value_text(summary["value"], summary.get("spread"), summary["unit"])
 
 
 def score_of_trial(summary: Mapping[str, Any]) -> str:
-    """The score of one of several trials, without an uncertainty."""
-    return f"{summary['mean_return']:.4g}" if "mean_return" in summary else percent(summary["test_error"])
+    """The score of one of several seeds, without a spread."""
+    return "" if summary.get("value") is None else value_text(summary["value"], None, summary["unit"])
 
 
-def score_of_trials(summary: Mapping[str, Any], spread: float | None) -> tuple[str, str]:
-    """Mean score with the spread over the trials; lowest and highest score."""
-    ends = summary["lowest"], summary["highest"]
-    if "mean_return" in summary["trials"][0]:
-        return return_with_spread(summary["mean"], summary["sd"]), f"lowest {ends[0]:.4g}, highest {ends[1]:.4g}"
-    return with_spread(summary["mean"], spread), f"lowest {percent(ends[0])}, highest {percent(ends[1])}"
+def score_of_trials(summary: Mapping[str, Any]) -> tuple[str, str]:
+    """Mean score with the spread over the seeds; lowest and highest score.
+
+    For one seed, and seeds with equal scores, the spread is the standard error within a seed: the number of test samples still
+    limits the accuracy.
+    """
+    if summary.get("mean") is None:
+        return "no test", ""
+    unit = summary["unit"]
+    ends = (value_text(summary[name], None, unit) for name in ("lowest", "highest"))
+    mean = value_text(summary["mean"], summary["sd"] or summary["sigma"], unit)
+    return mean, "lowest {}, highest {}".format(*ends)
 
 
 def facts_of(path: pathlib.Path, summary: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -84,15 +87,9 @@ def _few_bits(formats: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _score(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Result of the test and of the last validation."""
-    name = summary["score"]
-    if "mean_return" in summary:
-        value = return_with_spread(summary["mean_return"], summary["std_return"])
-        return [
-            (name, f"{value} over {counted_episodes(summary['episodes'], summary.get('episodes_cut', 0))}"),
-            ("", "weights frozen; ± standard deviation over episodes"),
-        ]
-    error = with_spread(summary["test_error"], summary["test_error_sigma"])
-    facts = [(f"test {name}", f"{error} on {counted(summary['test_samples'], 'sample')}")]
+    name, facts = summary["score"], []
+    if summary.get("value") is not None:
+        facts.append((f"test {name}", f"{score_of(summary)} over {summary['tested']}"))
     if "test_data" in summary:
         facts.append(("test data", summary["test_data"]))
     if summary.get("validation_error") is not None:
@@ -114,14 +111,13 @@ def _end(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def line_of(path: pathlib.Path, summary: Mapping[str, Any]) -> str:
-    """Result of a finished run, or of several trials, in one line."""
-    name = summary["score"] if "mean_return" in summary else f"test {summary['score']}"
+    """Result of a finished run, or of several seeds, in one line."""
     if "trials" in summary:
-        found = f"{score_of_trials(summary, summary.get('sd'))[0]} over {counted(len(summary['trials']), 'trial')}"
+        found = f"{score_of_trials(summary)[0]} over {counted(len(summary['trials']), 'seed')}"
     else:
         found = score_of(summary)
     early = ", stopped early" if summary.get("stopped_early") else ""
-    return f"{name} {found}{early}; {path}"
+    return f"test {summary['score']} {found}{early}; {path}"
 
 
 def _activity(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

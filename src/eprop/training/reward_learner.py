@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import collections
-import math
+import functools
+import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import cast
+from dataclasses import fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from eprop.engine import Simulator
 from eprop.errors import DataError, DivergenceError, ParameterError
 from eprop.files import JsonObject
-from eprop.parameters import inherited, param
 from eprop.random import derive
 from eprop.rl import (
     Agent,
     Episodes,
     Experience,
     Finished,
-    Objective,
     ObservationScale,
     ParallelNetwork,
     Returns,
@@ -30,12 +29,17 @@ from eprop.rl import (
     diagnose,
     play,
 )  # fmt: skip
-from eprop.tasks.control import Control, EpisodeChoice, spaces
+from eprop.training.control import Control
 from eprop.training.evaluation import counted_by, known, mean_of
-from eprop.training.learner import Check, Learner, Setup, Show, State, Sums, below
-from eprop.training.sample_learner import Training
-from eprop.training.schedule import SCHEDULES, check_schedule, linear
+from eprop.training.experiment import Experiment
+from eprop.training.learner import Check, Learner, Show, State, Sums, below
+from eprop.training.schedule import SCHEDULES
 from eprop.training.watcher import Progress
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from eprop.training.pictures import Picture, Trained
 
 #: Largest number of parallel episodes of a test; this bounds the memory.
 PARALLEL_EPISODES = 100
@@ -45,60 +49,15 @@ RECENT = 100
 LEARN_EPISODES, LEARN_AGENT, TEST_EPISODES, TEST_AGENT = range(4)
 
 
-@dataclass(frozen=True)
-class PolicyTraining(Objective):
-    """Duration, learning rates and objective of a training from rewards; see `eprop.rl.Objective`."""
-
-    steps: int = param(500_000, kind=int, at_least=1, doc="steps of the environments, all together", main=True)
-    environments: int = param(
-        32,
-        kind=int,
-        at_least=1,
-        doc="parallel environments, each with a copy of the network's state",
-        main=True,
-    )
-    rollout: int = param(64, kind=int, at_least=1, doc="steps of each environment from one update to the next")
-    passes: int = param(
-        1, kind=int, at_least=1, doc="how often each rollout is learned from; more than once: set a clip"
-    )
-    schedule: str = inherited(Training, "schedule", "linear")
-    eta_final: float = inherited(Training, "eta_final", 0.01)
-    entropy_final: float = param(
-        1.0, at_least=0.0, at_most=1.0, doc="final weight of the entropy, as a fraction of the initial one; linear"
-    )
-    reports: int = param(200, kind=int, at_least=1, doc="lines of metrics, at most one per update")
-
-    def validate(self) -> None:
-        """Check the schedule; several passes need a clip."""
-        check_schedule("PolicyTraining", self.schedule, self.eta_final)
-        if self.passes > 1 and self.clip is None:
-            raise ParameterError(
-                f"PolicyTraining.passes = {self.passes} needs a clip, such as 0.2: without, nothing keeps the policy "
-                "near the one that has acted"
-            )
-
-    def objective_at(self, done: float) -> Objective:
-        """The objective after the fraction ``done`` (0 to 1) of the training."""
-        values = {field.name: getattr(self, field.name) for field in fields(Objective)}
-        return Objective(**{**values, "entropy": self.entropy * linear(done, self.entropy_final)})
-
-    @property
-    def updates(self) -> int:
-        """Number of rollouts that gives at least ``steps`` steps."""
-        return math.ceil(self.steps / (self.environments * self.rollout))
-
-
 class RewardLearner(Learner):
     """Learns to act from rewards, with an actor and a critic.
 
     Parameters
     ----------
-    task : Control
+    experiment : Experiment
+        With ``environments``.
     simulator : Simulator
-        Of the task's network.
-    training : PolicyTraining, optional
-    episodes : EpisodeChoice, optional
-        Episodes of the test, for `evaluate`.
+        Of the experiment's network.
 
     Attributes
     ----------
@@ -107,55 +66,49 @@ class RewardLearner(Learner):
     processor_seconds : float
         Processor time spent on learning, summed over all threads.
 
+    Raises
+    ------
+    ParameterError
+        If there are several processes.
+
     Examples
     --------
-    >>> task = CartPole()
-    >>> learner = RewardLearner(task, ep.Simulator(task.build_network()), PolicyTraining(steps=100_000))
+    >>> experiment = ep.tasks.cartpole(steps=100_000)
+    >>> learner = RewardLearner(experiment, ep.Simulator(experiment.network))
     >>> Trainer(learner).run()
     >>> learner.evaluate().mean
     """
 
     unit, test_unit = "steps", "episodes"
-    settings = PolicyTraining
+    score_name = "mean return"
 
-    def __init__(
-        self,
-        task: Control,
-        simulator: Simulator,
-        training: PolicyTraining | None = None,
-        episodes: EpisodeChoice | None = None,
-    ):
-        self.task, self.simulator, self.training = task, simulator, training or PolicyTraining()
-        self.test = episodes or EpisodeChoice()
+    def __init__(self, experiment: Experiment, simulator: Simulator):
+        control = experiment.environments
+        if control is None:
+            raise ParameterError("a RewardLearner needs an experiment with environments")
+        if simulator.comm.size > 1:
+            raise ParameterError("environments run in one process: leave out mpiexec")
+        self.experiment, self.simulator, self.control = experiment, simulator, control
         self.updates, self.episodes, self.events, self.seconds, self.processor_seconds = 0, 0, 0, 0.0, 0.0
         self._sums, self._recent = Sums(), collections.deque[float](maxlen=RECENT)
         self._latest: Experience | None = None
-        n = self.training.environments
-        self._environments, self._lanes = task.make_environments(n), simulator.lanes(n)
-        scale = ObservationScale(spaces(task)[0]) if task.scales_observations else None
+        self._kept: State | None = None
+        n = control.environments
+        self._environments, self._lanes = control.make_environments(n), simulator.lanes(n)
+        scale = ObservationScale(control.spaces[0]) if control.scale_observations else None
         self._learner = RolloutLearner(
             simulator,
-            make_agent(task, self._lanes, derive(task.seed, LEARN_AGENT), scale),
-            Episodes(self._environments, derive(task.seed, LEARN_EPISODES), longest=task.longest),
-            self.training,
-            self.training.rollout,
-            self.training.passes,
+            make_agent(control, self._lanes, derive(experiment.seed, LEARN_AGENT), scale),
+            Episodes(self._environments, derive(experiment.seed, LEARN_EPISODES), longest=control.longest),
+            control,
+            control.rollout,
+            control.passes,
         )
-
-    @classmethod
-    def of_run(cls, setup: Setup) -> RewardLearner:
-        """See `Learner.of_run`; `ParameterError` for options that need samples."""
-        name = setup.task.name
-        if setup.comm.size > 1:
-            raise ParameterError(f"the task {name!r} runs in one process: leave out mpiexec")
-        if setup.execution.parallel != "model":
-            raise ParameterError(f"the task {name!r} does not know --parallel data")
-        return cls(cast("Control", setup.task), setup.simulator, setup.training, cast("EpisodeChoice", setup.data))
 
     @property
     def total(self) -> int:
         """Steps of all environments together."""
-        return self.training.updates * self._steps_per_update
+        return self.control.updates * self._steps_per_update
 
     @property
     def done(self) -> int:
@@ -164,7 +117,7 @@ class RewardLearner(Learner):
 
     @property
     def _steps_per_update(self) -> int:
-        return self.training.environments * self.training.rollout
+        return self.control.environments * self.control.rollout
 
     @property
     def recent_return(self) -> float:
@@ -173,7 +126,7 @@ class RewardLearner(Learner):
 
     @property
     def observation_scale(self) -> ObservationScale | None:
-        """Scale of all observations so far; None if the task does not scale them."""
+        """Scale of all observations so far; None if the experiment does not scale them."""
         return self._learner.agent.scale
 
     def finish(self) -> None:
@@ -184,10 +137,10 @@ class RewardLearner(Learner):
     def state(self) -> State:
         """See `Learner.state`."""
         agent, learner = self._learner.agent.state(), self._learner
-        parts = {"episodes": learner.episodes.state(), "lanes": self._lanes.state()}
+        parts = {"episodes": self._kept or learner.episodes.state(), "lanes": self._lanes.state()}
         if self.observation_scale is not None:
             parts["observation_scale"] = self.observation_scale.moments.state()
-        if self.training.scale_rewards:
+        if self.control.scale_rewards:
             parts["reward_scale"] = learner.reward_scale.state()
         return {
             "updates": self.updates,
@@ -203,8 +156,8 @@ class RewardLearner(Learner):
         }
 
     def set_state(self, state: State) -> None:
-        """See `Learner.set_state`; present episodes are repeated up to where they were."""
-        if state["updates"] > self.training.updates:
+        """See `Learner.set_state`; before the next step, present episodes are repeated up to where they were."""
+        if state["updates"] > self.control.updates:
             at = state["updates"] * self._steps_per_update
             raise DataError(f"the training is at step {at}, but has only {self.total} now")
         self.updates, self.episodes, self.events = state["updates"], state["episodes"], state["events"]
@@ -213,18 +166,25 @@ class RewardLearner(Learner):
         learner = self._learner
         if self.observation_scale is not None:
             self.observation_scale.moments.set_state(below("observation_scale", state))
-        if self.training.scale_rewards:
+        if self.control.scale_rewards:
             learner.reward_scale.set_state(below("reward_scale", state))
         self._lanes.set_state(below("lanes", state))
         learner.agent.set_state({"draws": state["draws"], "memory": state["encoder/memory"]})
-        restarted = learner.episodes.set_state(below("episodes", state))
-        learner.agent.reset(np.array(restarted, np.int64))
+        self._kept = below("episodes", state)
+
+    def _continue_episodes(self) -> None:
+        """Repeat the episodes of a state. It takes time, and a test or a figure of a trained network does not need them."""
+        if self._kept is not None:
+            restarted = self._learner.episodes.set_state(dict(self._kept))
+            self._learner.agent.reset(np.array(restarted, np.int64))
+            self._kept = None
 
     def step(self, check: Check) -> None:
         """Act for one rollout, then learn from it."""
+        self._continue_episodes()
         began, processor, events = time.perf_counter(), time.process_time(), self.simulator.events
         self.simulator.scale_learning_rates(self._eta_factor())
-        self._learner.objective = self.training.objective_at(self.done / self.total)
+        self._learner.objective = self.control.objective_at(self.done / self.total)
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # divergence raises an error
                 self._latest, finished = self._learner.update()
@@ -247,12 +207,14 @@ class RewardLearner(Learner):
 
     def report(self, check: Check) -> JsonObject | None:
         """A line of metrics if one is due."""
-        times, updates = min(self.training.reports, self.training.updates), self.training.updates
+        times, updates = min(self.control.reports, self.control.updates), self.control.updates
         sums = self._sums
         if self.updates * times // updates == (self.updates - 1) * times // updates:
             return None
         self._sums, steps = Sums(), sums["steps"]
-        neuron_seconds = steps * self.task.substeps * self.task.dt / 1000.0 * self.task.neurons
+        network = self.simulator.network
+        neurons = sum(p.size for p in network.populations if p.model.role == "neuron")
+        neuron_seconds = steps * self.control.substeps * network.dt / 1000.0 * neurons
         return {
             "episodes": self.episodes,
             "return": sums["total"] / sums["episodes"] if sums["episodes"] else None,
@@ -272,7 +234,7 @@ class RewardLearner(Learner):
         return {name: known(value) for name, value in found._asdict().items()}
 
     def _eta_factor(self) -> float:
-        return SCHEDULES[self.training.schedule](self.done / self.total, self.training.eta_final)
+        return SCHEDULES[self.control.schedule](self.done / self.total, self.control.eta_final)
 
     def progress(self) -> Progress:
         """See `Learner.progress`."""
@@ -282,12 +244,12 @@ class RewardLearner(Learner):
 
     def evaluate(self, show: Show | None = None) -> Returns:
         """Returns of the test episodes."""
-        return judge(self.task, self.simulator, self.test, show, self.observation_scale)
+        return judge(self.control, self.simulator, show=show, scale=self.observation_scale)
 
     def summary(self) -> JsonObject:
         """Environment, steps and episodes learned from."""
         return {
-            "environment": getattr(self.task, "env", self.task.name),
+            "environment": self.control.label or self.experiment.name,
             "recent_return": known(self.recent_return),
             "environment_steps": self.done,
             "episodes_learned": self.episodes,
@@ -295,40 +257,67 @@ class RewardLearner(Learner):
             "steps_per_second": self.done / max(self.seconds, 1e-9),
         }
 
+    def fingerprint(self) -> str:
+        """A digest of what acts and is acted on, without the duration and the objective of the training."""
+        control, settings = self.control, self.control.settings_names()
+        own = {each.name: getattr(control, each.name) for each in fields(control) if each.name not in settings}
+        described = {name: value for name, value in own.items() if not callable(value)}
+        return hashlib.sha256(repr(described).encode()).hexdigest()
 
-def make_agent(task: Control, lanes: ParallelNetwork, seed: int, scale: ObservationScale | None = None) -> Agent:
-    """An agent of a task's network; `ParameterError` if the task scales observations and no scale is given."""
-    shape, actions = spaces(task)
-    if scale is None and task.scales_observations:
+    def pictures(self, run: Trained) -> dict[str, Picture]:
+        """Returns over the training, and an episode of the test."""
+        from eprop.plot import draw_returns
+
+        found: dict[str, Picture] = {"episode": lambda: _episode(self.control, run)}
+        if run.lines:
+            found["returns"] = functools.partial(draw_returns, run.lines, run.summary, self.control.meaning)
+        return found
+
+
+def _episode(control: Control, run: Trained) -> Figure:
+    """The figure of the first episode of the test."""
+    from eprop.plot import draw_episode
+    from eprop.training.episodes import record_episode
+
+    scale = observation_scale_of(control, run.state)
+    with run.trained() as simulator:
+        episode = record_episode(control, simulator, control.test_seed, scale=scale)
+    return draw_episode(episode, value_unit_of(control, run.state))
+
+
+def make_agent(control: Control, lanes: ParallelNetwork, seed: int, scale: ObservationScale | None = None) -> Agent:
+    """An agent of a network; `ParameterError` if observations are scaled and no scale is given."""
+    shape, actions = control.spaces
+    if scale is None and control.scale_observations:
         raise ParameterError(
-            f"the task {task.name!r} scales its observations by those that it has learned from: give their scale, "
-            "which RewardLearner.observation_scale and observation_scale_of(task, checkpoint.position) have"
+            "the network has learned from scaled observations (Control.scale_observations): give their scale, "
+            "which RewardLearner.observation_scale has"
         )
-    return Agent(lanes, task.make_encoder(), task.make_policy(actions), shape, task.substeps, seed, scale)
+    return Agent(lanes, control.encoder, control.policy_for(actions), shape, control.substeps, seed, scale)
 
 
-def observation_scale_of(task: Control, state: State) -> ObservationScale | None:
-    """The scale of observations in a `RewardLearner.state`, frozen; None if the task does not scale them."""
-    if not task.scales_observations:
+def observation_scale_of(control: Control, state: State) -> ObservationScale | None:
+    """The scale of observations in a `RewardLearner.state`, frozen; None if they are not scaled."""
+    if not control.scale_observations:
         return None
-    scale = ObservationScale(spaces(task)[0])
+    scale = ObservationScale(control.spaces[0])
     scale.moments.set_state(below("observation_scale", state))
     return scale.frozen()
 
 
-def value_unit_of(training: PolicyTraining, state: State) -> float:
+def value_unit_of(control: Control, state: State) -> float:
     """Value of a readout at 1 mV, in units of the environment's rewards, by a `RewardLearner.state`."""
-    if not training.scale_rewards:
-        return training.value_scale
-    scale = RewardScale(training.environments)
+    if not control.scale_rewards:
+        return control.value_scale
+    scale = RewardScale(control.environments)
     scale.set_state(below("reward_scale", state))
-    return training.value_scale * float(scale.moments.unit)
+    return control.value_scale * float(scale.moments.unit)
 
 
 def judge(
-    task: Control,
+    control: Control,
     simulator: Simulator,
-    choice: EpisodeChoice | None = None,
+    *,
     show: Callable[[int, int], object] | None = None,
     scale: ObservationScale | None = None,
 ) -> Returns:
@@ -336,31 +325,31 @@ def judge(
 
     Parameters
     ----------
-    task : Control
+    control : Control
+        With number and seed of the episodes, ``episodes`` and ``test_seed``.
     simulator : Simulator
-        Of the task's network; its weights do not change.
-    choice : EpisodeChoice, optional
-        Number and seed of the episodes.
+        Of a network for these environments; its weights do not change.
     show : callable of (episodes done, all episodes), optional
     scale : ObservationScale, optional
-        Scale of the observations that were learned from; it does not change. Needed if the task scales observations.
+        Scale of the observations that were learned from; it does not change. Needed if observations are scaled.
 
     Raises
     ------
     ParameterError
         If the scale is needed and not given.
     """
-    choice, began = choice or EpisodeChoice(), time.perf_counter()
-    progress = counted_by(show, choice.episodes)
+    began, progress = time.perf_counter(), counted_by(show, control.episodes)
     parts: list[Returns] = []
-    for first in range(0, choice.episodes, PARALLEL_EPISODES):
-        n = min(PARALLEL_EPISODES, choice.episodes - first)
+    for first in range(0, control.episodes, PARALLEL_EPISODES):
+        n = min(PARALLEL_EPISODES, control.episodes - first)
         lanes = simulator.lanes(n, learn=False)
-        agent = make_agent(task, lanes, derive(choice.seed, TEST_AGENT, first), scale and scale.frozen())
-        environments = task.make_environments(n)
-        seeds = [derive(choice.seed, TEST_EPISODES, first + k) % 2**31 for k in range(n)]
+        agent = make_agent(control, lanes, derive(control.test_seed, TEST_AGENT, first), scale and scale.frozen())
+        environments = control.make_environments(n)
+        seeds = [derive(control.test_seed, TEST_EPISODES, first + k) % 2**31 for k in range(n)]
         try:
-            parts.append(play(agent, environments, seeds, greedy=task.greedy, progress=progress, longest=task.longest))
+            parts.append(
+                play(agent, environments, seeds, greedy=control.greedy, progress=progress, longest=control.longest)
+            )
         finally:
             environments.close()
     totals, steps = (np.concatenate([getattr(part, name) for part in parts]) for name in ("totals", "steps"))

@@ -3,86 +3,37 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from eprop.data import SeriesDataset
+from eprop.data import BinnedDataset, Splits
 from eprop.engine import BatchResult, Samples, Simulator
-from eprop.errors import DataError, DivergenceError, ParameterError
+from eprop.errors import DataError, DivergenceError, InputError, ParameterError
 from eprop.files import JsonObject
-from eprop.parameters import Description, param
+from eprop.models.learned import learned_of
+from eprop.network import Network
+from eprop.parameters import Floats
 from eprop.rules import EProp
-from eprop.tasks import Dataset, Task
 from eprop.training.cell_activity import described, observe
 from eprop.training.epoch_order import Epochs
-from eprop.training.evaluation import Evaluation, check_task, evaluate, known, mean_of
-from eprop.training.learner import Check, Learner, Setup, Show, State, Sums, below
+from eprop.training.evaluation import Evaluation, check_samples, evaluate, known, mean_of
+from eprop.training.experiment import Experiment, Stage
+from eprop.training.forms import Dataset, fingerprint
+from eprop.training.learner import Check, Learner, Show, State, Sums, below, in_turn
 from eprop.training.moved_synapses import learns_by_batch, moves, rewired, summary_of_moves
-from eprop.training.schedule import SCHEDULES, check_schedule
-from eprop.training.watcher import Progress
+from eprop.training.pictures import Picture, Trained, loss_unit, pictures_of_samples, steps_of
+from eprop.training.scoring import Scoring, scoring_of
+from eprop.training.watcher import Progress, Watcher
 
 #: Intended duration of one call that learns, s; Ctrl-C takes effect between two calls.
 CALL_SECONDS = 0.25
 #: Samples over which the displayed loss and error are averaged.
 RECENT = 1000
-
-
-@dataclass(frozen=True)
-class Training(Description):
-    """Duration, learning rates and reports of a training from samples."""
-
-    epochs: int = param(1, kind=int, at_least=1, doc="passes over the training data", main=True)
-    batch_size: int = param(
-        32, kind=int, at_least=1, doc="samples per weight update (with eprop+: per change of the learning rates)"
-    )
-    schedule: str = param(
-        "linear", kind=str, doc="schedule of the learning rates: constant, linear, exponential, cosine or step"
-    )
-    eta_final: float = param(
-        0.01, at_least=0.0, at_most=1.0, doc="final learning rates, as a fraction of the initial ones"
-    )
-    reports: int = param(
-        200,
-        kind=int,
-        at_least=1,
-        doc="number of lines of metrics, at most one per mini-batch; each validation adds a line",
-    )
-    validations: int = param(
-        10,
-        kind=int,
-        at_least=0,
-        doc="number of evaluations of the validation samples, evenly spaced, the last one at the end",
-    )
-    validation_interval: int | None = param(
-        None, kind=int, at_least=1, optional=True,
-        doc="training samples between two evaluations of the validation samples; replaces validations", main=True,
-    )  # fmt: skip
-    patience: int = param(
-        0, kind=int, at_least=0,
-        doc="stop after this many validations without a lower error (or equal error and lower loss), with the best network; "
-        "0: never stop", main=True,
-    )  # fmt: skip
-    keep_best: bool | None = param(
-        None, kind=bool, optional=True,
-        doc="end with the network of the lowest validation error; by default only with patience",
-    )  # fmt: skip
-
-    def validate(self) -> None:
-        """Check the schedule."""
-        check_schedule("Training", self.schedule, self.eta_final)
-
-    @property
-    def keeps_best(self) -> bool:
-        """Whether the training ends with the network of the lowest validation error."""
-        return self.patience > 0 if self.keep_best is None else self.keep_best
-
-    def eta_factor(self, done: float) -> float:
-        """Factor of the learning rates when the fraction ``done`` (0 to 1) of the training is done."""
-        return SCHEDULES[self.schedule](done, self.eta_final)
 
 
 @dataclass
@@ -129,91 +80,96 @@ class BestNetwork:
 
 
 class SampleLearner(Learner):
-    """Learns a task from samples with targets.
+    """Learns an experiment from samples with targets.
 
     Parameters
     ----------
-    task : Task
+    experiment : Experiment
     simulator : Simulator
-        Of the task's network.
-    dataset : Dataset or SeriesDataset
-        Training samples; the spikes of series are drawn anew in each epoch.
-    training : Training, optional
-    validation : Dataset, optional
-        Validation samples: evaluated at intervals, never learned from.
-    test : Dataset, optional
-        Test samples, for `evaluate`.
-    renew : callable of (epoch) that returns Dataset, optional
-        Returns the samples of a later epoch, as many as in ``dataset``, for example new recordings of the same digits.
+        Of the experiment's network.
+    watcher : Watcher, optional
+        Is told how far the reading of data is.
 
     Attributes
     ----------
     done : int
-        Samples that are learned.
+        Samples learned from.
     events : int
         Synaptic events while learning.
     validation_error : float
         Last error on validation samples; NaN before the first.
     best : BestNetwork
+    dataset, validation, test : Dataset
+        Training samples of the present epoch; validation and test samples, or None.
+    scoring : Scoring
 
     Raises
     ------
     DataError
         If there is no sample to learn from.
     ParameterError
-        If ``training`` needs validation samples (``patience``, ``keep_best``, ``validation_interval``) and there are none.
+        If a setting needs validation samples (``patience``, ``keep_best``, ``validation_interval``) and there are none.
     """
 
-    settings = Training
     done = 0
 
-    def __init__(
-        self,
-        task: Task,
-        simulator: Simulator,
-        dataset: Dataset | SeriesDataset,
-        training: Training | None = None,
-        *,
-        validation: Dataset | None = None,
-        test: Dataset | None = None,
-        renew: Callable[[int], Dataset] | None = None,
-    ):
-        if isinstance(dataset, SeriesDataset):
-            renew, dataset = dataset.drawn, dataset.drawn(0)
-        if not hasattr(dataset, "subset"):
-            raise DataError(
-                f"dataset must be a dataset of the task, see eprop.tasks.Dataset; got {type(dataset).__name__}"
-            )
-        if len(dataset) == 0:
+    def __init__(self, experiment: Experiment, simulator: Simulator, watcher: Watcher | None = None):
+        watcher = watcher or Watcher()
+        self.experiment, self.simulator = experiment, simulator
+        splits = in_turn(simulator.comm, lambda: self._read(watcher))
+        if not splits.train:
             raise DataError("there is no sample to learn from")
-        check_task(task, simulator.network, dataset)
-        self.task, self.simulator, self.training = task, simulator, training or Training()
-        self.dataset, self.validation, self.test = dataset, validation, test
+        self.dataset: Dataset = splits.train
+        self.validation: Dataset | None = splits.validation or None
+        self.test: Dataset | None = splits.test or None
+        self.scoring = scoring_of(experiment, self.dataset)
+        self.score_name = self.scoring.name
+        check_learns(simulator.network)
+        # A network and data of one's own: labels of all classes but the first are no chance.
+        for part, name, chance in (
+            (self.dataset, "train", 1.0),
+            (self.validation, "validation", 1e-3),
+            (self.test, "test", 1e-3),
+        ):
+            if part is not None:
+                check_class_0(part, self.scoring, name, chance if experiment.origin is None else 1e-3)
+                check_samples(self.scoring, part)
         self._check_validation()
         self.events, self.seconds = 0, 0.0
         self.validation_error, self.best, self._sums = math.nan, BestNetwork(), Sums()
         self._counts: dict[str, np.ndarray] = {}  # spikes of each neuron since the last line, by population
         self._rates: dict[str, tuple[float, float]] = {}  # their mean (Hz) and spread in the last line
         self._recent_loss, self._recent_error = (collections.deque[float](maxlen=RECENT) for _ in range(2))
-        self._renew, self._epoch_of_dataset = renew, 0
+        self._fingerprint, self._epoch_of_dataset = fingerprint(self.dataset), 0
         self._chunk = 1
-        self._activity, self._observed = np.zeros((0, 0)), dataset if validation is None else validation
-        plan = self.training
-        self._epochs = Epochs(len(dataset), plan.epochs, plan.batch_size, task.seed)
+        self._activity, self._observed = (
+            np.zeros((0, 0)),
+            self.dataset if self.validation is None else self.validation,
+        )
+        self._epochs = Epochs(len(self.dataset), experiment.epochs, experiment.batch_size, experiment.seed)
         if rewired(simulator):
-            batches, recordings = plan.epochs * -(-len(dataset) // plan.batch_size), plan.epochs * len(dataset)
+            batches, recordings = experiment.epochs * -(-len(self.dataset) // experiment.batch_size), self.total
             simulator.plan_rewiring(
                 batches if learns_by_batch(simulator) else round(recordings * _time_of_sample(self))
             )
 
-    @classmethod
-    def of_run(cls, setup: Setup) -> SampleLearner:
-        """See `Learner.of_run`."""
-        splits, renew = setup.splits, setup.renewed if setup.data.fresh_epochs else None
-        return cls(
-            setup.task, setup.simulator, splits.train, setup.training, validation=splits.validation, test=splits.test,
-            renew=renew,
-        )  # fmt: skip
+    def _read(self, watcher: Watcher) -> Splits:
+        """Training, validation and test samples."""
+        if callable(self.experiment.train):
+            watcher.phase("reading data")
+        return self.experiment.splits(Stage(threads=self.simulator.threads, show=watcher.reading))
+
+    def _renewed(self, epoch: int) -> Dataset:
+        """Training samples of a later epoch. They are not cached, so all ranks make them at the same time."""
+        stage = Stage(epoch, epoch / self.experiment.epochs, self.simulator.threads)
+        found = self.experiment.training_samples(stage)
+        if len(found) != len(self.dataset):
+            raise DataError(
+                f"the training samples of epoch {epoch + 1} are {len(found):,}, those before were {len(self.dataset):,}: each "
+                "epoch needs the same number"
+            )
+        self.simulator.comm.gather(None)  # waiting for other ranks does not count as learning
+        return found
 
     @property
     def total(self) -> int:
@@ -223,7 +179,7 @@ class SampleLearner(Learner):
     @property
     def finished(self) -> bool:
         """Whether all samples are done, or the patience has ended."""
-        patience = self.training.patience
+        patience = self.experiment.patience
         return self.done >= self.total or (patience > 0 and self.best.waited >= patience)
 
     @property
@@ -258,40 +214,49 @@ class SampleLearner(Learner):
 
     def finish(self) -> None:
         """Restore the best network, if the training keeps it; reset the learning rates."""
-        if self.training.keeps_best and self.best.network:
+        if self.experiment.keeps_best and self.best.network:
             self.simulator.set_state(self.best.network)
         self.simulator.scale_learning_rates(1.0)
 
-    def evaluate(self, show: Show | None = None) -> Evaluation:
+    def evaluate(self, show: Show | None = None) -> Evaluation | None:
         """Evaluate the test samples."""
-        return evaluate(self.task, self.simulator, self._test_samples(), show)
+        return None if self.test is None else evaluate(self.scoring, self.simulator, self.test, show)
 
-    def _test_samples(self) -> Dataset:
-        if self.test is None:
-            raise DataError("there is no sample to test on: give some with SampleLearner(..., test=...)")
-        return self.test
+    def fingerprint(self) -> str:
+        """Checksum of the training samples of the first epoch."""
+        return self._fingerprint
+
+    def pictures(self, run: Trained) -> dict[str, Picture]:
+        """Learning curve, activity in a sample before and after, confusion or pattern."""
+        return pictures_of_samples(run, self.scoring)
+
+    def example(self) -> Samples:
+        """The first test sample, for pictures; without a test, the first training sample."""
+        shown = self.dataset if self.test is None else self.test
+        return self.scoring.samples(shown.subset([0]))
 
     def summary(self) -> JsonObject:
         """Data, samples, validation and synaptic events."""
-        train, test, validation = self.dataset, self._test_samples(), self.validation
+        train, test, validation = self.dataset, self.test, self.validation
+        tested = {} if test is None else {"test_data": test.name, **simulated("test_simulated", test)}
         return {
-            "loss": getattr(self.task, "loss", None),
-            "test_data": test.name,
-            **simulated("test_simulated", test),
+            **tested,
             "validation_error": known(self.validation_error),
             "best_validation_error": known(self.best.error),
             "validation_samples": 0 if validation is None else len(validation),
             "train_data": train.name,
             **simulated("train_simulated", train),
+            "loss_unit": loss_unit(self.simulator.network),
+            "loss_steps": steps_of(self.example()),
             "train_samples": len(train),
-            "epochs": self.training.epochs,
+            "epochs": self.experiment.epochs,
             "samples_learned": self.done,
             "train_samples_per_second": self.done / max(self.seconds, 1e-9),
             "synaptic_events": self.events,
             "ns_per_synaptic_event": 1e9 * self.seconds / max(self.events, 1),
             "rates": {name: {"mean": mean, "sd": sd} for name, (mean, sd) in self._rates.items()},
             **summary_of_moves(self.simulator),
-            **described(self.task, self._activity, observe(self.task, self.simulator, self._observed)),
+            **described(self.experiment.observed, self._activity, self._observe()),
         }
 
     def progress(self) -> Progress:
@@ -300,7 +265,7 @@ class SampleLearner(Learner):
         The error is of each sample before the weights change. It is NaN with e-prop+: the label changes the weights within the
         sample, so an error on training samples means nothing.
         """
-        epoch, epochs = self._epochs.number(self.done), self.training.epochs
+        epoch, epochs = self._epochs.number(self.done), self.experiment.epochs
         values = {
             "loss": mean_of(self._recent_loss),
             "error": mean_of(self._recent_error),
@@ -313,23 +278,25 @@ class SampleLearner(Learner):
     def step(self, check: Check) -> None:
         """Learn one mini-batch, or with e-prop+ as much of it as a call may take."""
         if self.done == 0:
-            self._activity = observe(self.task, self.simulator, self._observed)
+            self._activity = self._observe()
         epoch, place = divmod(self.done, len(self.dataset))
-        if self._renew is not None and epoch != self._epoch_of_dataset:  # this does not count as learning time
-            self.dataset, self._epoch_of_dataset = self._renew(epoch), epoch
+        if self.experiment.fresh_epochs and epoch != self._epoch_of_dataset:  # this does not count as learning time
+            self.dataset, self._epoch_of_dataset = self._renewed(epoch), epoch
         began = time.perf_counter()
         order, start = self._epochs.order(epoch), self.done - place
-        batch = place - place % self.training.batch_size
-        stop = min(batch + self.training.batch_size, order.size)
+        batch = place - place % self.experiment.batch_size
+        stop = min(batch + self.experiment.batch_size, order.size)
         if not self.by_batch:
             stop = min(stop, place + self._chunk)
         # The learning rates of the batch's first sample hold for the whole batch, however many calls it takes.
         share = (start + batch) / self.total
-        self.simulator.scale_learning_rates(self.training.eta_factor(share))
-        task = self.task.stage(share)
-        samples = task.make_samples(self.simulator.network, self.dataset.subset(order[place:stop]))
-        result = self._train(samples, check)
-        score = task.score(samples, result.y) if self.by_batch else None
+        self.simulator.scale_learning_rates(self.experiment.eta_factor(share))
+        samples = self.scoring.samples(self.dataset.subset(order[place:stop]), share)
+        # Ctrl-C may interrupt a mini-batch, which the simulator then discards; it may not interrupt e-prop+ within a call.
+        progress = (lambda done: check()) if self.by_batch else None
+        with self._placed_errors():
+            result = self.simulator.train(samples, progress=progress)
+        score = self.scoring.score(samples, result.y) if self.by_batch else None
         self._note(samples, result, score)
         self.done = start + stop
         # All ranks must choose the same length of the next chunk.
@@ -338,12 +305,12 @@ class SampleLearner(Learner):
         self._sums.add(seconds=seconds)
         self._chunk = int(np.clip(len(samples) * CALL_SECONDS / max(seconds, 1e-9), 1, 2 * self._chunk))
 
-    def _train(self, samples: Samples, check: Check) -> BatchResult:
-        # Ctrl-C may interrupt a mini-batch, which the simulator then discards; it may not interrupt e-prop+ within a call.
-        progress = (lambda done: check()) if self.by_batch else None
+    @contextlib.contextmanager
+    def _placed_errors(self) -> Iterator[None]:
+        """Context in which a divergence names the sample, and no overflow warns."""
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # divergence raises an error
-                return self.simulator.train(samples, progress=progress)
+                yield
         except DivergenceError as error:
             raise DivergenceError(f"after {self.done} samples, {error}") from None
 
@@ -365,7 +332,7 @@ class SampleLearner(Learner):
     def report(self, check: Check) -> JsonObject | None:
         """A line of metrics if one of the reports or a validation is due; a validation adds error and loss."""
         validation = self._due_validation()
-        if validation is None and not self._epochs.is_due(self.done, self.training.reports):
+        if validation is None and not self._epochs.is_due(self.done, self.experiment.reports):
             return None
         sums = self._sums
         samples, loss = sums["samples"], sums["loss"] / sums["samples"]
@@ -373,7 +340,7 @@ class SampleLearner(Learner):
             "epoch": self._epochs.number(self.done),
             "loss": loss,
             "error": sums["score"] / samples if self.by_batch else None,
-            "eta_factor": self.training.eta_factor(self.done / self.total),
+            "eta_factor": self.experiment.eta_factor(self.done / self.total),
             "seconds": self.seconds,
             "samples_per_second": samples / max(sums["seconds"], 1e-9),
         }
@@ -386,19 +353,19 @@ class SampleLearner(Learner):
         for name, moved in moves(self.simulator).items():
             line[f"moved_{name}"], line[f"turnover_{name}"] = moved.total, moved.turnover
         if validation is not None:
-            found = evaluate(self.task, self.simulator, validation, lambda done, total: check())
+            found = evaluate(self.scoring, self.simulator, validation, lambda done, total: check())
             line |= {"validation_error": found.error, "validation_loss": found.loss}
             self.validation_error = found.error
-            if self.best.note(found) and self.training.keeps_best:
+            if self.best.note(found) and self.experiment.keeps_best:
                 self.best.network = self.simulator.state()
         self._sums, self._counts = Sums(), {}
         return line
 
     def _due_validation(self) -> Dataset | None:
         """The validation samples if they are to be evaluated now; with an interval, also at the end."""
-        interval = self.training.validation_interval
+        interval = self.experiment.validation_interval
         if interval is None:
-            due = self._epochs.is_due(self.done, self.training.validations)
+            due = self._epochs.is_due(self.done, self.experiment.validations)
         else:
             due = self._epochs.has_passed(self.done, interval)
         return self.validation if due else None
@@ -406,11 +373,42 @@ class SampleLearner(Learner):
     def _check_validation(self) -> None:
         """Raise `ParameterError` if a parameter needs validation samples and there are none."""
         for name in ("patience", "keep_best", "validation_interval"):
-            if getattr(self.training, name) and self.validation is None:
-                raise ParameterError(
-                    f"Training.{name} needs validation samples, and there are none: give some "
-                    "(SampleLearner(..., validation=...), in a configuration data.validation), or leave it out"
-                )
+            if getattr(self.experiment, name) and self.validation is None:
+                raise ParameterError(f"{name} needs validation samples, and there are none: give some, or leave it out")
+
+    def _observe(self) -> Floats:
+        """Rates and irregularity of the observed populations at present."""
+        return observe(self.experiment.observed, self.simulator, self.scoring, self._observed)
+
+
+def check_class_0(dataset: Dataset, scoring: Scoring, label: str, chance: float = 1e-3) -> None:
+    """Refuse labels that are all classes but the first: they were counted from 1.
+
+    Parameters
+    ----------
+    chance : float
+        Largest probability that samples of equally frequent classes lack class 0, for which the lack is no chance.
+    """
+    n_classes = len(scoring.classes)
+    if not isinstance(dataset, BinnedDataset) or n_classes < 3:
+        return
+    lacking = (1.0 - 1.0 / n_classes) ** len(dataset)
+    if lacking <= chance and np.array_equal(np.unique(dataset.labels), np.arange(1, n_classes)):
+        raise InputError(
+            f"{label}: labels are 1..{n_classes - 1} and never 0, but the network has {n_classes} readouts: class 0 is "
+            f"the first. Take labels - 1 and a network of {n_classes - 1} readouts; samples that shall lack the class are "
+            "taken from Simulator.samples(...)"
+        )
+
+
+def check_learns(network: Network) -> None:
+    """Refuse a network without a rule and without a constant that learns; a learning rate of 0 is deliberate."""
+    if not any(p.rule.plastic for p in network.projections) and not any(
+        learned_of(p.model) for p in network.populations
+    ):
+        raise InputError(
+            "nothing learns in this network: give its projections a rule, as in net.connect(pre, post, rule=ep.EProp())"
+        )
 
 
 def simulated(name: str, dataset: Dataset) -> dict[str, bool]:
@@ -427,5 +425,4 @@ def _added(total: float, values: np.ndarray) -> float:
 
 def _time_of_sample(learner: SampleLearner) -> float:
     """Duration of a sample, ms."""
-    one = learner.task.make_samples(learner.simulator.network, learner.dataset.subset(slice(1)))
-    return one.n_steps * learner.simulator.network.dt
+    return learner.scoring.samples(learner.dataset.subset(slice(1))).n_steps * learner.simulator.network.dt

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from eprop.errors import ParameterError
-from eprop.tasks import check_choice
+from eprop.parameters import check_choice
 
 #: Number of levels of the schedule "step".
 LEVELS = 4

@@ -48,9 +48,9 @@ class Trainer:
 
     Examples
     --------
-    >>> learner = SampleLearner(task, ep.Simulator(task.build_network()), dataset, Training(epochs=3))
+    >>> learner = SampleLearner(experiment, ep.Simulator(experiment.network))
     >>> Trainer(learner).run()
-    >>> evaluate(task, learner.simulator, test).error
+    >>> learner.evaluate().error
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Trainer:
     ):
         if not callable(getattr(learner, "step", None)):
             raise ParameterError(
-                f"Trainer drives a learner, such as SampleLearner(task, simulator, dataset), got {type(learner).__name__}; "
+                f"Trainer drives a learner, such as SampleLearner(experiment, simulator), got {type(learner).__name__}; "
                 "ep.fit(simulator, (events, labels)) trains from arrays"
             )
         self.learner, self.callbacks = learner, tuple(callbacks)

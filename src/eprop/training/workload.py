@@ -1,7 +1,7 @@
 """NeuroBench's metrics of a network and of samples (Yik et al. 2025), with the definitions of version 2 of its package.
 
 Footprint and connection sparsity belong to the network; activation sparsity and synaptic operations to the spikes of an
-evaluation. docs/howto/neurobench.md says what is counted. (doi:10.1038/s41467-025-56739-4)
+evaluation. docs/howto/chip.md says what is counted. (doi:10.1038/s41467-025-56739-4)
 """
 
 from __future__ import annotations

@@ -74,11 +74,10 @@ def test_figures_are_drawn_although_the_result_cannot_be_printed(monkeypatch: py
         raise OSError(28, "No space left on device")
 
     drawn: list[Any] = []
-    config = types.SimpleNamespace(execution=types.SimpleNamespace(figures=("png",)))
-    outcome = types.SimpleNamespace(run=types.SimpleNamespace(path="run"), summary={}, config=config)
-    monkeypatch.setattr("eprop.cli.train.run.start_run", lambda *_, **__: outcome)
-    monkeypatch.setattr("eprop.cli.train.run.print_finished", full)
-    monkeypatch.setattr("eprop.plot.draw_run", lambda path, formats, **_: drawn.append(path))
+    history = types.SimpleNamespace(folder=types.SimpleNamespace(path="run"), summary={})
+    done_run = types.SimpleNamespace(history=history, draw=lambda: drawn.append("run"))
+    monkeypatch.setattr("eprop.runs.fitting.run_in_folder", lambda *_, **__: done_run)
+    monkeypatch.setattr("eprop.cli.report.print_finished", full)
     done = run("train", "pattern-generation")
     assert done.exit_code == 2
     assert done.stderr.splitlines()[-1] == "eprop: error: the output cannot be written: No space left on device"
@@ -105,7 +104,7 @@ def test_characters_that_cannot_be_encoded_are_replaced(monkeypatch: pytest.Monk
 @pytest.mark.tiny
 def test_paths_need_not_be_utf_8() -> None:
     odd = os.fsdecode(b"odd\xff")
-    small = ["--set", "duration=40", "--set", "neurons=4", "--epochs", "3", "--no-figures"]
+    small = ["--duration", "40", "--neurons", "4", "--epochs", "3", "--no-figures"]
     for words in (
         ["train", "pattern-generation", *small, "--out", odd], ["plot", odd], ["evaluate", odd],
     ):  # fmt: skip
@@ -113,9 +112,8 @@ def test_paths_need_not_be_utf_8() -> None:
         assert done.exit_code == 0, (words, done.output)
     write_text(*new_task("mine", pathlib.Path(f"{odd}.py")))
     assert "eprop train odd\ufffd.py" in pathlib.Path(f"{odd}.py").read_text(encoding="utf-8")
-    refused = run("train", f"{odd}.py", "--epochs", 1, "--no-figures")
-    assert refused.exit_code == 2
-    assert "a configuration is UTF-8 text and cannot hold a path that is not; rename the file" in refused.stderr
+    done = run("train", f"{odd}.py", "--epochs", 1, "--no-figures")
+    assert done.exit_code == 0, done.output
 
 
 @pytest.mark.tiny
@@ -129,18 +127,6 @@ def test_a_tilde_with_an_unknown_user_is_a_name(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.tiny
-def test_a_wrong_value_in_a_file_is_reported_with_its_line() -> None:
-    pathlib.Path("c.toml").write_text('[task]\nname = "nmnist"\nneurons = "ten"\n')
-    done = run("train", "nmnist", "--config", "c.toml")
-    assert done.stderr == "eprop: error: c.toml: line 3: neurons must be a whole number, got 'ten'\n"
-    over = run("train", "nmnist", "--config", "c.toml", "--neurons", 0)
-    assert over.stderr == "eprop: error: neurons must be >= 1, got 0\n"
-    pathlib.Path("c.toml").write_text("[task]\nneurons = 5\n[training]\nepoch = 3\n")
-    unknown = run("train", "nmnist", "--config", "c.toml")
-    assert "c.toml: line 4: [training] has no key 'epoch'; did you mean 'epochs'?" in unknown.stderr
-
-
-@pytest.mark.tiny
 @pytest.mark.parametrize(
     ("tau_m", "kind", "message"),
     [
@@ -151,12 +137,11 @@ def test_a_wrong_value_in_a_file_is_reported_with_its_line() -> None:
 def test_a_mistake_in_the_file_of_a_task_is_reported_with_its_line(tau_m: str, kind: str, message: str) -> None:
     run("new-task", "my-own")
     file = pathlib.Path("my_own.py")
-    file.write_text(file.read_text().replace("self.make_neuron(), self", f"ep.LIF(tau_m={tau_m}), self"))
+    file.write_text(file.read_text().replace("ep.LIF(tau_m=20.0)", f"ep.LIF(tau_m={tau_m})"))
     done = run("train", file)
     assert done.exit_code == 2
     assert re.search(rf"eprop: error: .*my_own.py: line \d+: {message}", done.stderr)
     assert type(run("train", file, "--debug").exception).__name__ == kind
-    assert "eprop: error: neurons must be >= 1" in run("train", file, "--set", "neurons=0").stderr
 
 
 def test_names_with_brackets_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.data import SeriesDataset, from_series
+from eprop.data import SeriesDataset, Splits, from_series
 from eprop.encoders import DeltaCode, LatencyCode, PoissonCode, PopulationCode
 from eprop.errors import DataError
-from eprop.tasks import ArrayData
-from eprop.training import SampleLearner, Stopped, Trainer, Training, Watcher
-from eprop.training.fitting import GivenClasses
+from eprop.training import Experiment, SampleLearner, Stopped, Trainer, Watcher
 from refusals import refusals
 
 pytestmark = pytest.mark.tiny
@@ -96,20 +94,17 @@ def test_fit_draws_anew_with_the_same_bits_for_any_threads(rule):
         ep.fit(sim, DATA, DATA, epochs=3, batch_size=5, progress=False)
     assert runs[0].state()["synapses/weight"].tobytes() == runs[1].state()["synapses/weight"].tobytes()
     given, same = simulator(rule=rule), simulator(rule=rule)
-    task = GivenClasses(n_classes=3, seed=1)
-    Trainer(
-        SampleLearner(task, given, DATA.drawn(0), Training(epochs=3, batch_size=5), renew=DATA.drawn), watcher=Watcher()
-    ).run()
+    made = Experiment(given.network, lambda stage: DATA.drawn(stage.epoch), epochs=3, batch_size=5)
+    Trainer(SampleLearner(made, given), watcher=Watcher()).run()
     assert given.state()["synapses/weight"].tobytes() == runs[0].state()["synapses/weight"].tobytes()
     ep.fit(same, DATA.drawn(0), epochs=3, batch_size=5, progress=False)
     assert same.state()["synapses/weight"].tobytes() != runs[0].state()["synapses/weight"].tobytes()
 
 
 def test_a_resumed_training_has_the_same_bits():
-    task, plan = GivenClasses(n_classes=3, seed=1), Training(epochs=4, batch_size=5, reports=12)
-
     def trainer(sim, callbacks=()):
-        return Trainer(SampleLearner(task, sim, DATA, plan), watcher=Watcher(), callbacks=callbacks)
+        made = Experiment(sim.network, DATA, epochs=4, batch_size=5, reports=12)
+        return Trainer(SampleLearner(made, sim), watcher=Watcher(), callbacks=callbacks)
 
     whole, cut, resumed = simulator(), simulator(), simulator()
     trainer(whole).run()
@@ -133,15 +128,15 @@ def test_a_history_tests_series():
     assert history.evaluate(DATA).error == history.evaluate(DATA.drawn()).error
 
 
-def test_a_task_may_read_series():
-    class Data(ArrayData):
-        def read(self, task):
-            return DATA
-
-    splits = Data(validation=2).load(None)
-    assert isinstance(splits.train, SeriesDataset)
-    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [7, 2, 3]
-    assert Data().fingerprint(None, splits.train) == Data().fingerprint(None, splits.train)
+def test_a_function_may_return_series():
+    train, rest = DATA.split((9, 3))
+    sims = [simulator(), simulator()]
+    for sim, given in zip(sims, [(lambda stage: Splits(train, rest, rest),), (train, rest)], strict=True):
+        made = Experiment(sim.network, *given, epochs=2, batch_size=5)
+        learner = SampleLearner(made, sim)
+        Trainer(learner, watcher=Watcher()).run()
+        assert len(learner.validation) == 3
+    assert sims[0].state()["synapses/weight"].tobytes() == sims[1].state()["synapses/weight"].tobytes()
 
 
 @refusals(

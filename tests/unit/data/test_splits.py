@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import gzip
-import struct
 
 import numpy as np
 import pytest
 
+import digits
 from eprop.data import (
     EventCamera,
     Events,
@@ -27,21 +26,12 @@ TRAIN_LABELS = [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]  # as MNIST begins
 LOADER = Loader(n_steps=20, camera=EventCamera(shortest=20.0, longest=20.0), cache=False)
 
 
-def write_mnist(folder, stem, labels):
-    images = np.zeros((len(labels), 28, 28), np.uint8)
-    for k, image in enumerate(images):
-        image[6 + k : 15 + k, 8:20] = 255
-    header = struct.pack(">IIII", 2051, len(labels), 28, 28)
-    (folder / f"{stem}-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + images.tobytes()))
-    (folder / f"{stem}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 2049, len(labels)) + bytes(labels))
-
-
 @pytest.fixture
 def mnist(tmp_path):
     folder = tmp_path / "mnist"
     folder.mkdir()
-    write_mnist(folder, "train", TRAIN_LABELS)
-    write_mnist(folder, "t10k", [7, 2, 1])
+    digits.write_mnist(folder, "train", TRAIN_LABELS)
+    digits.write_mnist(folder, "t10k", [7, 2, 1])
     return folder
 
 

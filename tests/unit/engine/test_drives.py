@@ -87,7 +87,7 @@ def test_noise_has_its_moments_and_pulses_their_limits():
     assert np.all(v[:100] == 0.0)
     assert np.all(v[300:] == 0.0)
     assert scipy.stats.kstest(v[100:300].ravel(), scipy.stats.norm(0.5, 2.0).cdf).pvalue > 1e-3
-    steps = ep.Steps([0.0, 10.0, 20.0], [1.0, -2.0, 0.5])
+    steps = ep.network.Steps([0.0, 10.0, 20.0], [1.0, -2.0, 0.5])
     np.testing.assert_array_equal(steps(np.array([-1.0, 0.0, 9.9, 10.0, 25.0])), [0.0, 1.0, 1.0, -2.0, 0.5])
 
 
@@ -183,7 +183,7 @@ def stimulated(drive, size=3, model=None, run=10.0):
     (lambda: ep.Current(NAN), ParameterError, "amplitude must be a finite number"),
     (lambda: ep.PoissonDrive(modulation=3.0), ParameterError, "modulation must be a function of time"),
     (lambda: ep.Pulse(3.0, 3.0), ParameterError, "Pulse.stop must be after start"),
-    (lambda: ep.Steps([1.0, 1.0], [1.0, 2.0]), ParameterError, "Steps needs ascending times"),
+    (lambda: ep.network.Steps([1.0, 1.0], [1.0, 2.0]), ParameterError, "Steps needs ascending times"),
     (lambda: stimulated(ep.PoissonDrive(rate=2e4)), NetworkError, "20 Poisson spikes in a step of 1 ms are more than 10"),
     (lambda: stimulated(ep.PoissonDrive(8e3, modulation=lambda t: t)), NetworkError, "72 Poisson spikes in a step"),
     (lambda: stimulated(ep.PoissonDrive([1.0, 9e3, 2.0], modulation=lambda t: t)), NetworkError, "81 Poisson spikes"),

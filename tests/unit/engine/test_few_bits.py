@@ -12,8 +12,7 @@ from eprop.checks import time_driven
 from eprop.checks.reference_input import mixed
 from eprop.errors import InputError, NetworkError, ParameterError
 from eprop.reference import Stimulus
-from eprop.tasks import NMNIST
-from eprop.training import RunConfig, Watcher, start_run
+from eprop.tasks import evidence_accumulation, nmnist
 from networks import check_run, small_network
 from refusals import refusals
 
@@ -239,11 +238,10 @@ def moving(precision: ep.FixedPoint, noise: float = 0.0) -> ep.Network:
 @pytest.mark.tiny
 def test_a_run_learns_with_few_bits_and_counts_saturated_weights(tmp_path):
     """As ``eprop train evidence-accumulation --set bits=6 --set rounding=nearest`` does."""
-    small = {"lif": 10, "alif": 5, "group": 3, "bits": 6, "rounding": "nearest"}
-    data, training = {"samples": 8, "test_samples": 4}, {"epochs": 1, "batch_size": 4}
-    config = RunConfig.make("evidence-accumulation", task=small, data=data, training=training, run={"threads": 1})
-    summary = start_run(config, tmp_path / "run", watcher=Watcher()).summary
-    assert set(summary["few_bits"]) == {p.name for p in config.task.build_network().projections}
+    small = {"lif": 10, "alif": 5, "group": 3, "samples": 8, "test_samples": 4, "batch_size": 4}
+    made = evidence_accumulation(**small, bits=6, rounding="nearest", epochs=1)
+    summary = ep.fit(made, folder=tmp_path / "run", threads=1, formats=(), progress=False).summary
+    assert set(summary["few_bits"]) == {p.name for p in made.network.projections}
     for one in summary["few_bits"].values():
         assert (one["bits"], one["rounding"]) == (6, "nearest")
         assert 0.0 <= one["saturated"] < 0.5
@@ -251,11 +249,9 @@ def test_a_run_learns_with_few_bits_and_counts_saturated_weights(tmp_path):
 
 @pytest.mark.tiny
 def test_tasks_of_few_bits():
-    few = {p.name: p.precision for p in NMNIST(bits=8, bias=True).build_network().projections}
+    few = {p.name: p.precision for p in nmnist(bits=8, bias=True).network.projections}
     assert few.pop("bias->out") is None
     assert set(few.values()) == {ep.FixedPoint(8)}
-    assert NMNIST().unused_reason("rounding") == "bits is not given"
-    assert NMNIST(bits=4).unused_reason("rounding") is None
 
 
 BOUNDED = ep.EProp(optimizer=ep.Adam(1e-2, w_min=0.01, w_max=0.04))
@@ -273,9 +269,9 @@ BOUNDED = ep.EProp(optimizer=ep.Adam(1e-2, w_min=0.01, w_max=0.04))
     (lambda: ep.Simulator(few_bits(ep.FixedPoint(8), weight=ep.Constant(0.0))), NetworkError, "all initial weights are 0"),
     (lambda: moving(ep.FixedPoint(8), noise=0.1), NetworkError, "changes weights without rounding; leave out both"),
     (lambda: few_bits(None).with_precision("8"), NetworkError, "precision must be FixedPoint"),
-    (lambda: NMNIST(bits=1), ParameterError, "NMNIST.bits must be >= 2, got 1"),
-    (lambda: NMNIST(bits=8, rounding="up"), ParameterError, "NMNIST.rounding must be"),
-    (lambda: NMNIST(bits=8, rule="eprop+", each_step=True).build_network(), NetworkError, "takes a step at every spike"),
+    (lambda: nmnist(bits=1), ParameterError, "bits must be >= 2, got 1"),
+    (lambda: nmnist(bits=8, rounding="up"), ParameterError, "nmnist.rounding must be"),
+    (lambda: nmnist(bits=8, rule="eprop+", each_step=True), NetworkError, "takes a step at every spike"),
     (lambda: ep.quantise(ep.Simulator(few_bits(ep.FixedPoint(8)), threads=1), 4), InputError, "have few bits already"),
     (lambda: ep.FixedPoint(8).rounded(0.1), ParameterError, "FixedPoint.scale is None"),
 )  # fmt: skip

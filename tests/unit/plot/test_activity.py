@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-import types
 
 import numpy as np
 import pytest
@@ -13,17 +12,18 @@ import digits
 import eprop as ep
 from eprop import plot
 from eprop.engine import make_samples
-from eprop.tasks import NMNIST
-from eprop.training.records import Activity, record_activity
+from eprop.plot.records import Activity
+from eprop.tasks import nmnist
+from eprop.training import record_activity, scoring_of
 from networks import small_network
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def sample(loss: str = "softmax", spikes: bool = True) -> Activity:
-    task = NMNIST(neurons=6, n_steps=20, window_start=5, loss=loss, w_in=0.5 if spikes else 0.0)
-    simulator = ep.Simulator(task.build_network(), threads=1, precision="single")
-    return record_activity(task, simulator, digits.recordings(1))
+    experiment = nmnist(neurons=6, n_steps=20, window_start=5, loss=loss, w_in=0.5 if spikes else 0.0)
+    simulator, recording = ep.Simulator(experiment.network, threads=1, precision="single"), digits.recordings(1)
+    return record_activity(simulator, scoring_of(experiment, recording).samples(recording), "0")
 
 
 @pytest.mark.parametrize("loss", ["softmax", "squared_error"])
@@ -48,16 +48,11 @@ def test_activity_is_recorded_and_drawn(loss: str, tmp_path: pathlib.Path) -> No
     assert path.read_bytes().startswith(PNG)
 
 
-class OwnTask:
-    """Samples of two sources of events, with a target for the second of two populations of readouts."""
-
-    def __init__(self, aims: dict[str, np.ndarray]):
-        self.aims = aims
-
-    def make_samples(self, network: ep.Network, sample: None) -> ep.engine.Samples:
-        cue, spikes = np.zeros((1, 4, 2)), np.zeros((1, 4, 3))
-        cue[0, 0, 1] = spikes[0, 1, 2] = spikes[0, 3, 0] = 1.0
-        return make_samples(network, 1, 4, {"cue": cue, "in": spikes}, self.aims, window=np.ones(4))
+def two_sources(network: ep.Network, aims: dict[str, np.ndarray]) -> ep.engine.Samples:
+    """A sample of two sources of events, with a target for the second of two populations of readouts."""
+    cue, spikes = np.zeros((1, 4, 2)), np.zeros((1, 4, 3))
+    cue[0, 0, 1] = spikes[0, 1, 2] = spikes[0, 3, 0] = 1.0
+    return make_samples(network, 1, 4, {"cue": cue, "in": spikes}, aims, window=np.ones(4))
 
 
 @pytest.mark.parametrize("first", ["cue", "noise"])
@@ -75,7 +70,7 @@ def test_activity_of_several_sources_and_readouts(first: str) -> None:
         network.connect(rec, readout, weight=1.0, rule=ep.EProp())
         network.feedback(readout, rec)
     simulator, target = ep.Simulator(network, threads=1), np.array([[[0.25, 0.75]]])
-    activity = record_activity(OwnTask({"out": target}), simulator, None)
+    activity = record_activity(simulator, two_sources(network, {"out": target}))
     assert activity.n_inputs == 3
     assert activity.inputs[1].tolist() == [2, 0]
     assert activity.softmax
@@ -83,7 +78,7 @@ def test_activity_of_several_sources_and_readouts(first: str) -> None:
     assert activity.y.shape == activity.error.shape == (4, 2)
     assert activity.error.any()
     plot.draw_activity(activity, activity)
-    other = record_activity(OwnTask({"side": np.arange(4.0)[None, None]}), simulator, None)
+    other = record_activity(simulator, two_sources(network, {"side": np.arange(4.0)[None, None]}))
     assert not other.softmax
     assert other.target.tolist() == [[0.0, 1.0, 2.0, 3.0]] * 4
     assert other.error.any()
@@ -145,8 +140,7 @@ def test_activity_without_neurons() -> None:
     """A source may go to readouts only."""
     network = small_network((3, 0, 2), {"in->out": 1.0}, rule=ep.EProp())
     samples = make_samples(network, 1, 4, {"in": np.eye(4, 3)[None]}, {"out": np.ones((1, 1, 2))}, np.ones(4))
-    task = types.SimpleNamespace(make_samples=lambda network, sample: samples)
-    activity = record_activity(task, ep.Simulator(network, threads=1), None)
+    activity = record_activity(ep.Simulator(network, threads=1), samples)
     assert activity.v.shape == activity.threshold.shape == (4, 0)
     figure = plot.draw_activity(activity, activity)
     assert [ax.get_ylabel() for ax in figure.axes[::2]] == [

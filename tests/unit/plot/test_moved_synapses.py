@@ -8,7 +8,7 @@ import pytest
 import eprop as ep
 from eprop.plot import draw_rewiring
 from eprop.plot.moved_synapses import SynapseCounts
-from eprop.plot.run_figures import weight_changes
+from eprop.training.pictures import paired
 
 pytestmark = pytest.mark.tiny
 
@@ -39,7 +39,7 @@ def test_weights_of_moved_synapses_are_compared_with_zero() -> None:
     net.connect(rec, out)
     before, after = (ep.Simulator(net, threads=1) for _ in range(2))
     after.train(after.samples(1, 5, {"in": np.ones((1, 5, 9))}, {"out": np.ones((1, 5, 1))}))
-    old, new = weight_changes(before, after)["in->rec"]
+    old, new = paired(before.connections("in->rec"), after.connections("in->rec"))
     assert old.size == 9 + 3
     assert ((old == 0.0) | (new == 0.0)).sum() == 6
     np.testing.assert_array_equal(np.sort(old[old != 0.0]), np.sort(before.connections("in->rec")[2]))

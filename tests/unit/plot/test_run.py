@@ -5,80 +5,92 @@ from __future__ import annotations
 import pathlib
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+import eprop as ep
 from eprop import plot
 from eprop.errors import CheckpointError, FiguresWarning, OutputError
-from eprop.training import RunConfig, run_trials, start_run
+from eprop.runs import draw
+from eprop.tasks import task_named
+from eprop.training import pictures
 from learning_metrics import lines
 
+#: Small tasks, the labels of their learning curve, and their pictures beside those of every run.
 RUNS = {
-    "pattern-generation": ({"duration": 40.0, "neurons": 4, "inputs": 3}, {}, "iterations", "mV²"),
+    "pattern-generation": (
+        {"duration": 40.0, "neurons": 4, "inputs": 3},
+        ["iterations", "loss per step (mV²)"],
+        {"pattern"},
+    ),
     "evidence-accumulation": (
-        {"lif": 4, "alif": 0, "group": 1, "cues": 1, "cue": 10.0, "gap": 5.0, "delay": 10.0, "recall": 10.0},
-        {"samples": 4, "test_samples": 2},
-        "samples learned",
-        "nats",
+        {"lif": 4, "alif": 0, "cues": 1, "delay": 10.0, "samples": 4, "test_samples": 2},
+        ["samples learned", "loss per step (nats)"],
+        {"confusion"},
+    ),
+    "delayed-cue": (
+        {"neurons": 4, "group": 1, "delay": 50.0, "samples": 4, "test_samples": 2},
+        ["samples learned", "loss per step (nats)"],
+        {"confusion", "constants"},
     ),
 }
+OF_ALL = {"activity", "learning_curve", "network", "weights"}
+DRAWN = {"threads": 1, "progress": False}
 
 
-def short_run(task: str) -> tuple[RunConfig, str, str]:
-    """Its settings, and what its learning curve has at its axes."""
-    settings, data, x, unit = RUNS[task]
-    config = RunConfig.make(task, task=settings, data=data, training={"epochs": 2}, run={"threads": 1})
-    return config, x, f"loss per step ({unit})"
+def experiment_of(task: str) -> ep.Experiment:
+    return task_named(task)(**RUNS[task][0], epochs=2)
 
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
     """Figures that would have been saved, by their names."""
     figures: dict[str, Figure] = {}
-    monkeypatch.setattr(plot.run_figures, "save", lambda figure, path: figures.setdefault(path.stem, figure))
+    monkeypatch.setattr("eprop.plot.style.save", lambda figure, path: figures.setdefault(path.stem, figure))
     return figures
 
 
 @pytest.mark.tiny
 @pytest.mark.parametrize("task", RUNS)
-def test_the_learning_curve_of_a_run_knows_its_units(
-    task: str, tmp_path: pathlib.Path, drawn: dict[str, Figure]
-) -> None:
-    config, *labels = short_run(task)
-    start_run(config, tmp_path / "run")
-    plot.draw_run(tmp_path / "run")
+def test_a_run_draws_what_its_learner_can_show(task: str, tmp_path: pathlib.Path, drawn: dict[str, Figure]) -> None:
+    ep.fit(experiment_of(task), folder=tmp_path / "run", **DRAWN)
+    _, labels, own = RUNS[task]
+    assert drawn.keys() == OF_ALL | own
     bottom = drawn["learning_curve"].axes[-1]
     assert [bottom.get_xlabel(), bottom.get_ylabel()] == labels
+    for figure in drawn.values():
+        assert all(np.isfinite([*ax.get_xlim(), *ax.get_ylim()]).all() for ax in figure.axes)
+    drawn.clear()
+    draw(tmp_path / "run")  # again, from the folder
+    assert drawn.keys() == OF_ALL | own
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize("task", RUNS)
-def test_the_learning_curve_of_trials_knows_its_units(
-    task: str, tmp_path: pathlib.Path, drawn: dict[str, Figure]
-) -> None:
-    config, *labels = short_run(task)
-    run_trials(config, 2, tmp_path / "trials", jobs=1)
-    plot.draw_run(tmp_path / "trials")
+def test_the_learning_curve_of_several_seeds_knows_its_units(tmp_path: pathlib.Path, drawn: dict[str, Figure]) -> None:
+    ep.fit(experiment_of("evidence-accumulation"), folder=tmp_path / "seeds", seeds=2, jobs=1, **DRAWN)
+    drawn.clear()
+    draw(tmp_path / "seeds")
     (figure,) = drawn.values()
     bottom = [ax for ax in figure.axes if ax.get_ylabel()][-1]
-    assert [bottom.get_xlabel(), bottom.get_ylabel()] == labels
+    assert [bottom.get_xlabel(), bottom.get_ylabel()] == RUNS["evidence-accumulation"][1]
     for metrics in tmp_path.rglob("metrics.jsonl"):
         metrics.unlink()
-    with pytest.raises(CheckpointError, match=r"trials: none of its 2 trials has reported anything yet"):
-        plot.draw_run(tmp_path / "trials")
+    with pytest.raises(CheckpointError, match=r"none of 2 seeds has reported anything yet"):
+        draw(tmp_path / "seeds")
 
 
 @pytest.mark.tiny
-def test_a_figure_that_fails_is_a_warning(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    start_run(short_run("pattern-generation")[0], tmp_path / "run")
-    monkeypatch.setattr(plot.run_figures, "draw_weights", lambda *_: 1 / 0)
-    with pytest.warns(FiguresWarning, match="figure 'weights' could not be drawn: ZeroDivisionError: division by zero"):
-        paths = plot.draw_run(tmp_path / "run")
+def test_a_picture_that_fails_is_a_warning(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ep.fit(experiment_of("pattern-generation"), folder=tmp_path / "run", formats=(), **DRAWN)
+    monkeypatch.setattr(pictures, "_weights", lambda *_: 1 / 0)
+    with pytest.warns(FiguresWarning, match="'weights' could not be drawn: ZeroDivisionError: division by zero"):
+        paths = draw(tmp_path / "run")
     assert {path.stem for path in paths} == {"activity", "learning_curve", "network", "pattern"}
     monkeypatch.undo()
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: [][0])
     with pytest.warns(FiguresWarning, match="could not be drawn: IndexError"):
-        assert plot.draw_run(tmp_path / "run") == []
+        assert draw(tmp_path / "run") == []
 
 
 @pytest.mark.tiny

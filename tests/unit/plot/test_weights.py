@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 
 import eprop as ep
 from eprop import plot
-from eprop.plot.run_figures import weight_changes
-from eprop.tasks import NMNIST
+from eprop.tasks import nmnist
+from eprop.training.pictures import paired
 
 
 @pytest.mark.tiny
-def test_only_weights_that_learn_are_shown() -> None:
+def test_weights_of_the_same_connections_are_paired() -> None:
     net = ep.Network()
     x, rec, out = net.add(ep.EventSource(), 3), net.add(ep.LIF(), 4, name="rec"), net.add(ep.Readout(), 2, name="out")
     net.connect(x, rec, weight=ep.Normal(0.0, 1.0), rule=ep.Static())
@@ -27,18 +27,15 @@ def test_only_weights_that_learn_are_shown() -> None:
     for p in sims[1].network.projections:
         if not isinstance(p.rule, ep.Static):
             sims[1].set_weights(p, 2.0 * sims[1].connections(p)[2])
-    changes = weight_changes(*sims)
-    assert list(changes) == ["rec->out"]
-    for name, pair in changes.items():
-        for sim, weights in zip(sims, pair, strict=True):
-            assert np.array_equal(weights, sim.connections(name)[2])
+    for sim, weights in zip(sims, paired(*(sim.connections("rec->out") for sim in sims)), strict=True):
+        assert np.array_equal(weights, sim.connections("rec->out")[2])
 
 
 @pytest.mark.tiny
 def test_a_connection_that_one_of_two_networks_lacks_has_no_weight_there() -> None:
-    sims = [ep.Simulator(NMNIST(neurons=4, seed=seed).build_network(), threads=1) for seed in (1, 2)]
+    sims = [ep.Simulator(nmnist(neurons=4, seed=seed).network, threads=1) for seed in (1, 2)]
     pairs = [{*zip(*sim.connections("in->rec")[:2], strict=True)} for sim in sims]
-    found = weight_changes(*sims)["in->rec"]
+    found = paired(*(sim.connections("in->rec") for sim in sims))
     assert found[0].size == len(pairs[0] | pairs[1])
     for own, weights, sim in zip(pairs, found, sims, strict=True):
         assert np.count_nonzero(weights) == len(own)

@@ -11,7 +11,7 @@ import eprop as ep
 from compare import assert_close, assert_same, differ
 from eprop.checks import stimuli_of, time_driven
 from eprop.reference import Connections, Stimulus, TimeDriven
-from eprop.tasks import NMNIST
+from eprop.tasks import nmnist
 from networks import small_network
 from refusals import refusals
 
@@ -108,7 +108,7 @@ def test_reward_continues_from_sample_to_sample() -> None:
 
 
 def test_a_bias_learns() -> None:
-    net = NMNIST(neurons=3, bias=True).build_network()
+    net = nmnist(neurons=3, bias=True).network
     x = np.random.default_rng(1).random((1, 20, net.populations[0].size)) < 0.02
     sim, stepped = ep.Simulator(net, threads=1), time_driven(net)
     samples = sim.samples(1, 20, {"in": x}, labels=[3])

@@ -18,8 +18,7 @@ from eprop.rl import (
     RunningMoments,
     SoftmaxPolicy,
 )
-from eprop.tasks.control import Control
-from worlds import Corridor, CorridorTask
+from worlds import Corridor, corridor
 
 
 def test_moments_are_those_of_all_batches_together():
@@ -131,9 +130,8 @@ def learned(
     environments: Corridor, *, scale: ObservationScale | None = None, scale_rewards: bool = False
 ) -> np.ndarray:
     """Weights after three rollouts."""
-    task: Control = CorridorTask()
-    sim, encoder = ep.Simulator(task.build_network(), threads=1), PopulationCode(fields=4, scale=(1.5,))
-    agent = Agent(sim.lanes(4), encoder, SoftmaxPolicy(), environments.shape, task.substeps, 3, scale)
+    sim, encoder = ep.Simulator(corridor().network, threads=1), PopulationCode(fields=4, scale=(1.5,))
+    agent = Agent(sim.lanes(4), encoder, SoftmaxPolicy(), environments.shape, 6, 3, scale)
     objective = Objective(value_scale=1.0, scale_rewards=scale_rewards)
     learner = RolloutLearner(sim, agent, Episodes(environments, 3), objective, rollout=20)
     for _ in range(3):

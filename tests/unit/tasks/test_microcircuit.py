@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,19 +11,18 @@ import pytest
 import digits
 import eprop as ep
 from eprop.engine import BatchResult
-from eprop.errors import InputError, ParameterError
+from eprop.errors import EPropError
 from eprop.networks import POPULATIONS
-from eprop.tasks import MicrocircuitDigits
-from eprop.tasks.microcircuit import CAMERA_UNIT, corners, in_squares
-from eprop.training import SampleLearner, Training
-from eprop.training.cell_activity import MEASURES
+from eprop.tasks.microcircuit import CAMERA_UNIT, EXCITATORY, corners, in_squares, microcircuit
+from eprop.training import Experiment
+from eprop.training.forms import samples_of
 
 pytestmark = pytest.mark.tiny
 SMALL: dict[str, Any] = {"scale": 0.001, "dt": 1.0, "duration": 20.0, "window_start": 5.0}
 
 
-def task(**given: Any) -> MicrocircuitDigits:
-    return MicrocircuitDigits(**{**SMALL, **given})
+def task(**given: Any) -> Experiment:
+    return microcircuit(**{**SMALL, **given})
 
 
 @pytest.mark.parametrize(
@@ -38,43 +36,56 @@ def task(**given: Any) -> MicrocircuitDigits:
     ],
 )
 def test_what_learns(given: dict[str, Any], pairs: int, fed_back: int) -> None:
-    net = task(**given).build_network()
+    net = task(**given).network
     plastic = {p.name for p in net.projections if p.rule.plastic}
-    between = {f"{pre}->{post}" for pre in POPULATIONS[0::2] for post in POPULATIONS[0::2]}
+    between = {f"{pre}->{post}" for pre in EXCITATORY for post in EXCITATORY}
     assert len(plastic & between) == pairs
+    alone = given.get("recurrence") == "none"
     assert (plastic - between) == {
         *({"in->L4E", "in->L6E"} if given.get("learn_input", True) else ()),
-        *(f"{name}->out" for name in task(**given).heard),
+        *(f"{name}->out" for name in (("L4E", "L6E") if alone else ("L23E", "L5E"))),
     }
     assert len(net.feedback_projections) == fed_back
-    kept = {"in", "out"} if given.get("recurrence") == "none" else {"in", "out", *POPULATIONS}
-    assert {p.pre.name for p in net.projections} - {"in"} <= kept | {"L4E", "L6E"}
+    kept = {"L4E", "L6E"} if alone else {*POPULATIONS}
+    assert {p.pre.name for p in net.projections} - {"in"} <= kept
+
+
+@pytest.mark.parametrize(("feedback", "kind"), [("symmetric", ep.Symmetric), ("adaptive", ep.Adaptive)])
+def test_feedback_is_random_where_no_readout_hears(feedback: str, kind: type) -> None:
+    net = task(feedback=feedback, w_feedback=0.4, readouts_hear=("L4E",)).network
+    for one in net.feedback_projections:
+        assert type(one.kind) is (kind if one.post.name == "L4E" else ep.RandomFeedback)
+        assert type(one.kind) is not ep.RandomFeedback or one.kind.weight == ep.Normal(0.0, 0.4)
 
 
 def test_weights_and_rates_are_in_units_of_the_mean_weight() -> None:
     """A network with other in-degrees learns the same fraction of a weight; a neuron has the same pixels at each scale."""
     for k_scale in (0.01, 0.04):
-        net = task(k_scale=k_scale, eta=2e-3).build_network()
+        net = task(k_scale=k_scale, eta=2e-3).network
         for name, weight in {"in->L4E": CAMERA_UNIT, "L4E->L4E": 87.81 / math.sqrt(k_scale)}.items():
             rule = net.projection(name).rule
             assert isinstance(rule, ep.EPropPlus)
             assert rule.optimizer.eta == pytest.approx(2e-3 * weight**2, rel=1e-4)
             assert (rule.optimizer.w_min, rule.optimizer.w_max) == (0.0, pytest.approx(4.0 * weight, rel=1e-4))
-    adam = task(k_scale=0.01, eta=2e-3, optimizer="adam").build_network()
+    adam = task(k_scale=0.01, eta=2e-3, optimizer="adam").network
     assert adam.projection("L4E->L4E").rule.learning_rate == pytest.approx(2e-3 * 878.1, rel=1e-4)
 
 
-def test_readouts_of_more_neurons_have_smaller_weights_and_steps() -> None:
-    small, large = MicrocircuitDigits(scale=0.1), MicrocircuitDigits(scale=0.4)
-    assert (small.eta_out, small.w_out) == (2e-4, 0.02)
-    assert large.eta_out == pytest.approx(5e-5)
-    assert large.w_out == pytest.approx(0.01)
-    assert MicrocircuitDigits(scale=0.4, eta_out=1e-3).eta_out == 1e-3
+@pytest.mark.parametrize(
+    ("given", "eta_out", "w_out"),
+    [({}, 2e-4, 0.02), ({"scale": 0.4}, 5e-5, 0.01), ({"scale": 0.4, "eta_out": 1e-3}, 1e-3, 0.01)],
+)
+def test_readouts_of_more_neurons_have_smaller_weights_and_steps(
+    given: dict[str, Any], eta_out: float, w_out: float
+) -> None:
+    readouts = microcircuit(**given).network.projection("L5E->out")
+    assert readouts.rule.optimizer.eta == pytest.approx(eta_out)
+    assert readouts.weight.sd == pytest.approx(w_out)
 
 
 def test_a_neuron_receives_the_pixels_of_its_square() -> None:
     found = task(scale=0.01, input_probability=1.0, receptive_field=5)
-    sources, targets, weights = ep.Simulator(found.build_network(), threads=1).connections("in->L4E")
+    sources, targets, weights = ep.Simulator(found.network, threads=1).connections("in->L4E")
     for neuron in (0, 100, 218):
         y, x = np.divmod(sources[targets == neuron] % 34**2, 34)
         assert len(y) == 2 * 25
@@ -108,96 +119,42 @@ def test_places_in_a_square() -> None:
     assert in_squares(np.array([[1, 2]]), 10, 2).tolist() == [[12, 13, 22, 23]]
 
 
-def test_the_loss_is_per_ms() -> None:
+def test_window_and_training() -> None:
+    """The loss is per ms; recordings have the steps of a sample; every population is observed."""
     for dt in (0.5, 1.0):
-        assert task(dt=dt).window.sum() == pytest.approx(15.0)
-        assert task(dt=dt).n_steps == 20.0 / dt
+        found = task(dt=dt, data_seed=2)
+        assert found.window.sum() == pytest.approx(15.0)
+        assert (found.train.n_steps, found.train.dt, found.train.data_seed) == (20.0 / dt, dt, 2)
+    assert (found.epochs, found.precision, found.observed) == (1, "single", POPULATIONS)
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"recurrence": "off"}, 'MicrocircuitDigits.recurrence must be "plastic", "static" or "none"'),
-        ({"readouts_hear": "L5E,L4I"}, 'readouts_hear must be "L23E", "L4E", "L5E" or "L6E", got \'L4I\''),
-        ({"window_start": 20.0}, "window_start must be before the end of the sample, 20 ms, got 20"),
+        ({"recurrence": "off"}, 'microcircuit.recurrence must be "plastic", "static" or "none"'),
+        ({"readouts_hear": ("L5E", "L4I")}, 'readouts_hear must be "L23E", "L4E", "L5E" or "L6E", got \'L4I\''),
+        ({"window_start": 20.0}, "window_start must be >= 0 and before the end of the sample, 20 ms, got 20"),
+        ({"duration": 20.5}, "microcircuit.duration must be a multiple of dt = 1 ms, got 20.5"),
+        ({"dt": 0.0}, "microcircuit.dt must be > 0 ms, got 0"),
         ({"scale": 1e-4}, "leaves no neurons in L5I"),
-        ({"scale": 2.0}, "MicrocircuitDigits.scale must be <= 1"),
-        ({"feedback": "none"}, "MicrocircuitDigits.feedback must be"),
+        ({"scale": 2.0}, "microcircuit: scale must be in (0, 1]"),
+        ({"feedback": "none"}, "microcircuit.feedback must be"),
+        ({"receptive_field": 35}, "microcircuit.receptive_field must be 1 to 34 pixels, got 35"),
+        ({"tau_m": 5.0}, "microcircuit has no argument tau_m"),
+        ({"rule": "eprop", "cutoff": 20.0}, "cutoff changes nothing: it belongs to eprop+"),
     ],
 )
 def test_refusals(given: dict[str, Any], message: str) -> None:
-    with pytest.raises(ParameterError, match=message):
+    with pytest.raises(EPropError) as caught:
         task(**given)
-
-
-def test_recordings_of_other_steps_are_refused() -> None:
-    found = task()
-    with pytest.raises(InputError, match="2312 channels and 20 steps of 1 ms"):
-        found.make_samples(found.build_network(), digits.recordings(2, 30))
-
-
-@pytest.mark.parametrize(
-    ("given", "names"),
-    [
-        ({"c_reg": 0.0}, {"f_target"}),
-        ({"feedback": "symmetric"}, set()),
-        ({"feedback": "symmetric", "readouts_hear": "L23E,L4E,L5E,L6E"}, {"w_feedback"}),
-        (
-            {"recurrence": "static", "learn_input": False},
-            {"eta", "c_reg", "feedback", "w_feedback", "f_target", "w_max"},
-        ),
-        ({"rule": "eprop"}, {"kappa", "cutoff", "each_step"}),
-    ],
-)
-def test_parameters_without_effect(given: dict[str, Any], names: set[str]) -> None:
-    found = task(**given)
-    always = {"beta_square"} if found.rule == "eprop" else {"beta_square", "average_gradient", "clip_norm"}
-    assert {name for name in vars(found) if found.unused_reason(name)} == names | always
-
-
-def test_every_population_is_observed_before_and_after() -> None:
-    """Learning at a high rate changes the cells that learn, and observing changes no weight and no state."""
-    found = task(scale=0.002, duration=40.0, eta=0.1, c_reg=0.0)
-    data = digits.recordings(6, 40)
-    seen = SampleLearner(found, ep.Simulator(found.build_network(), threads=1), data, Training(), test=data)
-    plain = ep.Simulator(found.build_network(), threads=1)
-    blind = SampleLearner(Unobserved(**vars(found)), plain, data, Training(), test=data)
-    for learner in (seen, blind):
-        while not learner.finished:
-            learner.step(lambda: None)
-    activity: Any = seen.summary()["activity"]
-    assert activity["before"].keys() == activity["after"].keys() == set(POPULATIONS)
-    assert all(each.keys() == set(MEASURES) for when in activity.values() for each in when.values())
-    assert activity["before"]["L4E"]["rate"] != activity["after"]["L4E"]["rate"]
-    assert "activity" not in blind.summary()
-    for name, values in plain.state().items():
-        assert np.array_equal(values, seen.simulator.state()[name]), name
-
-
-def test_what_was_observed_first_is_kept_by_the_state() -> None:
-    found = task()
-    data = digits.recordings(4, 20)
-    first, second = (
-        SampleLearner(found, ep.Simulator(found.build_network(), threads=1), data, Training(), test=data)
-        for _ in range(2)
-    )
-    first.step(lambda: None)
-    second.set_state(first.state())
-    assert second.summary()["activity"]["before"] == first.summary()["activity"]["before"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unobserved(MicrocircuitDigits):
-    """The same task, of which nothing is observed."""
-
-    observed: ClassVar[tuple[str, ...]] = ()
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(("rule", "rounds"), [("eprop", 20), ("eprop+", 5)])
 def test_learning_lowers_the_loss_of_what_it_learns(rule: str, rounds: int) -> None:
     found = task(scale=0.005, duration=40.0, rule=rule, seed=2)
-    sim = ep.Simulator(found.build_network(), threads=1)
-    samples = found.make_samples(sim.network, digits.recordings(24, 40))
+    sim = ep.Simulator(found.network, threads=1)
+    samples = samples_of(sim.network, digits.recordings(24, 40), found.window)
 
     def mean_loss(result: BatchResult) -> float:
         return float(result.loss.mean())

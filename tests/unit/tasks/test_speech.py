@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import struct
 
 import h5py
@@ -9,14 +10,12 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.data.audio import SyntheticWords
+from eprop.data.audio import Cochlea, SyntheticWords
 from eprop.errors import DataError, ParameterError
-from eprop.tasks import SHD, SpokenDigits
-from eprop.tasks.speech import SpikingSpeech, SpokenWords
-from eprop.training import RunConfig, evaluate_run, resume_run, start_run
-from eprop.training import load as load_run
-
-TASK = SpokenDigits(neurons=8, channels=8, n_steps=60)
+from eprop.runs import evaluate_run
+from eprop.tasks import shd, spoken_digits
+from eprop.tasks.words import SpikingSpeech, SpokenWords
+from eprop.training import Stage, scoring_of
 
 
 @pytest.fixture(autouse=True)
@@ -39,22 +38,23 @@ def folder(tmp_path):
     return made
 
 
-def load(task=TASK, epoch=0, **given):
-    return SpokenWords(**given).load(task, epoch=epoch)
+def load(epoch=0, **given):
+    return SpokenWords(encoder=Cochlea(places=8), n_steps=60, **given)(Stage(epoch))
 
 
 def test_the_official_test_and_left_out_speakers(folder):
-    splits = load(data=str(folder))
+    splits = load(data=folder)
     assert (len(splits.train), splits.validation, len(splits.test)) == (40, None, 40)
     assert (splits.train.n_channels, splits.train.dt, splits.train.n_steps) == (16, 5.0, 60)
     assert splits.test.labels.tolist() == sorted(list(range(10)) * 4)
-    left = load(data=str(folder), leave=("b", "d"))
+    left = load(data=folder, leave=("b", "d"))
     assert (len(left.train), len(left.test)) == (40, 40)
-    alone = load(data=str(folder), leave=("b",), validation=10)
+    alone = load(data=folder, leave=("b",), validation=10)
     assert (len(alone.train), len(alone.validation), len(alone.test)) == (50, 10, 20)
-    other = load(data=str(folder), test_data=(str(folder), str(folder)), samples=30, test_samples=20)
+    other = load(data=folder, test_data=(folder, folder), samples=30, test_samples=20)
     assert (len(other.train), len(other.test)) == (30, 20)
-    assert len(SpokenWords().load_test(TASK, [folder])) == 80
+    tested = SpokenWords(encoder=Cochlea(places=8), n_steps=60, test_data=(folder,)).read_test(Stage())
+    assert len(tested) == 80
     assert "recordings in recordings, train part" in splits.describe()["train"]
 
 
@@ -69,30 +69,30 @@ def test_the_lists_of_speech_commands_are_the_parts(tmp_path, folder):
     (commands / "bed" / "a_nohash_0.wav").write_bytes(b"not read")
     (commands / "testing_list.txt").write_text("one/a_nohash_4.wav\ntwo/b_nohash_4.wav\n")
     (commands / "validation_list.txt").write_text("six/c_nohash_5.wav\n")
-    splits = load(data=str(commands))
+    splits = load(data=commands)
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (77, 1, 2)
     assert splits.test.labels.tolist() == [1, 2]
 
 
 def test_epochs_vary_and_the_test_does_not(folder):
-    fixed = [load(data=str(folder), epoch=epoch) for epoch in (0, 3)]
+    fixed = [load(data=folder, epoch=epoch) for epoch in (0, 3)]
     assert not SpokenWords().fresh_epochs
     assert np.array_equal(fixed[0].train.channels, fixed[1].train.channels)
-    given = {"data": str(folder), "variants": 2, "colour": 12.0, "shift": 1.0}
+    given = {"data": folder, "variants": 2, "colour": 12.0, "shift": 1.0}
     assert SpokenWords(**given).fresh_epochs
     found = [load(epoch=epoch, **given) for epoch in (0, 2, 0, 1)]
     counts = [splits.train.counts.tolist() for splits in found]
     assert counts[0] == counts[2]
     assert len({str(each) for each in counts}) == 3
     assert all(np.array_equal(splits.test.counts, fixed[0].test.counts) for splits in found)
-    encoded = {str(load(epoch=epoch, data=str(folder), variants=2).train.counts.tolist()) for epoch in range(4)}
+    encoded = {str(load(epoch=epoch, data=folder, variants=2).train.counts.tolist()) for epoch in range(4)}
     assert len(encoded) == 2
 
 
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"data": "nowhere"}, "no such folder or file"),
+        ({"data": pathlib.Path("nowhere")}, "no such folder or file"),
         ({"leave": ("e",)}, "no recording by e; the speakers are: a, b, c, d"),
         ({"leave": ("a", "b", "c", "d")}, "none is left for training"),
         ({"test_takes": 1}, "none has a number below 1 in its name"),
@@ -101,7 +101,7 @@ def test_epochs_vary_and_the_test_does_not(folder):
 )
 def test_parts_that_do_not_exist_are_refused(folder, given, words):
     with pytest.raises(DataError, match=words):
-        load(**{"data": str(folder), **given})
+        load(**{"data": folder, **given})
 
 
 def test_synthetic_words_are_the_default():
@@ -114,44 +114,45 @@ def test_synthetic_words_are_the_default():
 
 
 def test_a_network_learns_synthetic_words():
-    task = SpokenDigits(neurons=60, channels=20, input_delay=30.0)
-    network = task.build_network()
-    sim = ep.Simulator(network, threads=1, precision="single")
-    splits = load(task, samples=200, test_samples=100)
-    samples, test = (task.make_samples(network, part) for part in (splits.train, splits.test))
-    for epoch in range(10):
-        order = np.random.default_rng(epoch).permutation(200)
-        for first in range(0, 200, 20):
-            sim.train(samples[order[first : first + 20]])
-    assert np.mean(task.score(test, sim.evaluate(test).y)) < 0.4  # chance is 0.9; the voices of the test are others
+    experiment = spoken_digits(
+        neurons=60, channels=20, input_delay=30.0, samples=200, test_samples=100, variants=1, loudness=0.0, colour=0.0,
+        shift=0.0, stretch=0.0, epochs=10, batch_size=20,
+    )  # fmt: skip
+    history = ep.fit(experiment, progress=False, threads=1)
+    assert history.evaluation.error < 0.4  # chance is 0.9; the voices of the test are others
 
 
 def test_time_constants_learn():
-    task = SpokenDigits(neurons=20, channels=8, n_steps=60, spread=0.5, learn_taus=True)
-    network = task.build_network()
-    sim = ep.Simulator(network, threads=1)
+    experiment = spoken_digits(
+        neurons=20, channels=8, n_steps=60, spread=0.5, learn_taus=True, samples=20, test_samples=20
+    )
+    sim, dataset = ep.Simulator(experiment.network, threads=1), experiment.splits(Stage()).train
     before = sim.parameters("rec")
-    sim.train(task.make_samples(network, load(task, samples=20, test_samples=20).train))
+    sim.train(scoring_of(experiment, dataset).samples(dataset))
     after = sim.parameters("rec")
     for name in ("tau_m", "tau_adapt"):
         change = np.abs(np.log(after[name] / before[name]))
         assert 0.0 < change.max() <= 0.021  # a step of Adam is about the learning rate
     with pytest.raises(ParameterError, match=r'learn_taus needs rule = "eprop"'):
-        SpokenDigits(rule="eprop+", learn_taus=True)
+        spoken_digits(rule="eprop+", learn_taus=True)
 
 
 def test_constants_are_drawn_and_kappa_follows_the_readouts():
-    sim = ep.Simulator(SpokenDigits(neurons=100, spread=0.5).build_network(), threads=1)
+    sim = ep.Simulator(spoken_digits(neurons=100, spread=0.5).network, threads=1)
     tau_m, tau_adapt = (sim.parameters("rec")[name] for name in ("tau_m", "tau_adapt"))
     assert 0.35 < np.std(np.log(tau_m)) < 0.65
     assert 0.35 < np.std(np.log(tau_adapt)) < 0.65
     for kappa in (None, 0.5):
-        assert SpokenDigits(rule="eprop+", kappa=kappa).make_rule(1e-3).kappa == kappa
-    assert SpokenDigits(encoder="mel", channels=40).n_channels == 80
-    with pytest.raises(ParameterError, match=r"window_start must be below n_steps = 10"):
-        SpokenDigits(n_steps=10)
-    with pytest.raises(ParameterError, match="cochlea"):
-        SpokenDigits(encoder="fourier")
+        made = spoken_digits(rule="eprop+", kappa=kappa).network
+        assert made.projection("rec->rec").rule.kappa == kappa
+    assert spoken_digits(encoder="mel", channels=40).network.population("in").size == 80
+    for given, words in (
+        ({"n_steps": 10}, "window_start must be"),
+        ({"encoder": "fourier"}, "cochlea"),
+        ({"spread": 4.0}, "0..3"),
+    ):
+        with pytest.raises(ParameterError, match=words):
+            spoken_digits(**given)
 
 
 def test_shd_reads_its_files(tmp_path):
@@ -163,30 +164,27 @@ def test_shd_reads_its_files(tmp_path):
                 rows = file.create_dataset(f"spikes/{name}", (n,), dtype=h5py.vlen_dtype(kind))
                 for k in range(n):
                     rows[k] = (rng.random(30) * top).astype(kind)
-    task = SHD(neurons=8, pool=70, n_steps=50)
-    choice = SpikingSpeech(data=str(tmp_path), **task.default_data())
-    splits = choice.load(task)
+    source = shd(data=tmp_path, neurons=8, pool=70, n_steps=50).train
+    splits = source(Stage())
     assert (len(splits.train), splits.validation, len(splits.test)) == (40, None, 20)
-    assert splits.train.n_channels == task.build_network().populations[0].size == 10
-    assert len(choice.load_test(task, [tmp_path / "shd_train.h5"])) == 40
+    assert splits.train.n_channels == 10
+    other = source.replace(test_data=(tmp_path / "shd_train.h5",))
+    assert len(other.read_test(Stage())) == 40
     with pytest.raises(DataError, match="the task shd needs data: download shd_train"):
-        SpikingSpeech().load(task)
+        SpikingSpeech()(Stage())
     with pytest.raises(ParameterError, match="pool must divide 700"):
-        SHD(pool=3)
+        shd(pool=3)
     (tmp_path / "shd_test.h5").unlink()
     with pytest.raises(DataError, match="no file of the split test, only train"):
-        choice.load(task)
+        source(Stage())
 
 
 def test_a_stopped_run_with_variety_resumes_to_the_same_bits(folder, tmp_path):
-    config = RunConfig.make(
-        "spoken-digits",
-        task={"neurons": 8, "channels": 8, "n_steps": 60},
-        data={"data": str(folder), "variants": 2, "shift": 1.0},
-        training={"epochs": 3, "batch_size": 8},
-        run={"threads": 1},
+    experiment = spoken_digits(
+        neurons=8, channels=8, n_steps=60, data=folder, variants=2, shift=1.0, epochs=3, batch_size=8
     )
-    whole = start_run(config, tmp_path / "whole")
+    given = {"threads": 1, "formats": (), "progress": False}
+    whole = ep.fit(experiment, folder=tmp_path / "whole", **given)
     lines = []
 
     def interrupt(trainer, line):
@@ -195,8 +193,9 @@ def test_a_stopped_run_with_variety_resumes_to_the_same_bits(folder, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        start_run(config, tmp_path / "part", callbacks=[interrupt])
-    assert resume_run(tmp_path / "part").summary["test_error"] == whole.summary["test_error"]
-    weights = [load_run(tmp_path / name).simulator.connections("in->rec")[2] for name in ("whole", "part")]
+        ep.fit(experiment, folder=tmp_path / "part", callbacks=[interrupt], **given)
+    part = ep.fit(experiment, folder=tmp_path / "part", **given)
+    assert part.summary["test_error"] == whole.summary["test_error"]
+    weights = [ep.load(tmp_path / name).simulator.connections("in->rec")[2] for name in ("whole", "part")]
     assert np.array_equal(*weights)
-    assert evaluate_run(tmp_path / "part", [folder])[1].scores.size == 80
+    assert evaluate_run(tmp_path / "part", test_data=(folder,))[1].scores.size == 80

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -9,8 +10,7 @@ import numpy as np
 import pytest
 
 import digits
-from eprop.tasks import NMNIST
-from eprop.training import Evaluation, confusion_matrix, evaluate, per_class_error
+from eprop.training import Evaluation, confusion_matrix, evaluate, per_class_error, scoring_of
 from eprop.training.evaluation import SLICE, binomial_sigma
 from small_learner import RULES, learner
 
@@ -22,13 +22,13 @@ def test_an_evaluation_shuffles_and_leaves_the_network_unchanged(rule: str) -> N
     learns, labels = learner(rule), []  # type: tuple[Any, list[int]]
     data = digits.recordings(12, seed=2).subset(np.argsort(np.arange(12) % 2))  # sorted by class
 
-    class Spy(NMNIST):
-        def make_samples(self, network: Any, dataset: Any) -> Any:
-            labels.extend(dataset.labels.tolist())
-            return super().make_samples(network, dataset)
+    def score(samples: Any, y: np.ndarray) -> np.ndarray:
+        labels.extend(samples.labels.tolist())
+        return np.zeros(len(samples))
 
+    scoring = scoring_of(dataclasses.replace(learns.experiment, score=score), data)
     before = learns.simulator.state()
-    found = evaluate(Spy(**vars(learns.task)), learns.simulator, data)
+    found = evaluate(scoring, learns.simulator, data)
     assert labels != sorted(labels)
     assert sorted(labels) == data.labels.tolist() == found.labels.tolist()
     after = learns.simulator.state()
@@ -40,10 +40,10 @@ def test_slices_bound_the_memory_and_do_not_change_losses(monkeypatch: pytest.Mo
     original = learns.simulator.evaluate
     monkeypatch.setattr("eprop.training.evaluation.SLICE", 5)
     monkeypatch.setattr(learns.simulator, "evaluate", lambda s, **k: (sizes.append(len(s)), original(s, **k))[1])
-    small = evaluate(learns.task, learns.simulator, learns.dataset)
+    small = evaluate(learns.scoring, learns.simulator, learns.dataset)
     assert sizes == [5, 5]
     monkeypatch.setattr("eprop.training.evaluation.SLICE", SLICE)
-    large = evaluate(learns.task, learns.simulator, learns.dataset)
+    large = evaluate(learns.scoring, learns.simulator, learns.dataset)
     assert np.array_equal(small.losses, large.losses)  # e-prop starts each sample from rest
 
 
@@ -59,12 +59,15 @@ def test_an_evaluation_of_a_classification() -> None:
     assert (outcome.error, outcome.loss) == (0.25, 1.5)
     assert outcome.sigma == pytest.approx(binomial_sigma(0.25, 4))
     assert outcome.confusion().tolist() == [[1, 1], [0, 2]]
+    assert repr(outcome).startswith("Evaluation(4 samples: error 25.0 ± ")
+    assert "rows: true class, columns: predicted class" in outcome._repr_html_()
 
 
 def test_an_evaluation_of_something_else() -> None:
     outcome = Evaluation(np.array([1.0, 3.0]), np.zeros(2))
     assert outcome.error == 2.0
     assert outcome.sigma == pytest.approx(1.0)
+    assert "true class" not in outcome._repr_html_()
     with pytest.raises(TypeError, match="only a classification"):
         outcome.confusion()
     assert math.isnan(Evaluation(np.ones(1), np.zeros(1)).sigma)

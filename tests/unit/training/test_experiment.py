@@ -1,281 +1,327 @@
-"""Runs from a configuration to a folder, on a few recordings."""
+"""An experiment is checked when it is made, and shown; a function with arguments that makes one is a task."""
 
 from __future__ import annotations
 
-import json
-import os
+import dataclasses
 import pathlib
-import signal
-from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict, Unpack
 
 import numpy as np
 import pytest
+from annotated_doc import Doc
 
-import digits
-from eprop import __version__, core
-from eprop.engine import Simulator
-from eprop.errors import CheckpointError, DataError, DivergenceError, InputError, OutputError
-from eprop.tasks import recordings
-from eprop.tasks.nmnist import NMNIST
-from eprop.training import (
-    FinishedRun,
-    Progress,
-    RunConfig,
-    RunFolder,
-    Stopped,
-    UnfinishedRunWarning,
-    Watcher,
-    evaluate_run,
-    load,
-    load_checkpoint,
-    read_config,
-    resume_run,
-    save_checkpoint,
-    start_run,
-)
+import eprop as ep
+from eprop.data import Splits, from_arrays
+from eprop.data.generated import Generated, Sample
+from eprop.errors import DataError, InputError, NetworkError, ParameterError
+from eprop.training import Experiment, Stage, task
+from eprop.training.arguments import arguments_of, checked_arguments, for_function
+from refusals import Refusal, refusals
+from small_learner import experiment as digits_experiment
+from worlds import corridor
 
-RULES = ("eprop", "eprop+")
+pytestmark = pytest.mark.tiny
+
+RNG = np.random.default_rng(0)
+LABELS = np.arange(12) % 3
+EVENTS = (RNG.random((12, 20, 6)) < 0.4) & (np.arange(6) // 2 == LABELS[:, None, None])
+DATA, FEWER = from_arrays(EVENTS, LABELS), from_arrays(EVENTS[:, :, :3], LABELS)
+NET = ep.recurrent(6, 5, 3)
+CONTROL: Any = corridor().environments
+STAGE = Stage()
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    return digits.write_folder(tmp_path_factory.mktemp("digits"))
+def drawn(rng: np.random.Generator) -> Sample:
+    return Sample(rng.random((20, 6)) < 0.2, int(rng.integers(3)))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _cache() -> Iterator[None]:
-    """Data sets of these tests are not cached."""
-    with pytest.MonkeyPatch.context() as patch:
-        real = recordings.Loader
-        patch.setattr(recordings, "Loader", lambda **given: real(cache=False, **given))
-        yield
+GENERATED = Generated(drawn, samples=5, test_samples=4, validation=3)
 
 
-@pytest.fixture(scope="module", params=RULES)
-def whole(
-    folder: pathlib.Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, _cache: None
-) -> FinishedRun:
-    """A finished run, which the tests do not change."""
-    return start_run(config(folder, request.param), tmp_path_factory.mktemp("runs") / "run")
+def made(*given: Any, **settings: Any) -> Experiment:
+    return Experiment(NET, *(given or (DATA,)), **settings)
 
 
-def config(folder: pathlib.Path, rule: str = "eprop", **changes: dict[str, Any]) -> RunConfig:
-    parts = {
-        "task": {"rule": rule, "neurons": 5, "w_in": 0.4, "w_out": 0.05},
-        "data": {"data": str(folder), "validation": 4},
-        "training": {"epochs": 2, "batch_size": 4},
-        "run": {"threads": 1},
-    }
-    if rule == "eprop+":
-        parts["task"] |= {"eta": 1e-7, "eta_out": 1e-6}
-    return RunConfig.make("nmnist", None, **{part: {**parts[part], **changes.get(part, {})} for part in parts})
+def split(*given: Any) -> Splits:
+    return made(*given).splits(STAGE)
 
 
-def weights(run: RunFolder) -> bytes:
-    return load_checkpoint(run.checkpoint).state["synapses/weight"].tobytes()
+# ---------------------------------------------------------------- parts
 
 
-def test_a_run_leaves_its_folder(whole: FinishedRun) -> None:
-    names = sorted(path.name for path in whole.run.path.iterdir())
-    assert names == ["checkpoint.npz", "config.toml", "metrics.jsonl", "summary.json"]
-    summary = json.loads(whole.run.summary.read_text())
-    wanted = ("test_error", "train_samples_per_second", "synaptic_events", "ns_per_synaptic_event", "peak_memory_bytes")
-    assert all(summary[name] >= 0 for name in wanted)
-    assert (summary["seed"], summary["version"], summary["commit"]) == (1, __version__, core.commit())
-    assert (summary["train_samples"], summary["validation_samples"], summary["test_samples"]) == (20, 4, 12)
-    assert summary["samples_learned"] == 40
-    assert (summary["train_simulated"], summary["test_simulated"]) == (False, False)
-    assert np.sum(summary["confusion"]) == 12
-    lines = whole.run.read_metrics()
-    assert lines[-1]["samples"] == 40
-    assert lines[-1]["validation_error"] == summary["validation_error"]
+@refusals(
+    (lambda: Experiment(NET), InputError, "needs something to learn from: samples .*, environments .*, or a learner"),
+    (lambda: Experiment(ep.Simulator(NET, threads=1), DATA), InputError, "^Experiment.network must be a Network, got Simulator"),
+    (lambda: made(EVENTS), DataError, "^train must be a data set .*got ndarray"),
+    (lambda: made("digits.npz"), DataError, "^train must be .*got str"),
+    (lambda: made((EVENTS, LABELS, LABELS)), DataError, "^train must be .*got tuple"),
+    (lambda: made(DATA, [1, 2]), DataError, "^validation must be .*got list"),
+    (lambda: made(DATA, None, Splits(DATA, DATA, DATA)), DataError, "^test must be .*got Splits"),
+    *((lambda given=given: made(*given), InputError, "have 3 channels, but the network has 6 inputs")
+      for given in ((FEWER,), (DATA, FEWER), (DATA, None, FEWER), (lambda stage: DATA, FEWER))),
+    (lambda: made(window=np.ones(3)), InputError, r"^window must have shape \(20,\), a weight for each step, got \(3,\)$"),
+    (lambda: made(window=lambda n: np.ones(n + 1)), InputError, r"^window must have shape \(20,\), .*got \(21,\)$"),
+    (lambda: made(window=lambda n: None), InputError, "^window must be real numbers, got None"),
+    (lambda: made(window="late"), InputError, "^window must be real numbers, got 'late'"),
+    (lambda: made(window=np.full(20, np.nan)), InputError, "^window must hold finite numbers"),
+    (lambda: made(window=np.zeros(20)), InputError, "^window is zero in every step"),
+    (lambda: made(classes=("a", "b")), ParameterError, "^Experiment.classes has 2 names, but the network has 3 readouts"),
+    (lambda: made(classes=3), ParameterError, "^Experiment.classes must be names, as in .*, got 3$"),
+    (lambda: made(classes=[1, 2, 3]), ParameterError, "^Experiment.classes must be names"),
+    *((lambda name=name: made(**{name: 3}), InputError, f"^Experiment.{name} must be a function, got 3$")
+      for name in ("learner", "evidence", "score")),
+    *((lambda seed=seed: made(seed=seed), ParameterError, "^Experiment.seed must be a whole number >= 0")
+      for seed in (1.5, -5, "a")),
+    (lambda: made(observed=["nothing"]), NetworkError, "no population 'nothing'"),
+    (lambda: made(observed="lif"), ParameterError, r"^Experiment.observed must be a list of populations, as in \['lif'\]$"),
+    (lambda: made(observed=["out"]), ParameterError, "^Experiment.observed: 'out' is a readout"),
+    (lambda: made(images={"nothing": (2, 3)}), NetworkError, "no population 'nothing'"),
+    (lambda: made(images={"in": (2, 2)}), ParameterError, "^Experiment.images: 6 nodes of 'in' are no 2 x 2 pixels$"),
+    (lambda: made(epochs=0), ParameterError, "^Experiment.epochs must be >= 1, got 0$"),
+    (lambda: made(epoch=3), ParameterError, "^Experiment has no parameter epoch; it has: epochs"),
+    (lambda: made(schedule="liner"), ParameterError, "^Experiment.schedule must be .* did you mean 'linear'"),
+    (lambda: Experiment(NET, environments=3), InputError, "^Experiment.environments must be a Control"),
+    (lambda: Experiment(NET, DATA, environments=CONTROL), InputError, "^Experiment.train changes nothing"),
+    (lambda: Experiment(NET, environments=CONTROL, epochs=3), InputError, "^Experiment.epochs changes nothing"),
+)  # fmt: skip
+def test_parts_that_do_not_fit_are_refused(refusal: Refusal) -> None:
+    refusal.check()
 
 
-def test_the_configuration_repeats_the_run(whole: FinishedRun, tmp_path: pathlib.Path) -> None:
-    again = start_run(RunConfig.make(*read_config(whole.run.config)), tmp_path / "b")
-    assert weights(whole.run) == weights(again.run)
-    assert whole.run.config.read_text() == again.run.config.read_text()
-    assert whole.summary["test_loss"] == again.summary["test_loss"]
+def test_an_experiment_is_frozen_and_shown() -> None:
+    one = made(DATA, lambda stage: DATA, GENERATED, epochs=3, name="mine", images={"in": (2, 3)}, observed=["in"])
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.epochs = 4  # type: ignore[misc]
+    assert repr(one).splitlines() == [
+        "Experiment mine",
+        "  network: Network(dt=1 ms, seed=1)",
+        "  train: arrays, 12 samples",
+        "  validation: <lambda>",
+        "  test: generated",
+        "  training: epochs = 3",
+    ]
+    assert ">arrays, 12 samples</td>" in one._repr_html_()
+    assert (made(classes="abc").classes, made().seed, made(seed=7).seed) == (("a", "b", "c"), 1, 7)
+    acting = Experiment(NET, environments=CONTROL, precision="single")
+    assert repr(acting).splitlines()[0] == "Experiment without a name"
+    assert "training" not in repr(acting)
 
 
-def test_evaluating_gives_the_error_of_the_run(whole: FinishedRun, folder: pathlib.Path) -> None:
-    for data, samples in (
-        (None, 12),
-        ([folder / "Test"], 12),
-        ([folder], 12),
-        ([folder / "Test", folder / "Train"], 36),
-    ):
-        _, found, test = evaluate_run(whole.run.path, data)
-        assert len(test) == found.confusion().sum() == samples
-        assert samples == 36 or found.error == whole.summary["test_error"]
+def test_a_learner_of_ones_own_reads_samples_that_fit_no_usual_network() -> None:
+    assert len(Experiment(NET, FEWER, learner=lambda *_: None).splits(STAGE).train) == 12
 
 
-def test_the_restored_network_is_the_trained_one(whole: FinishedRun) -> None:
-    run = load(whole.run.path)
-    found, saved = run.simulator.state()["synapses/weight"], run.checkpoint.state["synapses/weight"]
-    if whole.summary["rule"] == "eprop":
-        np.testing.assert_array_equal(found, saved)
-    else:  # the reset adds the corrections of spikes in transit
-        np.testing.assert_allclose(found, saved, atol=1e-6)
+def test_settings_are_changed() -> None:
+    one = made(epochs=3, name="mine")
+    other = one.changed(batch_size=5, window=np.ones(20), seed=9)
+    assert (other.epochs, other.batch_size, other.seed, other.name, one.batch_size) == (3, 5, 9, "mine", 32)
+    acting = Experiment(NET, environments=CONTROL)
+    assert (acting.changed(steps=99).environments.steps, acting.environments.steps) == (99, CONTROL.steps)
 
 
-class StopAt(Watcher):
-    """Sends the process a signal once some samples have been learned."""
-
-    def __init__(self, samples: int):
-        self.samples = samples
-
-    def progress(self, progress: Progress) -> None:
-        if progress.done >= self.samples:
-            self.samples = 10**9
-            os.kill(os.getpid(), signal.SIGTERM)
-
-
-def test_a_stopped_run_is_resumed_bit_by_bit(whole: FinishedRun, folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    with pytest.raises(Stopped) as stopped:
-        start_run(config(folder, whole.summary["rule"]), tmp_path / "cut", watcher=StopAt(13))
-    assert stopped.value.exit_code == 143
-    assert f"continue with: eprop train nmnist --resume {tmp_path / 'cut'}" in str(stopped.value)
-    cut = RunFolder.open(tmp_path / "cut")
-    assert not cut.summary.exists()
-    done = load_checkpoint(cut.checkpoint).position["done"]
-    assert 13 <= done < 40
-    with pytest.warns(
-        UnfinishedRunWarning, match=f"cut: was stopped after {done} of 40 samples; this evaluation is of"
-    ):
-        evaluate_run(cut.path)
-    cut.add_metrics({"samples": 39, "loss": 0.0, "epoch": 2})  # a line behind the checkpoint
-    resumed = resume_run(cut.path)
-    assert weights(resumed.run) == weights(whole.run)
-    for name in ("test_loss", "synaptic_events"):
-        assert resumed.summary[name] == whole.summary[name]
-    loss = [[(line["samples"], line["loss"]) for line in run.read_metrics()] for run in (whole.run, cut)]
-    assert loss[0] == loss[1]
+@refusals(
+    (lambda: made().changed(epoch=3), ParameterError, "^an experiment has no setting epoch; did you mean 'epochs'"),
+    (lambda: made().changed(network=NET), ParameterError, "^an experiment has no setting network"),
+    (lambda: made().changed(epochs=0), ParameterError, "^Experiment.epochs must be >= 1"),
+    (lambda: Experiment(NET, environments=CONTROL).changed(epochs=3), ParameterError, "has no setting epochs"),
+    (lambda: made().with_seed(2), ParameterError, "^several seeds need a function that makes the experiment from a seed"),
+    (lambda: made().fresh(2), ParameterError, "^fresh samples need samples that are made from a seed"),
+    (lambda: made().test_samples(STAGE), DataError, "^the experiment has no test samples$"),
+    (lambda: made(lambda stage: DATA, name="mine").test_samples(STAGE), DataError, "^mine has no test samples$"),
+    (lambda: split(lambda stage: EVENTS), DataError, "^the function of the train samples must return .*got ndarray$"),
+    (lambda: split(DATA, lambda stage: None), DataError, "^the function of the validation samples must .*got NoneType$"),
+    (lambda: split(lambda stage: GENERATED), DataError, "^the function of the train samples must return .*got Generated$"),
+    (lambda: split(lambda stage: (EVENTS,)), DataError, "^train must be a data set .*got tuple$"),
+)  # fmt: skip
+def test_what_an_experiment_cannot_do(refusal: Refusal) -> None:
+    refusal.check()
 
 
-def test_a_finished_run_is_tested_again_and_its_record_stays(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    first = start_run(config(folder), tmp_path / "run")
-    before = first.run.summary.read_text(), weights(first.run)
-    assert resume_run(first.run.path).summary["test_error"] == first.summary["test_error"]
-    assert (first.run.summary.read_text(), weights(first.run)) == before
-    for lose in (first.run.summary.unlink, lambda: first.run.summary.write_text("{")):
-        lose()
-        resume_run(first.run.path)
-        assert first.run.read_summary()["test_error"] == first.summary["test_error"]
-
-
-def test_a_mistake_of_the_task_loses_nothing(
-    folder: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = start_run(config(folder), tmp_path / "whole")
-    make, calls = NMNIST.make_samples, iter([False] * 4 + [True] + [False] * 100)
-
-    def sometimes(self: NMNIST, *given: Any) -> Any:
-        return 1 / 0 if next(calls) else make(self, *given)
-
-    monkeypatch.setattr(NMNIST, "make_samples", sometimes)
-    with pytest.raises(ZeroDivisionError) as error:
-        start_run(config(folder), tmp_path / "a run")
-    (note,) = error.value.__notes__
-    assert note.endswith(f"continue with: eprop train nmnist --resume '{tmp_path / 'a run'}'")
-    assert load_checkpoint(tmp_path / "a run" / "checkpoint.npz").position["done"] > 0
-    assert weights(resume_run(tmp_path / "a run").run) == weights(whole.run)
-
-
-@pytest.mark.filterwarnings("ignore::eprop.errors.InstabilityWarning")
-@pytest.mark.parametrize("feedback", ["symmetric", "adaptive"])
-def test_a_network_that_learned_at_spikes_is_judged_as_it_was(tmp_path: pathlib.Path, feedback: str) -> None:
-    task = {"rule": "eprop+", "neurons": 20, "inputs": 20, "duration": 200.0, "eta": 0.01, "feedback": feedback}
-    wanted = RunConfig.make("pattern-generation", task=task, training={"epochs": 20}, run={"threads": 1})
-    outcome = start_run(wanted, tmp_path / "run")
-    assert evaluate_run(outcome.run.path)[1].loss == outcome.summary["test_loss"]
-    simulator = load(outcome.run.path).simulator
-    first = Simulator(wanted.task.build_network(), threads=1, precision=simulator.precision)
-    found, before = simulator.feedback_weights("out", "rec").T, first.feedback_weights("out", "rec").T
-    learned = (simulator.weights("rec->out") - first.weights("rec->out")).toarray()
-    assert np.abs(learned).max() > 1e-3
-    np.testing.assert_allclose(found - before, learned, rtol=0, atol=1e-5)  # both kinds learn what the readouts learn
-
-
-def test_recordings_are_divided_and_limited(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    train = {"data": str(folder / "Train"), "validation": 0}
-    for data, sizes in ((train, (21, 3, 42)), ({"samples": 6, "test_samples": 2}, (6, 2, 12))):
-        summary = start_run(config(folder, data=data), tmp_path / str(sizes[0])).summary
-        assert (summary["train_samples"], summary["test_samples"], summary["samples_learned"]) == sizes
-        assert data is not train or summary["test_data"].endswith("the other tenth")
-
-
-def test_a_diverging_run_keeps_its_last_checkpoint(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    task = {"optimizer": "gradient_descent", "eta": 1e300, "eta_out": 1e300}
-    with (
-        pytest.raises(DivergenceError, match=r"Lower the learning rate.* The last good checkpoint is .*checkpoint.npz"),
-        np.errstate(all="ignore"),
-    ):
-        start_run(config(folder, task=task), tmp_path / "run")
-    assert np.isfinite(load(tmp_path / "run").simulator.state()["synapses/weight"]).all()
+def sizes(parts: Splits) -> list[int | None]:
+    return [None if part is None else len(part) for part in (parts.train, parts.validation, parts.test)]
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
+    ("given", "wanted"),
     [
-        ({"validation": 24}, "cannot take 24 validation samples of 24 training samples"),
-        ({"data": "/none"}, "/none: no such folder"),
-        ({"data": None, "mnist": "/none"}, "/none"),
-        ({"test_data": ("/none",)}, "/none"),
-        ({"range": "1000:2000"}, "no recording of a digit with index in 1000..1999"),
+        ((DATA,), [12, None, None]),
+        ((DATA, DATA[:4], DATA[:2]), [12, 4, 2]),
+        (((EVENTS, LABELS), (EVENTS[:4], np.eye(3)[LABELS[:4]])), [12, 4, None]),
+        ((lambda stage: DATA, lambda stage: DATA[:3]), [12, 3, None]),
+        ((lambda stage: Splits(DATA, None, DATA[:2]),), [12, None, 2]),
+        ((GENERATED,), [5, 3, 4]),
+        ((GENERATED, DATA[:2]), [5, 2, 4]),
+        ((DATA, GENERATED, GENERATED), [12, 3, 4]),  # of the parts of a function, the one with the name
+        ((lambda stage: GENERATED(stage), None, DATA), [5, 3, 12]),
     ],
 )
-def test_nothing_is_left_of_a_run_without_data(
-    folder: pathlib.Path, tmp_path: pathlib.Path, data: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(DataError) as caught:
-        start_run(config(folder, data=data), tmp_path / "run")
-    assert message in str(caught.value)
-    assert not (tmp_path / "run").exists()
+def test_the_parts_of_the_samples(given: tuple[Any, ...], wanted: list[int | None]) -> None:
+    one = made(*given)
+    assert sizes(one.splits(STAGE)) == wanted
+    assert len(one.training_samples(Stage(1))) == wanted[0]
+    if wanted[2] is not None:
+        assert len(one.test_samples(STAGE)) == wanted[2]
 
 
-def test_a_folder_that_is_taken_is_noticed_before_the_work(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    (tmp_path / "file").write_text("mine")
-    phases: list[str] = []
-    watcher = Watcher()
-    watcher.phase = phases.append  # type: ignore[method-assign]
-    with pytest.raises(OutputError, match="is not empty"):
-        start_run(config(folder), tmp_path, watcher=watcher)
-    assert phases == []
+def test_a_test_reads_no_training_samples() -> None:
+    class Source:
+        def __call__(self, stage: Stage) -> Splits:
+            raise AssertionError("the training samples are not needed")
+
+        def read_test(self, stage: Stage) -> Any:
+            return DATA[:2]
+
+    assert len(made(Source()).test_samples(STAGE)) == 2
+    assert len(made(Source(), None, DATA[:3]).test_samples(STAGE)) == 3
 
 
-def test_changed_data_are_noticed(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    copy = digits.write_folder(tmp_path / "data")
-    start_run(config(copy), tmp_path / "run")
-    digits.write_folder(tmp_path / "data", seed=9)
-    with pytest.raises(CheckpointError, match=r"was written while learning from other data"):
-        resume_run(tmp_path / "run")
-
-
-def test_a_checkpoint_of_another_network_is_refused(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    run = start_run(config(folder), tmp_path / "run").run
-    sound = load_checkpoint(run.checkpoint)
-    other = type(sound)(
-        sound.config.replace("neurons = 5 ", "neurons = 6 "), sound.position, sound.state, sound.example, "0.0"
+def test_the_error_of_targets_needs_the_training_samples() -> None:
+    """Their variance: of a test in any form, as after the training."""
+    net = ep.recurrent(6, 5, 2, readout=ep.Readout(loss=ep.SquaredError()))
+    targets = RNG.normal(size=(12, 20, 2))
+    curves, samples = (
+        from_arrays(EVENTS, targets=targets),
+        ep.Simulator(net, threads=1).samples(12, 20, {"in": EVENTS}, {"out": targets}),
     )
-    save_checkpoint(run.checkpoint, other)
-    for call in (load, resume_run):
-        with pytest.raises(CheckpointError, match=r"does not fit its configuration .* written by eprop 0.0"):
-            call(run.path)
-    less = type(sound)(sound.config, sound.position, {}, sound.example, "0.0")
-    save_checkpoint(run.checkpoint, less)
-    for call in (load, resume_run):
-        with pytest.raises(CheckpointError, match="does not fit its configuration"):
-            call(run.path)
+    drawn_curves = Generated(lambda rng: Sample(rng.random((20, 6)) < 0.2, rng.normal(size=(20, 2))), 5, 4)
+    for given in (curves, samples, drawn_curves):
+        one = Experiment(net, curves, None, given)
+        assert one.needs_variances(one.test_samples(STAGE))
+    assert not made(DATA, None, DATA).needs_variances(DATA)
 
 
-def test_other_recordings_are_refused(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    run = start_run(config(folder), tmp_path / "run").run
-    with pytest.raises(DataError, match="no such folder"):
-        evaluate_run(run.path, [tmp_path / "none"])
-    with pytest.raises(DataError, match="no recording found"):
-        evaluate_run(run.path, [tmp_path / "run"])
-    task = load(run.path).config.task
-    with pytest.raises(InputError):
-        task.make_samples(task.build_network(), digits.recordings(2))
+def test_nothing_is_read_when_an_experiment_is_made() -> None:
+    def fails(stage: Stage) -> Any:
+        raise AssertionError("nothing was asked for")
+
+    assert "fails" in repr(made(fails, fails, fails).changed(epochs=2))
+
+
+def test_fresh_samples_and_other_epochs() -> None:
+    assert len(made(GENERATED).fresh(7)) == 7
+    assert made(GENERATED).fresh_epochs
+    assert not made().fresh_epochs
+    series = ep.data.from_series(RNG.random((12, 5, 2)), LABELS)
+    assert Experiment(ep.recurrent(series.n_channels, 5, 3), series).fresh_epochs
+
+
+# ---------------------------------------------------------------- tasks: functions with arguments
+
+
+class Settings(TypedDict, total=False):
+    epochs: Annotated[int, Doc("passes"), "Learning"]
+    eta: float | None
+
+
+@task
+def small(
+    *,
+    neurons: Annotated[int, Doc("recurrent neurons"), "Learning"] = 5,
+    rule: Literal["eprop", "eprop+"] = "eprop",
+    rate: float = 1.0,
+    fast: bool = False,
+    label: str | None = None,
+    data: pathlib.Path | None = None,
+    others: tuple[pathlib.Path, ...] = (),
+    scales: tuple[float, ...] | None = None,
+    kinds: tuple[Literal["a", "b"], ...] = ("a",),
+    seed: int = 1,
+    **settings: Unpack[Settings],
+) -> Experiment:
+    """A small network."""
+    assert data is None or isinstance(data, pathlib.Path)
+    assert all(isinstance(path, pathlib.Path) for path in others)
+    settings.pop("eta", None)
+    return Experiment(ep.recurrent(6, neurons, 3, seed=seed), DATA, **settings)
+
+
+def test_arguments_are_those_of_the_signature() -> None:
+    found = arguments_of(small)
+    assert list(found)[:3] == ["neurons", "rule", "rate"]
+    assert list(found)[-2:] == ["epochs", "eta"]
+    one = found["neurons"]
+    assert (one.kind, one.default, one.doc, one.panel) == (int, 5, "recurrent neurons", "Learning")
+    assert (found["rule"].choices, found["kinds"].choices, found["kinds"].several) == (
+        ("eprop", "eprop+"),
+        ("a", "b"),
+        True,
+    )
+    assert (found["scales"].kind, found["scales"].several, found["scales"].optional) == (float, True, True)
+    assert (found["rate"].doc, found["label"].optional, found["epochs"].doc) == ("", True, "passes")
+
+
+def test_a_task_returns_an_experiment_that_knows_its_arguments(monkeypatch: Any, tmp_path: pathlib.Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    one = small(neurons=np.int64(7), rate=2, scales=[1, 2.5], data="here", others=["there", tmp_path], epochs=3)
+    origin = one.origin
+    assert origin.arguments == {
+        "neurons": 7, "rule": "eprop", "rate": 2.0, "fast": False, "label": None, "data": str(tmp_path / "here"),
+        "others": (str(tmp_path / "there"), str(tmp_path)), "scales": (1.0, 2.5), "kinds": ("a",), "seed": 1, "epochs": 3,
+    }  # fmt: skip
+    assert type(origin.arguments["neurons"]) is int
+    assert (one.name, origin.task, one.epochs) == ("small-eprop", __file__, 3)
+    assert origin.function is small
+    again = origin.changed(neurons=4)
+    assert (again.origin.arguments["neurons"], again.epochs, again.network.populations[1].size) == (4, 3, 4)
+    assert (one.with_seed(5).network.seed, one.with_seed(5).seed, one.with_seed(5).origin.arguments["seed"]) == (
+        5,
+        5,
+        5,
+    )
+    assert digits_experiment(epochs=3).origin.task == "nmnist"
+    assert for_function(small, {"data": "x", "others": ("y",), "seed": 1})["others"] == (pathlib.Path("y"),)
+    assert one.changed(epochs=9).origin is origin
+
+
+@refusals(
+    (lambda: small(neuron=3), ParameterError, "^small has no argument neuron; did you mean 'neurons'"),
+    (lambda: small(xyzzy=3), ParameterError, "^small has no argument xyzzy; it has: neurons, rule"),
+    (lambda: small(3), ParameterError, r"^small: arguments have names, as in small\(seed=1\)$"),
+    (lambda: small(neurons="x"), ParameterError, "^small.neurons must be a whole number, got 'x'$"),
+    (lambda: small(neurons=2.0), ParameterError, "^small.neurons must be a whole number, got 2.0$"),
+    (lambda: small(neurons=True), ParameterError, "^small.neurons must be a whole number, got True$"),
+    (lambda: small(neurons=None), ParameterError, "^small.neurons must be a whole number, got None$"),
+    (lambda: small(neurons=2**63), ParameterError, "^small.neurons must be a whole number of 64 bits"),
+    (lambda: small(rate=float("nan")), ParameterError, "^small.rate must be a finite number, got nan$"),
+    (lambda: small(rate=10**400), ParameterError, "^small.rate must be a finite number"),
+    (lambda: small(rate="1"), ParameterError, "^small.rate must be a number, got '1'$"),
+    (lambda: small(fast=1), ParameterError, "^small.fast must be True or False, got 1$"),
+    (lambda: small(label=1), ParameterError, "^small.label must be a text, got 1$"),
+    (lambda: small(data=1), ParameterError, "^small.data must be a path, got 1$"),
+    (lambda: small(others="here"), ParameterError, "^small.others must be a list, got 'here'$"),
+    (lambda: small(others=[1]), ParameterError, "^small.others must be a path, got 1$"),
+    (lambda: small(scales=[1.0, "x"]), ParameterError, "^small.scales must be a number, got 'x'$"),
+    (lambda: small(rule="epro"), ParameterError, "^small.rule must be .* got 'epro'; did you mean 'eprop'"),
+    (lambda: small(rule=["eprop"]), ParameterError, "^small.rule must be "),
+    (lambda: small(kinds=["c"]), ParameterError, "^small.kinds must be "),
+    (lambda: small(epochs="x"), ParameterError, "^small.epochs must be a whole number, got 'x'$"),
+    (lambda: checked_arguments("mine", small, {"x": 1}), ParameterError, "^mine has no argument x"),
+)  # fmt: skip
+def test_wrong_arguments_are_refused(refusal: Refusal) -> None:
+    refusal.check()
+
+
+def no_default(*, neurons: int) -> Experiment: ...
+def no_type(*, neurons=5) -> Experiment: ...
+def positional(*neurons: int) -> Experiment: ...
+def untyped(**settings) -> Experiment: ...
+def typed_alike(**settings: int) -> Experiment: ...
+def of_a_list(*, sizes: list[int] = []) -> Experiment: ...  # noqa: B006
+def of_two(*, size: int | str = 1) -> Experiment: ...
+def of_a_pair(*, size: tuple[int, str] = (1, "")) -> Experiment: ...
+def of_numbers(*, size: Literal[1, 2] = 1) -> Experiment: ...
+def of_nothing(*, seed: int = 1) -> Experiment:
+    return None  # type: ignore[return-value]
+
+
+@refusals(
+    *((lambda one=one: task(one), ParameterError, f"^{one.__name__}: neurons must have a type and a default")
+      for one in (no_default, no_type, positional)),
+    *((lambda one=one: task(one), ParameterError, rf"^{one.__name__}: \*\*settings must be typed, as in ")
+      for one in (untyped, typed_alike)),
+    *((lambda one=one: task(one), ParameterError, rf"^{one.__name__}: sizes? has the type .*; a task has int, float, bool")
+      for one in (of_a_list, of_two, of_a_pair, of_numbers)),
+    (task(of_nothing), InputError, "^the task of-nothing must return an Experiment, got None$"),
+)  # fmt: skip
+def test_functions_that_are_no_tasks(refusal: Refusal) -> None:
+    refusal.check()

@@ -1,4 +1,4 @@
-"""`fit`: one call, the loop of the command line, and a history."""
+"""`fit`: one call, its history, and the same bits for every form of the samples."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import dataclasses
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.data import from_arrays
+from eprop.data import BinnedDataset, from_arrays
 from eprop.errors import DataError, InputError, ParameterError
-from eprop.training import SampleLearner, Stopped, Trainer, Training, Watcher
-from eprop.training.fitting import GivenClasses
+from eprop.training import Experiment, SampleLearner, Stage, Stopped, Trainer, Watcher
 from refusals import refusals
 
 pytestmark = pytest.mark.tiny
@@ -93,25 +93,54 @@ def test_readouts_of_a_regression_are_predicted(steps: int) -> None:
     np.testing.assert_allclose((off / targets.var(axis=(0, 1))).mean(), history.evaluate((EVENTS, targets)).error)
 
 
-def test_it_is_the_loop_of_the_command_line() -> None:
-    """The same weights as `Trainer` with a `SampleLearner` of the same task, whatever the form of the samples."""
-    sim = simulator()
-    learner = SampleLearner(GivenClasses(n_classes=3, seed=1), sim, TRAIN, Training(epochs=3, batch_size=8))
-    Trainer(learner, watcher=Watcher()).run()
+def test_every_form_of_the_samples_gives_the_same_bits() -> None:
+    """With a simulator and as an experiment, which is the loop of the command line; the result says all of a run."""
     rows = np.stack([TRAIN.dense(k) for k in range(len(TRAIN))])
-    made = simulator()
-    samples = made.samples(60, 20, {made.network.populations[0].name: rows}, labels=TRAIN.labels)
-    for data in (
+    samples = simulator().samples(60, 20, {simulator().network.populations[0].name: rows}, labels=TRAIN.labels)
+    settings = {"epochs": 3, "batch_size": 8}
+    sim = simulator()
+    Trainer(SampleLearner(Experiment(sim.network, TRAIN, **settings), sim), watcher=Watcher()).run()
+    same: list[Any] = [
         TRAIN,
         samples,
         (rows, TRAIN.labels),
         (list(rows), TRAIN.labels.tolist()),
         (rows, np.eye(3)[TRAIN.labels]),
-    ):
-        one = simulator()
-        history = ep.fit(one, data, epochs=3, batch_size=8, progress=False)
+    ]
+    for data in (*same, lambda stage: TRAIN, lambda stage: (rows, TRAIN.labels)):
+        history = ep.fit(simulator(), data, **settings, progress=False)
+        assert weights(history.simulator) == weights(sim)
+        made = Experiment(sim.network, data, test=VALIDATION, **settings)
+        other = ep.fit(made, threads=1, progress=False)
+        assert weights(other.simulator) == weights(sim)
         assert history.accuracy.shape == (3,)
-        assert weights(one) == weights(sim)
+        assert other.evaluation.error == other.summary["test_error"] == other.evaluate(VALIDATION).error
+        assert (history.evaluation, history.summary["score"], other.summary["samples_learned"]) == (None, "error", 180)
+
+
+@pytest.mark.parametrize("rule", ["eprop", "eprop+"])
+def test_samples_of_each_epoch_and_pieces_of_a_training(rule: str) -> None:
+    """A function that makes samples gives the bits of the same samples; so does a training in pieces, for any threads."""
+    epochs = [DATA.split((60, 30), seed=seed)[0] for seed in range(3)]
+    stages: list[Stage] = []
+
+    def fresh(stage: Stage) -> BinnedDataset:
+        stages.append(stage)
+        return epochs[stage.epoch]
+
+    net, settings = simulator(rule).network, {"epochs": 3, "batch_size": 8, "progress": False}
+    whole = ep.fit(Experiment(net, fresh), threads=1, **settings)
+    assert [(stage.epoch, stage.done) for stage in stages] == [(0, 0.0), (1, 1 / 3), (2, 2 / 3)]
+    assert weights(ep.fit(Experiment(net, fresh), threads=3, **settings).simulator) == weights(whole.simulator)
+    assert weights(ep.fit(Experiment(net, epochs[0]), threads=1, **settings).simulator) != weights(whole.simulator)
+    first = ep.fit(Experiment(net, fresh), threads=1, **settings, callbacks=[lambda trainer, _: trainer.done >= 68])
+    assert 68 <= first.learner.done < 180
+    learner = SampleLearner(whole.experiment, ep.Simulator(net, threads=1))
+    # The end of a training sets the learning rates to their first values, as a state does not have them.
+    learner.simulator.set_state(first.simulator.state())
+    learner.set_state(first.learner.state())
+    Trainer(learner, watcher=Watcher()).run()
+    assert weights(learner.simulator) == weights(whole.simulator)
 
 
 def test_targets_are_learned() -> None:
@@ -261,6 +290,36 @@ def nothing_learns() -> ep.Simulator:
     return ep.Simulator(net, threads=1)
 
 
+CURVES = from_arrays(EVENTS, targets=np.full((90, 20, 3), 1 / 3))
+
+
+def made(train: Any = TRAIN, **given: Any) -> Experiment:
+    return Experiment(simulator().network, train, **given)
+
+
+def in_samples() -> Any:
+    sim = simulator()
+    return sim.samples(90, 20, {sim.network.populations[0].name: EVENTS}, labels=LABELS)
+
+
+def test_a_score_and_an_evidence_of_ones_own() -> None:
+    def last(samples: Any, y: np.ndarray) -> np.ndarray:
+        return y[:, -1]
+
+    one = made(evidence=last, score=lambda samples, y: np.abs(y).max(axis=(1, 2)), score_name="peak", classes="abc")
+    history = ep.fit(one, threads=1, progress=False)
+    samples = in_samples()
+    y = history.simulator.evaluate(samples).y
+    np.testing.assert_array_equal(history.evaluate(DATA).scores, np.abs(y).max(axis=(1, 2)))
+    assert history.predict(EVENTS).tolist() == y[:, -1].argmax(axis=1).tolist()
+    assert (history.summary["score"], history._scoring.classes) == ("peak", ("a", "b", "c"))
+    regression = made(train=CURVES, score=lambda samples, y: np.arange(len(samples)) / 10.0)
+    assert ep.fit(regression, threads=1, progress=False).evaluate(CURVES).error == pytest.approx(4.45)
+    assert "error" not in repr(
+        ep.fit(made(score=lambda samples, y: np.full(len(samples), np.nan)), threads=1, progress=False)
+    )
+
+
 def test_a_few_samples_may_lack_class_0() -> None:
     history = ep.fit(simulator(), TRAIN, epochs=1, progress=False)
     assert history.evaluate((EVENTS[1:3], LABELS[1:3])).labels.tolist() == [1, 2]
@@ -282,8 +341,8 @@ def test_events_need_not_reach_the_last_channel() -> None:
     (lambda: ep.fit(simulator(), EVENTS, progress=False), DataError, "train must be a data set .*got ndarray"),
     (lambda: ep.fit(simulator().network, TRAIN), InputError, "fit takes a Simulator, got a Network"),
     (lambda: ep.fit(simulator(), TRAIN, EVENTS, progress=False), DataError, "validation must be a data set"),
-    (lambda: ep.fit(simulator(), TRAIN, patience=2, progress=False), ParameterError, "patience needs validation samples: ep.fit"),
-    (lambda: ep.fit(simulator(), TRAIN, epoch=2, progress=False), ParameterError, "Training has no parameter epoch; .*epochs"),
+    (lambda: ep.fit(simulator(), TRAIN, patience=2, progress=False), ParameterError, "^patience needs validation samples"),
+    (lambda: ep.fit(simulator(), TRAIN, epoch=2, progress=False), ParameterError, "Experiment has no parameter epoch; .*epochs"),
     (lambda: ep.fit(simulator(), TRAIN, epochs=0, progress=False), ParameterError, "epochs must be >= 1"),
     (lambda: ep.fit(simulator(readouts=2), (EVENTS, np.sort(LABELS)), progress=False), InputError,
      "labels must lie in 0..1, got 0..2: each class needs a readout, and there are 2"),
@@ -302,6 +361,31 @@ def test_events_need_not_reach_the_last_channel() -> None:
     (lambda: ep.fit(simulator(readouts=4), TRAIN, (EVENTS, LABELS + 1), progress=False), InputError, "validation: labels are"),
     (lambda: ep.fit(simulator(readouts=4), TRAIN, epochs=1, progress=False).evaluate((EVENTS, LABELS + 1)), InputError,
      "data: labels are 1..3"),
+    *((lambda given=given: ep.fit(*given, progress=False), InputError, words) for given, words in (
+        ((simulator(),), "^fit needs samples"), ((3, TRAIN), "^fit takes an Experiment or a Simulator, got int"),
+        ((made(), TRAIN), "^an Experiment has its own samples"), ((made(), None, TRAIN), "^an Experiment has its own"))),
+    *((lambda given=given: ep.fit(simulator(), TRAIN, **given, progress=False), InputError, words) for given, words in (
+        ({"folder": "runs"}, "^a folder and seeds belong to an Experiment"), ({"seeds": 2}, "^a folder and seeds belong"),
+        ({"threads": 2}, "belong to the Simulator"), ({"precision": "single"}, "^threads, comm and precision belong to"))),
+    *((lambda given=given: ep.fit(made(), **given, progress=False), ParameterError, words) for given, words in (
+        ({"force": True}, "^force needs a folder"), ({"tensorboard": True}, "^tensorboard needs a folder"),
+        ({"jobs": 2}, "^jobs is the number of processes for seeds"), ({"formats": ["gif"]}, "^format must be "),
+        ({"callbacks": [3]}, "^callbacks must be a list of functions"), ({"callbacks": print}, "^callbacks must be a list"),
+        ({"seeds": 2, "callbacks": [print]}, "^callbacks do not reach"), ({"name": "x"}, "has no setting name"))),
+    (lambda: made(train=from_arrays(EVENTS, LABELS, dt=0.5)), InputError, "have steps of 0.5 ms, but the network has steps of 1"),
+    (lambda: ep.fit(made(window=np.ones(20), train=in_samples()), progress=False), InputError, "^window belongs to a data set"),
+    (lambda: ep.fit(made(validation=CURVES), progress=False), InputError, "have labels, and these have targets"),
+    (lambda: ep.fit(made(test=CURVES), progress=False), InputError, "have labels, and these have targets"),
+    (lambda: ep.fit(made(train=CURVES, validation=DATA), progress=False), InputError, "have targets, and these have labels"),
+    (lambda: ep.fit(made(train=CURVES, classes="abc"), progress=False), ParameterError, "^Experiment.classes changes nothing"),
+    (lambda: ep.fit(made(train=CURVES, evidence=print), progress=False), ParameterError, "^Experiment.evidence changes"),
+    *((lambda given=given: ep.fit(made(validation=DATA, **given), progress=False), InputError, words) for given, words in (
+        ({"score": lambda samples, y: 0.0}, r"^score must return an array of shape \(samples,\)"),
+        ({"score": lambda samples, y: None}, "^score must be real numbers"),
+        ({"score": lambda samples, y: np.full(len(samples), np.nan)}, "^score must return finite numbers, got nan for sample 0"),
+        ({"evidence": lambda samples, y: y}, r"^evidence must be an array of shape \(samples, classes\)"),
+        ({"evidence": lambda samples, y: ["a"] * len(samples)}, "^evidence must be real numbers"),
+        ({"evidence": lambda samples, y: np.full((len(samples), 3), np.nan)}, "^evidence must be finite numbers, got nan"))),
     (lambda: ep.fit(nothing_learns(), TRAIN, progress=False), InputError, "nothing learns in this network: give its proj"),
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(refusal) -> None:

@@ -126,6 +126,6 @@ def test_an_interrupted_trainer_goes_on_and_ends_as_if_it_had_not_been(rule: str
     finally:
         signal.signal(signal.SIGINT, before)
     assert stopped.done == 8
-    assert np.isfinite(evaluate(learns.task, learns.simulator, digits.recordings(4)).error)
+    assert np.isfinite(evaluate(learns.scoring, learns.simulator, digits.recordings(4)).error)
     stopped.run()
     assert_same(stopped.simulator.state(), whole.simulator.state())

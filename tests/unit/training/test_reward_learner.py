@@ -1,83 +1,112 @@
-"""Runs that learn from reward: folder, resume, evaluate, figures, and what is refused."""
+"""Learning from reward: reports, resume, test and pictures of the reward learner, and what is refused."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
+import functools
 
 import numpy as np
 import pytest
 
 import eprop as ep
-from eprop import plot
-from eprop.errors import CheckpointError, ParameterError
-from eprop.rl import Returns, RewardScale
-from eprop.tasks import TASKS, EpisodeChoice
-from eprop.training import (
-    PolicyTraining,
-    RewardLearner,
-    RunConfig,
-    RunFolder,
-    Stopped,
-    Trainer,
-    UnfinishedRunWarning,
-    Watcher,
-    evaluate_run,
-    judge,
-    load_checkpoint,
-    resume_run,
-    start_run,
-)
-from eprop.training.checkpoint import save_checkpoint
+from eprop.encoders import PopulationCode
+from eprop.errors import DataError, InputError, ParameterError
+from eprop.parallel import Serial
+from eprop.rl import RewardScale
+from eprop.training import Control, Experiment, PolicyTraining, RewardLearner, Trainer, Watcher, judge
+from eprop.training.pictures import Trained
 from eprop.training.reward_learner import value_unit_of
-from worlds import CorridorTask
+from worlds import Corridor, corridor, make_corridor
+
+SETTINGS = {"clip": 0.2, "entropy": 0.1, "entropy_final": 0.1}
 
 
-@pytest.fixture(autouse=True)
-def _corridor(monkeypatch):
-    monkeypatch.setitem(TASKS, "corridor", CorridorTask)
+def learner(threads: int = 1, **settings) -> RewardLearner:
+    experiment = corridor(**settings)
+    return RewardLearner(experiment, ep.Simulator(experiment.network, threads=threads, precision=experiment.precision))
 
 
-def config(**changes) -> RunConfig:
-    parts = {"data": {"episodes": 6}, "run": {"threads": 1}}
-    return RunConfig.make(
-        "corridor", None, **{part: {**parts.get(part, {}), **changes.get(part, {})} for part in (*parts, *changes)}
-    )
+def trained(learns: RewardLearner) -> list[dict]:
+    """Train to the end; the lines of metrics."""
+    lines = []
+    Trainer(learns, watcher=Watcher(), callbacks=[lambda _, line: lines.append(line)]).run()
+    return lines
 
 
-def states(run: RunFolder) -> dict[str, bytes]:
-    """All arrays, and the position without times."""
-    checkpoint = load_checkpoint(run.checkpoint)
-    position = {k: v for k, v in checkpoint.position.items() if "seconds" not in k and k != "sums"}
-    arrays = dict(checkpoint.state) | {k: v for k, v in position.items() if isinstance(v, np.ndarray)}
-    rest = {k: json.dumps(v).encode() for k, v in position.items() if not isinstance(v, np.ndarray)}
-    return rest | {k: np.ascontiguousarray(v).tobytes() for k, v in arrays.items()}
+def bits(learns: RewardLearner) -> dict[str, object]:
+    """State of learner and simulator, without times."""
+    whole = {**learns.state(), **learns.simulator.state()}
+    kept = {name: value for name, value in whole.items() if "seconds" not in name and name != "sums"}
+    return {name: np.asarray(v).tobytes() if isinstance(v, np.ndarray) else v for name, v in kept.items()}
+
+
+def without_times(lines: list[dict]) -> list[dict]:
+    return [{name: value for name, value in line.items() if "second" not in name} for line in lines]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A finished run, which the tests do not change."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(TASKS, "corridor", CorridorTask)
-        return start_run(config(), tmp_path_factory.mktemp("corridor") / "run")
+def finished() -> tuple[RewardLearner, list[dict]]:
+    """A finished training, which the tests do not change, and its lines."""
+    learns = learner()
+    return learns, trained(learns)
 
 
-def test_a_run_leaves_its_folder(finished):
-    summary = json.loads(finished.run.summary.read_text())
-    assert (summary["task"], summary["score"], summary["episodes"]) == ("corridor", "mean return", 6)
-    assert summary["environment_steps"] == 600
-    assert 0.0 <= summary["mean_return"] <= 1.0
-    assert isinstance(finished.evaluation, Returns)
-    assert summary["std_return"] == finished.evaluation.std
-    assert summary["train_seconds"] > 0.0
-    assert summary["train_processor_seconds"] > 0.0
-    assert summary["synapses"] > 0
-    assert not [name for name in summary if "synaptic_event" in name]
-    lines = finished.run.read_metrics()
+def test_what_is_reported(finished):
+    learns, lines = finished
     assert [line["samples"] for line in lines] == [120, 240, 360, 480, 600]
     assert sum(line["return"] is not None for line in lines) > 0
     assert all(line["rate"] > 0.0 for line in lines)
     assert all(0.0 < line["entropy"] <= 1.1 and line["explained_variance"] <= 1.0 for line in lines)
+    assert (learns.score_name, learns.unit, learns.test_unit) == ("mean return", "steps", "episodes")
+    summary = learns.summary()
+    assert (summary["environment"], summary["environment_steps"]) == ("corridor", 600)
+    assert learns.seconds > 0.0 < summary["train_processor_seconds"]
+
+
+def test_a_test_has_episodes_of_its_own(finished):
+    learns, _ = finished
+    returns = learns.evaluate()
+    assert 0.0 <= returns.mean <= 1.0
+    assert np.array_equal(learns.evaluate().totals, returns.totals)
+    assert judge(learns.control.replace(episodes=9), learns.simulator).totals.size == 9
+    other = judge(learns.control.replace(test_seed=1), learns.simulator)
+    assert not np.array_equal(other.steps, returns.steps)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{**SETTINGS, "passes": 1}, {**SETTINGS, "passes": 2}, {"scaled": True, "scale_rewards": True}],
+    ids=["one pass", "two passes", "scaled"],
+)
+def test_a_stopped_training_is_resumed_bit_by_bit(settings):
+    whole, part, resumed = (learner(**settings) for _ in range(3))
+    lines = trained(whole)
+    Trainer(part, watcher=Watcher(), callbacks=[lambda trainer, _: trainer.done >= 240]).run()
+    resumed.simulator.set_state(part.simulator.state())
+    resumed.set_state(part.state())
+    assert bits(resumed) == bits(part)
+    assert np.array_equal(resumed.evaluate().totals, part.evaluate().totals)
+    assert without_times(trained(resumed)) == without_times(lines[2:])
+    assert bits(resumed) == bits(whole)
+    if "scaled" in settings:
+        state = whole.state()
+        assert state["observation_scale/count"] == state["reward_scale/count"] == 600
+
+
+def test_a_test_of_a_resumed_training_repeats_no_episode(finished):
+    learns = learner()
+    log = learns._environments.log
+    begun = len(log)
+    learns.set_state(finished[0].state())
+    learns.evaluate()
+    assert len(log) == begun
+    learns.finish()
+    assert bits(learns).keys() == bits(finished[0]).keys()
+
+
+def test_threads_change_nothing(finished):
+    two = learner(threads=2)
+    trained(two)
+    assert bits(two) == bits(finished[0])
 
 
 def test_the_weight_of_the_entropy_falls_along_a_line():
@@ -85,124 +114,77 @@ def test_the_weight_of_the_entropy_falls_along_a_line():
     found = [training.objective_at(done) for done in (0.0, 0.5, 1.0)]
     assert [each.entropy for each in found] == pytest.approx([0.2, 0.125, 0.05])
     assert {each.gamma for each in found} == {0.8}
+    one, other = (learner(entropy=1.0, entropy_final=end) for end in (1.0, 0.0))
+    trained(one), trained(other)
+    assert not np.array_equal(*(each.simulator.state()["synapses/weight"] for each in (one, other)))
 
 
-def test_a_run_uses_the_weight_of_the_entropy_that_is_due(tmp_path):
-    ends = (1.0, 0.0)
-    folders = [
-        start_run(config(training={"entropy": 1.0, "entropy_final": end}), tmp_path / str(end)).run for end in ends
-    ]
-    weights = [load_checkpoint(run.checkpoint).state["synapses/weight"] for run in folders]
-    assert not np.array_equal(*weights)
-
-
-class StopAt(Watcher):
-    """Ctrl-C once so many steps are done."""
-
-    def __init__(self, steps):
-        self.steps = steps
-
-    def progress(self, progress):
-        if progress.done >= self.steps:
-            raise Stopped
-
-
-SETTINGS = {"clip": 0.2, "entropy": 0.1, "entropy_final": 0.1}
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"training": {**SETTINGS, "passes": 1}},
-        {"training": {**SETTINGS, "passes": 2}},
-        {"task": {"scaled": True}, "training": {"scale_rewards": True}},
-    ],
-    ids=["one pass", "two passes", "scaled"],
-)
-def test_a_stopped_run_is_resumed_bit_by_bit(tmp_path, settings):
-    whole = start_run(config(**settings), tmp_path / "whole")
-    with pytest.raises(Stopped, match=r"stopped after 240 of 600 steps; continue with: eprop train corridor --resume"):
-        start_run(config(**settings), tmp_path / "part", watcher=StopAt(240))
-    with pytest.warns(UnfinishedRunWarning, match="after 240 of 600 steps"):
-        evaluate_run(tmp_path / "part")
-    resumed = resume_run(tmp_path / "part")
-    assert states(resumed.run) == states(whole.run)
-    keep = ("samples", "return", "recent_return", "rate", "episodes")
-    one, other = ([{k: line[k] for k in keep} for line in run.read_metrics()] for run in (whole.run, resumed.run))
-    assert one == other
-    if "task" in settings:
-        position = load_checkpoint(whole.run.checkpoint).position
-        assert position["observation_scale/count"] == position["reward_scale/count"] == 600
-    assert np.array_equal(evaluate_run(tmp_path / "part")[1].totals, whole.evaluation.totals)
-
-
-def test_a_test_uses_the_scale_of_the_training_and_leaves_it(tmp_path):
-    task = CorridorTask(scaled=True)
-    simulator = ep.Simulator(task.build_network(), threads=1)
-    learner = RewardLearner(task, simulator, PolicyTraining(steps=80, environments=2, rollout=10))
-    Trainer(learner, watcher=Watcher()).run()
-    before = learner.observation_scale.moments.state()
-    judge(task, simulator, EpisodeChoice(episodes=3), scale=learner.observation_scale)
-    after = learner.observation_scale.moments.state()
+def test_a_test_uses_the_scale_of_the_training_and_leaves_it():
+    learns = learner(scaled=True, steps=80, environments=2)
+    trained(learns)
+    before = learns.observation_scale.moments.state()
+    learns.evaluate()
+    after = learns.observation_scale.moments.state()
     assert {k: v.tolist() for k, v in before.items()} == {k: v.tolist() for k, v in after.items()}
-    with pytest.raises(ParameterError, match=r"'corridor' scales its observations .* give their scale"):
-        judge(task, simulator, EpisodeChoice(episodes=3))
+    with pytest.raises(ParameterError, match=r"scale_observations\): give their scale"):
+        judge(learns.control, learns.simulator)
 
 
-def test_a_damaged_scale_is_said_of_the_checkpoint(tmp_path):
-    run = start_run(config(task={"scaled": True}), tmp_path / "run").run
-    checkpoint = load_checkpoint(run.checkpoint)
-    position = {k: v for k, v in checkpoint.position.items() if k != "observation_scale/mean"}
-    save_checkpoint(run.checkpoint, replace(checkpoint, position=position))
-    with pytest.raises(CheckpointError, match="lacks 'mean'"):
-        evaluate_run(tmp_path / "run")
-
-
-def test_the_value_in_the_figure_has_the_unit_of_the_rewards(tmp_path):
-    training = PolicyTraining(value_scale=3.0, scale_rewards=True, environments=2)
+def test_the_value_in_the_figure_has_the_unit_of_the_rewards():
+    control = corridor(value_scale=3.0, scale_rewards=True, environments=2).environments
     scale = RewardScale(2)
     scale.scaled(np.array([[1.0, 5.0]]), np.zeros((1, 2), bool), 0.9)
-    position = {f"reward_scale/{name}": array for name, array in scale.state().items()}
-    assert value_unit_of(training, position) == pytest.approx(6.0)
-    assert value_unit_of(PolicyTraining(value_scale=3.0), {}) == 3.0
+    state = {f"reward_scale/{name}": array for name, array in scale.state().items()}
+    assert value_unit_of(control, state) == pytest.approx(6.0)
+    assert value_unit_of(control.replace(scale_rewards=False), {}) == 3.0
 
 
-def test_threads_change_nothing(tmp_path):
-    one, two = (start_run(config(run={"threads": k}), tmp_path / str(k)).run for k in (1, 2))
-    assert states(one) == states(two)
-
-
-def test_evaluation_is_by_episodes_of_its_own(finished):
-    _, same, _ = evaluate_run(finished.run.path)
-    assert np.array_equal(same.totals, finished.evaluation.totals)
-    assert evaluate_run(finished.run.path, episodes=9)[1].totals.size == 9
-    with pytest.raises(ParameterError, match="tested by episodes"):
-        evaluate_run(finished.run.path, fresh=3)
-
-
-def test_the_figures_of_a_run(finished, monkeypatch):
-    drawn = {}
-    monkeypatch.setattr(plot.run_figures, "save", lambda figure, path: drawn.setdefault(path.stem, figure))
-    plot.draw_run(finished.run.path)
-    assert drawn.keys() == {"returns", "episode", "network", "weights"}
+@pytest.mark.parametrize("scaled", [False, True])
+def test_the_pictures_of_a_training(scaled):
+    learns = learner(scaled=scaled, scale_rewards=scaled)
+    initial, lines = learns.simulator.state(), trained(learns)
+    summary = {**learns.evaluate().summary(), **learns.summary()}
+    run = Trained(learns.experiment, learns.simulator, initial, lines, summary, learns.state())
+    before = bits(learns)
+    drawn = {name: picture() for name, picture in learns.pictures(run).items()}
+    assert drawn.keys() == {"returns", "episode"}
     assert drawn["episode"].axes[0].get_title().startswith("return ")
     assert drawn["episode"].axes[0].images  # pictures of the corridor
+    assert drawn["returns"].axes[0].get_ylabel().startswith("return")
+    assert bits(learns) == before
+    assert learns.pictures(Trained(run.experiment, run.simulator, initial)).keys() == {"episode"}
 
 
-def test_the_figure_of_several_trials():
-    metrics = [[{"samples": 100 * k, "return": float(k * seed)} for k in (1, 2, 3)] for seed in (1, 2)]
-    figure = plot.draw_returns_of_trials(
-        [(m, {"environment_steps": 300, "mean_return": 3.0}) for m in metrics], "points"
-    )
-    (ax,) = figure.axes
-    assert ax.get_ylabel() == "return\n(points)"
-    assert [len(line.get_xdata()) for line in ax.get_lines()] == [3, 3, 3, 2]
-    with pytest.raises(ParameterError, match="none of 1 trials"):
-        plot.draw_returns_of_trials([([], {})])
+def test_a_fingerprint_is_of_what_acts():
+    def of(control: Control) -> str:
+        experiment = Experiment(corridor().network, environments=control)
+        return RewardLearner(experiment, ep.Simulator(experiment.network, threads=1)).fingerprint()
+
+    control = corridor().environments
+    same = control.replace(make=functools.partial(make_corridor), steps=80, reports=3, episodes=9)
+    assert of(control) == of(same)
+    others = (control.replace(encoder=PopulationCode(fields=4, width=0.3)), control.replace(longest=9))
+    assert len({of(control), *map(of, others)}) == 3
 
 
-def test_what_does_not_fit_is_refused(tmp_path):
+class TwoRanks(Serial):
+    size = 2
+
+
+def test_what_does_not_fit_is_refused(finished):
     with pytest.raises(ParameterError, match="passes = 2 needs a clip"):
-        PolicyTraining(passes=2)
-    with pytest.raises(ParameterError, match="does not know --parallel data"):
-        start_run(config(run={"parallel": "data"}), tmp_path / "run")
+        corridor(passes=2)
+    with pytest.raises(DataError, match="at step 600, but has only 80 now"):
+        learner(steps=80).set_state(finished[0].state())
+    with pytest.raises(InputError, match="make must be a function"):
+        Control(Corridor(2), PopulationCode())
+    samples = Experiment(corridor().network, learner=lambda *_: None)
+    with pytest.raises(ParameterError, match="needs an experiment with environments"):
+        RewardLearner(samples, finished[0].simulator)
+
+
+def test_several_processes_are_refused(finished, monkeypatch):
+    learns, _ = finished
+    monkeypatch.setattr(ep.Simulator, "comm", TwoRanks())
+    with pytest.raises(ParameterError, match="run in one process: leave out mpiexec"):
+        RewardLearner(learns.experiment, learns.simulator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from typing import Any
 
@@ -9,30 +10,29 @@ import numpy as np
 import pytest
 
 import digits
-from eprop.data import Digits, Loader
+import eprop as ep
+from compare import assert_same
+from eprop.data import BinnedDataset, Digits, Loader, Splits
 from eprop.errors import DataError, DivergenceError, InstabilityWarning, ParameterError
-from eprop.training import Watcher, evaluate
+from eprop.training import SampleLearner, Stage, evaluate
 from eprop.training.epoch_order import shuffled
 from eprop.training.moved_synapses import summary_of_moves
-from small_learner import RULES, learner, resumed, run, stopped, weights
+from refusals import Refusal, refusals
+from small_learner import RULES, experiment, learner, resumed, run, stopped, weights
 
 pytestmark = pytest.mark.tiny
+NOTHING = digits.recordings(4).subset(slice(0, 0))
 
 
-class Recorder:
-    """Samples that remember which of them were asked for."""
+def recorder(dataset: BinnedDataset, asked: list[int]) -> BinnedDataset:
+    """Samples that note which of them were asked for."""
 
-    name, simulated = "recorded", None
+    class Recorder(BinnedDataset):
+        def subset(self, indices: Any, name: str | None = None) -> BinnedDataset:
+            asked.extend(int(i) for i in indices)
+            return super().subset(indices, name)
 
-    def __init__(self, dataset: Any):
-        self.dataset, self.asked = dataset, []  # type: tuple[Any, list[int]]
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def subset(self, indices: Any) -> Any:
-        self.asked += [int(i) for i in indices]
-        return self.dataset.subset(indices)
+    return Recorder(**vars(dataset))
 
 
 def no_check() -> None:
@@ -41,10 +41,9 @@ def no_check() -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_every_sample_is_learned_once_an_epoch_in_a_new_order(rule: str) -> None:
-    dataset = Recorder(digits.recordings(10))
-    trained, _ = run(learner(rule, dataset=dataset))
-    asked = dataset.asked[2:]  # the first two check the task
-    first, second = asked[:10], asked[10:]
+    asked: list[int] = []
+    trained, _ = run(learner(rule, train=recorder(digits.recordings(10), asked)))
+    first, second = asked[-20:-10], asked[-10:]  # those before check the samples
     assert sorted(first) == sorted(second) == list(range(10))
     assert first != second
     assert first == shuffled(1, 0, 10).tolist()
@@ -59,7 +58,7 @@ def test_learning_rates_fall_from_batch_to_batch() -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_reports_add_up(rule: str) -> None:
-    learns = learner(rule, validation=digits.recordings(6, seed=1), training={"validations": 2})
+    learns = learner(rule, validation=digits.recordings(6, seed=1), validations=2)
     _, log = run(learns)
     assert [line["samples"] for line in log.lines] == [4, 8, 10, 14, 18, 20]
     assert [line["epoch"] for line in log.lines] == [1, 1, 1, 2, 2, 2]
@@ -72,7 +71,7 @@ def test_reports_add_up(rule: str) -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_lines_have_the_rates_of_populations(rule: str) -> None:
-    learns = learner(rule, training={"reports": 1})
+    learns = learner(rule, reports=1)
     whole, log = run(learns)
     milliseconds = 20 * whole.simulator.network.dt
     size = whole.simulator.network.population("rec").size
@@ -81,7 +80,7 @@ def test_lines_have_the_rates_of_populations(rule: str) -> None:
         spikes = log.lines[-1]["spikes_per_sample"]
         assert log.lines[-1]["rate_rec"] == pytest.approx(1e3 * spikes / (size * milliseconds))
     assert log.lines[-1]["rate_sd_rec"] > 0.0
-    _, other = resumed(learner(rule, training={"reports": 1}), stopped(learner(rule, training={"reports": 1}), at=12))
+    _, other = resumed(learner(rule, reports=1), stopped(learner(rule, reports=1), at=12))
     assert [other.lines[-1][name] for name in ("rate_rec", "rate_sd_rec")] == [
         log.lines[-1][name] for name in ("rate_rec", "rate_sd_rec")
     ]
@@ -91,7 +90,7 @@ def test_lines_have_the_rates_of_populations(rule: str) -> None:
 @pytest.mark.parametrize("reports", [1, 3, 7, 200])
 def test_number_of_reports_does_not_move_validations(rule: str, reports: int) -> None:
     options = {"batch_size": 1, "reports": reports, "validations": 5}
-    _, log = run(learner(rule, validation=digits.recordings(2, seed=1), training=options))
+    _, log = run(learner(rule, validation=digits.recordings(2, seed=1), **options))
     assert log.validated == [4, 8, 12, 16, 20]
     places = {-(-20 * k // reports) for k in range(1, reports + 1)}  # of reports: the first batch that ends there
     assert [line["samples"] for line in log.lines] == sorted(places | {4, 8, 12, 16, 20})
@@ -100,7 +99,7 @@ def test_number_of_reports_does_not_move_validations(rule: str, reports: int) ->
 @pytest.mark.parametrize("validations", [3, 7])
 def test_a_validation_waits_for_the_batch_to_end(validations: int) -> None:
     options = {"batch_size": 2, "reports": 4, "validations": validations}
-    _, log = run(learner(validation=digits.recordings(2, seed=1), training=options))
+    _, log = run(learner(validation=digits.recordings(2, seed=1), **options))
     assert log.validated == [2 * -(-10 * k // validations) for k in range(1, validations + 1)]
 
 
@@ -130,7 +129,7 @@ def test_an_interrupted_batch_changes_nothing() -> None:
     def check() -> None:
         raise KeyboardInterrupt
 
-    learns = learner(n=12, training={"batch_size": 12})
+    learns = learner(n=12, batch_size=12)
     before = weights(learns)
     with pytest.raises(KeyboardInterrupt):
         learns.step(check)
@@ -140,7 +139,7 @@ def test_an_interrupted_batch_changes_nothing() -> None:
 
 def test_the_network_learns() -> None:
     task = {"neurons": 20, "w_in": 0.6, "w_out": 0.5, "eta": 0.005, "eta_out": 0.005}
-    learns = learner(n=40, training={"epochs": 15}, task=task, test=digits.recordings(40, seed=3))
+    learns = learner(n=40, epochs=15, test=digits.recordings(40, seed=3), **task)
     before = learns.evaluate()
     run(learns)
     after = learns.evaluate()
@@ -154,62 +153,101 @@ def test_a_diverging_training_stops_with_advice() -> None:
         pytest.raises(DivergenceError, match=r"after \d+ samples, .*Lower the learning rate"),
         np.errstate(all="ignore"),
     ):
-        run(learner(task=task))
+        run(learner(**task))
 
 
 def test_an_unstable_training_warns_once() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         task = {"optimizer": "gradient_descent", "eta": 0.0, "eta_out": 1e3}
-        run(learner(training={"epochs": 60, "schedule": "constant"}, task=task))
+        run(learner(epochs=60, schedule="constant", **task))
     unstable = [str(w.message) for w in caught if w.category is InstabilityWarning]
     assert len(unstable) == 1, unstable
     assert "times that of readouts that do nothing" in unstable[0]
     assert "with a third of eta" in unstable[0]
 
 
-def test_a_state_after_the_end_is_refused() -> None:
-    learns = learner()
-    with pytest.raises(DataError, match="is at sample 99, but has only 20 now"):
-        learns.set_state({**learns.state(), "done": 99})
-
-
-def test_empty_data_are_refused() -> None:
-    learns, nothing = learner(), digits.recordings(4).subset(slice(0, 0))
-    with pytest.raises(DataError, match="there is no sample to learn from"):
-        learner(dataset=nothing)
-    with pytest.raises(DataError, match=r"dataset must be a dataset of the task, .*; got tuple"):
-        learner(dataset=(np.zeros((2, 3)), np.zeros(2)))
-    with pytest.raises(DataError, match="there is no sample to evaluate"):
-        evaluate(learns.task, learns.simulator, nothing)
-
-
-@pytest.mark.parametrize("given", [{"patience": 1}, {"keep_best": True}, {"validation_interval": 5}])
-def test_settings_that_need_validation_samples_are_refused_without_them(given: dict[str, Any]) -> None:
-    with pytest.raises(ParameterError, match=rf"Training.{next(iter(given))} needs validation samples"):
-        learner(training=given)
+@refusals(
+    (lambda: learner(train=NOTHING), DataError, "there is no sample to learn from"),
+    (lambda: evaluate(learner().scoring, learner().simulator, NOTHING), DataError, "there is no sample to evaluate"),
+    (lambda: learner().set_state({**learner().state(), "done": 99}), DataError, "is at sample 99, but has only 20 now"),
+    (lambda: learner(patience=1), ParameterError, "^patience needs validation samples"),
+    (lambda: learner(keep_best=True), ParameterError, "^keep_best needs validation samples"),
+    (lambda: learner(validation_interval=5), ParameterError, "^validation_interval needs validation samples"),
+)
+def test_what_cannot_be_learned_is_refused(refusal: Refusal) -> None:
+    refusal.check()
 
 
 # ---------------------------------------------------------------- new samples for later epochs
 
 
-def test_trials_are_renewed_once_for_each_later_epoch_also_after_a_stop() -> None:
-    asked: list[int] = []
+class Fresh:
+    """Makes other samples in each epoch, and notes the stages."""
 
-    def renew(epoch: int) -> Any:
-        asked.append(epoch)
-        return digits.recordings(10).shuffled(epoch)
+    def __init__(self, fresh_epochs: bool = True, fewer: int = 0):
+        self.stages: list[Stage] = []
+        self.fresh_epochs, self.fewer = fresh_epochs, fewer
 
-    options: dict[str, Any] = {"renew": renew, "training": {"epochs": 3}}
-    whole, _ = run(learner(**options))
-    assert asked == [1, 2]
-    first = stopped(learner(**options), at=14)
-    asked.clear()
-    second, _ = resumed(learner(**options), first)
-    assert asked == [1, 2]
+    def __call__(self, stage: Stage) -> Splits:
+        self.stages.append(stage)
+        made = digits.recordings(10 - self.fewer * stage.epoch, seed=stage.epoch)
+        return Splits(made, None, digits.recordings(2))
+
+
+def test_samples_are_made_once_for_each_epoch_also_after_a_stop() -> None:
+    source, again = Fresh(), Fresh()
+    whole, _ = run(learner(train=source, epochs=3))
+    assert [(stage.epoch, stage.done, stage.threads) for stage in source.stages] == [
+        (0, 0, 1),
+        (1, 1 / 3, 1),
+        (2, 2 / 3, 1),
+    ]
+    assert len(whole.learner.test) == 2
+    second, _ = resumed(learner(train=again, epochs=3), stopped(learner(train=Fresh(), epochs=3), at=14))
+    assert [stage.epoch for stage in again.stages] == [0, 1, 2]
     np.testing.assert_array_equal(weights(whole), weights(second))
-    plain, _ = run(learner(training={"epochs": 3}), watcher=Watcher())
-    assert not np.array_equal(weights(whole), weights(plain))
+    constant = Fresh(fresh_epochs=False)
+    plain, _ = run(learner(train=constant, epochs=3))
+    assert len(constant.stages) == 1
+    assert weights(plain).tobytes() == weights(run(learner(epochs=3))[0]).tobytes() != weights(whole).tobytes()
+
+
+def test_a_function_gives_the_bits_of_its_samples() -> None:
+    """Epochs one by one, each with its samples, at a constant learning rate that no epoch resets."""
+    made, settings = Fresh(), {"schedule": "constant", "optimizer": "gradient_descent", "batch_size": 10}
+    whole, _ = run(learner(train=made, epochs=3, **settings))
+    plain = learner(epochs=3, **settings)
+    for epoch in range(3):
+        samples = plain.scoring.samples(digits.recordings(10, seed=epoch).subset(shuffled(1, epoch, 10)))
+        plain.simulator.train(samples)
+    assert weights(plain).tobytes() == weights(whole).tobytes()
+
+
+def test_epochs_have_equally_many_samples() -> None:
+    with pytest.raises(DataError, match="training samples of epoch 2 are 9, those before were 10"):
+        run(learner(train=Fresh(fewer=1)))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_threads_change_nothing(rule: str) -> None:
+    states = [run(learner(rule, threads=threads))[0].simulator.state() for threads in (1, 3)]
+    assert_same(*states)
+
+
+def test_observed_populations_before_and_after_also_after_a_stop() -> None:
+    def observing() -> SampleLearner:
+        made = experiment(w_in=0.4, eta=0.01, validation=digits.recordings(6, seed=1), test=digits.recordings(2))
+        made = dataclasses.replace(made, observed=("rec",))
+        return SampleLearner(made, ep.Simulator(made.network, threads=1, precision=made.precision))
+
+    whole, blind = run(observing())[0], run(learner(w_in=0.4, eta=0.01, validation=digits.recordings(6, seed=1)))[0]
+    activity = whole.learner.summary()["activity"]
+    assert activity["before"]["rec"]["rate"] != activity["after"]["rec"]["rate"] > 0.0
+    assert "activity" not in blind.learner.summary()
+    assert weights(whole).tobytes() == weights(blind).tobytes()  # to observe changes nothing
+    rest, _ = resumed(observing(), stopped(observing(), at=12))
+    assert rest.learner.summary()["activity"] == activity
 
 
 def test_a_later_epoch_records_the_same_digits_again() -> None:
@@ -224,7 +262,7 @@ def test_a_later_epoch_records_the_same_digits_again() -> None:
 
 def test_synapses_move_in_three_quarters_of_a_training() -> None:
     moving = {"rewiring": "random", "rewiring_every": 1, "input_probability": 0.02}
-    trained, log = run(learner(task=moving, training={"epochs": 4}))
+    trained, log = run(learner(epochs=4, **moving))
     moved = [line["moved_in->rec"] for line in log.lines]
     # 12 mini-batches, of which 8 move some: the share of the ninth is 0.
     ages = trained.simulator.moved("in->rec").ages
@@ -235,7 +273,7 @@ def test_synapses_move_in_three_quarters_of_a_training() -> None:
     summary = summary_of_moves(trained.simulator)
     assert summary["rewiring"]["in->rec"]["moved"] == moved[-1]
     assert summary["rewiring"]["in->rec"]["mean_age"] == np.mean(ages)
-    halted = stopped(learner(task=moving, training={"epochs": 4}), at=14)
-    again, _ = resumed(learner(task=moving, training={"epochs": 4}), halted)
+    halted = stopped(learner(epochs=4, **moving), at=14)
+    again, _ = resumed(learner(epochs=4, **moving), halted)
     for name, value in trained.simulator.state().items():
         np.testing.assert_array_equal(again.simulator.state()[name], value, err_msg=name)

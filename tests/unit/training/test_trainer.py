@@ -10,17 +10,16 @@ import pytest
 import digits
 from compare import assert_same
 from eprop.errors import ParameterError
-from eprop.training import Evaluation, SampleLearner, Trainer
+from eprop.training import Evaluation, Interrupt, SampleLearner, Stopped, Trainer
 from eprop.training.sample_learner import BestNetwork
-from small_learner import Log, learner, resumed, run, stopped, weights
+from small_learner import RULES, Log, learner, resumed, run, stopped, weights
 
 pytestmark = pytest.mark.tiny
 
 
 def validated(**training: Any) -> SampleLearner:
-    options = {"epochs": 4, "batch_size": 2, "reports": 1, **training}
-    task = {"eta": 0.05, "eta_out": 0.05}
-    return learner(validation=digits.recordings(6), training=options, task=task)
+    options = {"epochs": 4, "batch_size": 2, "reports": 1, "eta": 0.05, "eta_out": 0.05, **training}
+    return learner(validation=digits.recordings(6), **options)
 
 
 def scores(*errors: float, loss: float = 1.0) -> Evaluation:
@@ -84,6 +83,36 @@ def test_patience_and_best_network_survive_a_stop() -> None:
     assert log.validated
 
 
+class StopAtCall(Interrupt):
+    """Stops at the call ``at`` of its check, counted from 1; once."""
+
+    calls, at = 0, 0
+
+    def check(self) -> None:
+        self.calls += 1
+        if self.calls == self.at:
+            raise Stopped
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_stop_at_any_point_changes_nothing(rule: str) -> None:
+    """Before an update, within a mini-batch, and within the validation after it, whose report comes with the next `run`."""
+    options = {"validation": digits.recordings(3), "epochs": 1, "validations": 2, "reports": 3}
+    counting = StopAtCall()
+    whole, log = run(learner(rule, **options), interrupt=counting)
+    wanted = [{name: value for name, value in line.items() if "second" not in name} for line in log.lines]
+    assert counting.calls > 6
+    for at in range(1, counting.calls + 1):
+        stop, seen = StopAtCall(), Log()
+        stop.at = at
+        trainer = Trainer(learner(rule, **options), watcher=seen, interrupt=stop)
+        with pytest.raises(Stopped):
+            trainer.run()
+        trainer.run()
+        assert_same(trainer.simulator.state(), whole.simulator.state())
+        assert [{name: value for name, value in line.items() if "second" not in name} for line in seen.lines] == wanted
+
+
 def test_a_callback_sees_every_line_and_may_end_the_training() -> None:
     seen: list[tuple[int, int]] = []
 
@@ -92,11 +121,11 @@ def test_a_callback_sees_every_line_and_may_end_the_training() -> None:
         return np.bool_(trainer.done >= 20)  # as a comparison of arrays gives it
 
     training = {"epochs": 4, "batch_size": 2, "reports": 20}
-    trainer, log = run(learner(training=training), callbacks=[stop, lambda trainer, line: None])
+    trainer, log = run(learner(**training), callbacks=[stop, lambda trainer, line: None])
     assert trainer.stopped_early
     assert seen == [(done, done) for done in range(2, 22, 2)]
     assert len(log.lines) == len(seen)
-    again, _ = resumed(learner(training=training), trainer)
+    again, _ = resumed(learner(**training), trainer)
     assert again.done == trainer.done  # the end is part of the state
 
 

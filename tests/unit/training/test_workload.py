@@ -100,8 +100,8 @@ def test_poisson_sources_count_by_their_rate():
 def test_summary_of_an_evaluation():
     learns = learner()
     data = digits.recordings(14, seed=2)
-    found = evaluate(learns.task, learns.simulator, data)
-    together = neurobench(learns.simulator, learns.task.make_samples(learns.simulator.network, data))
+    found = evaluate(learns.scoring, learns.simulator, data)
+    together = neurobench(learns.simulator, learns.scoring.samples(data))
     summary = found.summary()["neurobench"]
     assert json.loads(json.dumps(summary)) == summary == together.summary()
     assert summary["synaptic_operations"]["Effective_ACs"] > 0.0

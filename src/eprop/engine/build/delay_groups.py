@@ -221,7 +221,7 @@ def _write_optimizer(row: np.void, optimizer: Optimizer) -> None:
         elif name != "decay":
             raise ParameterError(
                 f"{type(optimizer).__name__}.{name} has no effect: the core knows {', '.join(_OPTIMIZER_FIELDS)} and decay; "
-                "write a method step for others (docs/howto/own_optimizer.md)"
+                "write a method step for others (docs/howto/own_loss.md)"
             )
 
 

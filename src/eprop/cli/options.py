@@ -1,0 +1,79 @@
+"""Options of a command from the signature of a task's function."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import typer.main
+
+from eprop.cli.guard import Command, guarded, path_of
+
+if TYPE_CHECKING:
+    from eprop.training.arguments import Argument
+
+_METAVARS: dict[Any, str] = {int: "N", float: "X", str: "TEXT", pathlib.Path: "PATH"}
+
+
+def option_of(one: Argument, default: object, panel: str) -> inspect.Parameter:
+    """Make an option of an argument; the value is None if the option is not given.
+
+    Parameters
+    ----------
+    one : Argument
+    default : object
+        Default that the help shows; None or False to show none.
+    panel : str
+        Group of the option, if the argument names none.
+    """
+    flag = "--" + one.name.replace("_", "-")
+    flags = [f"{flag}/--no-{flag[2:]}"] if one.kind is bool else [flag]
+    default = f"{default:g}" if isinstance(default, float) else default
+    shown = "" if default in (None, False, (), "") else f"  [default: {default}]"
+    # A doc that begins with a value, such as "eprop (by mini-batch)", keeps its first letter.
+    begins = one.choices and one.doc.startswith(one.choices)
+    doc = one.doc if begins else one.doc[:1].upper() + one.doc[1:]
+    text = doc + ("; may be given more than once." if one.several else ".") + shown
+    common: dict[str, Any] = {
+        "rich_help_panel": one.panel or panel,
+        "show_default": False,
+        "help": text.replace("[", "\\["),
+    }
+    if one.kind is bool:
+        option = typer.Option(*flags, **common)
+    else:
+        metavar = "|".join(one.choices) or _METAVARS[one.kind]
+        option = typer.Option(*flags, metavar=metavar, parser=path_of if one.kind is pathlib.Path else None, **common)
+    kind: Any = one.kind
+    type_: Any = list[kind] | None if one.several else kind | None
+    return inspect.Parameter(
+        one.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[type_, option]
+    )
+
+
+def command_with(
+    name: str, options: Mapping[str, inspect.Parameter], function: Callable[..., None], **settings: Any
+) -> Any:
+    """Make the command ``name`` of a group that makes its commands on request; see `guarded` for its errors.
+
+    The first argument of ``function`` is a dictionary of the ``options`` that were given, without the others. Its other
+    parameters are options of their own; its docstring is the help. ``settings`` are those of the parser.
+    """
+    _, *own = inspect.signature(function, eval_str=True).parameters.values()
+
+    @functools.wraps(function)
+    def command(**values: Any) -> None:
+        given = {key: values.pop(key) for key in options}
+        function({key: value for key, value in given.items() if value not in (None, [])}, **values)
+
+    parameters = [*options.values(), *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own)]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    app = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
+    context = {"help_option_names": ["-h", "--help"], **settings}
+    app.command(name, cls=Command, context_settings=context)(guarded(command))
+    return typer.main.get_command(app)

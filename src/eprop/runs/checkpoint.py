@@ -1,0 +1,149 @@
+"""Checkpoints: NumPy archives (``.npz``) without pickled objects, written completely or not at all, with a digest."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from eprop.engine import Samples
+from eprop.errors import CheckpointError
+from eprop.files import open_regular, parsing, write_bytes
+from eprop.runs.record import RunRecord
+from eprop.training.learner import State, below
+
+#: Version of the layout; other layouts raise an error.
+FORMAT = 4
+#: Names of the text in the archive, and of its digest; groups of arrays, whose names begin with ``group/``.
+_TEXT, _DIGEST, _GROUPS = "checkpoint.json", "sha256", ("state", "example", "position")
+_WHAT_TO_DO = "take a copy if you have one, or repeat the run"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Everything that a training needs to continue.
+
+    Attributes
+    ----------
+    record : RunRecord
+        Task, arguments and settings.
+    position : dict
+        State of the trainer, see `Trainer.state`: arrays, and values that JSON has.
+    state : dict of ndarray
+        State of the simulator, see `Simulator.state`.
+    example : dict of ndarray
+        One sample, for pictures; see `packed`.
+    version : str
+        Version of the package that wrote the checkpoint.
+    """
+
+    record: RunRecord
+    position: State
+    state: Mapping[str, np.ndarray]
+    example: Mapping[str, np.ndarray] = field(default_factory=dict)
+    version: str = ""
+
+
+def save_checkpoint(path: str | pathlib.Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; the old file stays until the new file is complete.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full or not writable; the old checkpoint is kept.
+    """
+    values = {name: value for name, value in checkpoint.position.items() if not isinstance(value, np.ndarray)}
+    text = json.dumps(
+        {
+            "format": FORMAT,
+            "version": checkpoint.version,
+            **checkpoint.record.entries(),
+            "position": values,
+        }
+    )
+    groups = (checkpoint.state, checkpoint.example, {k: v for k, v in checkpoint.position.items() if k not in values})
+    arrays = {
+        f"{group}/{name}": np.asarray(array)
+        for group, part in zip(_GROUPS, groups, strict=True)
+        for name, array in part.items()
+    }
+    arrays[_TEXT] = np.frombuffer(text.encode(), np.uint8)
+    arrays[_DIGEST] = np.array(_digest(arrays))
+    archive = io.BytesIO()
+    np.savez(archive, **arrays)  # type: ignore[arg-type]
+    write_bytes(path, archive.getvalue())
+
+
+def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
+    """Read a checkpoint, and compare its digest.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing or damaged, or has another kind or version. The message names the file and says what to do.
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise CheckpointError(f"{path}: there is no checkpoint; the run was stopped before its first one, repeat it")
+    with parsing(str(path), "is damaged or no checkpoint", CheckpointError, _WHAT_TO_DO):
+        with open_regular(path, CheckpointError) as file, np.load(file, allow_pickle=False) as archive:
+            # Stored members: a file of somebody else could unpack to more than the memory.
+            if sum(info.file_size for info in archive.zip.infolist()) > os.fstat(file.fileno()).st_size:
+                raise ValueError("its arrays are larger than the file")
+            arrays = dict(archive.items())
+        found = json.loads(arrays[_TEXT].tobytes())
+        if found["format"] != FORMAT:
+            raise CheckpointError(
+                f"{path}: has layout {found['format']}, this version of eprop reads layout {FORMAT}; it was written by eprop "
+                f"{found['version']}: use that, or train again"
+            )
+        if str(arrays.pop(_DIGEST)) != _digest(arrays):
+            raise CheckpointError(f"{path}: is damaged, its digest is wrong; {_WHAT_TO_DO}")
+        state, example, position = (below(name, arrays) for name in _GROUPS)
+        return Checkpoint(RunRecord.read(found), found["position"] | position, state, example, found["version"])
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of names, types, shapes and content of all arrays."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def packed(samples: Samples | None) -> dict[str, np.ndarray]:
+    """One sample as arrays; empty without a sample."""
+    if samples is None:
+        return {}
+    out = {name: getattr(samples, name) for name in _ARRAYS}
+    if samples.labels is not None:
+        out["labels"] = samples.labels
+    for part in _NAMED:
+        out |= {f"{part}/{name}": values for name, values in getattr(samples, part).items()}
+    (sources, readouts), n_steps = samples.made_for, samples.n_steps
+    return out | {"sizes": np.array([n_steps, *sources]), "readouts": np.array(readouts, np.int64).reshape(-1, 2)}
+
+
+def unpacked(arrays: Mapping[str, np.ndarray]) -> Samples | None:
+    """The sample of `packed`."""
+    if not arrays:
+        return None
+    n_steps, *sources = arrays["sizes"].tolist()
+    shape = tuple(sources), tuple((size, bool(softmax)) for size, softmax in arrays["readouts"].tolist())
+    parts: dict[str, Any] = {
+        **{name: arrays[name] for name in _ARRAYS},
+        **{part: below(part, arrays) for part in _NAMED},
+    }
+    return Samples(**parts, n=1, n_steps=n_steps, labels=arrays.get("labels"), made_for=shape)
+
+
+#: Arrays of `Samples`, and its groups of arrays.
+_ARRAYS, _NAMED = ("event_start", "event_channels", "target", "window", "modulator", "reward"), ("signals", "currents")

@@ -1,0 +1,82 @@
+"""Push a cart so that the pole on it stays upright (Barto, Sutton and Anderson 1983, IEEE Trans. SMC 13:834)."""
+
+from __future__ import annotations
+
+import functools
+from typing import Unpack
+
+from eprop.encoders import PopulationCode
+from eprop.rl import GymnasiumEnvironments
+from eprop.tasks.control import (
+    ActorCritic,
+    ALIFNeurons,
+    ControlSettings,
+    EtaIn,
+    EtaPolicy,
+    EtaValue,
+    LIFNeurons,
+    check_fraction,
+)
+from eprop.tasks.settings import Seed
+from eprop.training import Control, Experiment, task
+
+
+@task
+def cartpole(
+    *,
+    lif: LIFNeurons = 100,
+    alif: ALIFNeurons = 0,
+    eta: EtaIn = 4e-3,
+    eta_out: EtaPolicy = 2e-2,
+    eta_value: EtaValue = 5e-2,
+    seed: Seed = 1,
+    fields: int = 12,
+    width: float = 0.2,
+    probability: float = 0.5,
+    **settings: Unpack[ControlSettings],
+) -> Experiment:
+    """Learn to balance a pole on a cart, by reward alone (CartPole-v1).
+
+    48 inputs encode position, speed, angle and angular speed as spikes; a hundred spiking neurons receive them. Two readouts
+    give the probability of a push to either side (actor). A third readout predicts how long the pole will stand (critic).
+    e-prop changes the weights after every 64 steps of 32 environments. The reward of each step is 1; an episode ends when the
+    pole leans too far or the cart leaves the track, or after 500 steps. The task needs the extra ``rl``.
+
+    Parameters
+    ----------
+    lif, alif : int
+        Neurons without and with adaptation.
+    eta, eta_out, eta_value : float
+        Learning rates of input and recurrent weights, and of those of policy and value (Adam).
+    seed : int
+    fields : int
+        Inputs for each of position, speed, angle and its speed.
+    width : float
+        Width of a receptive field, of the scaled observation.
+    probability : float
+        Probability that the best input is active in a step.
+    **settings
+        See `eprop.training.Control`.
+
+    Examples
+    --------
+    .. code-block:: console
+
+        eprop train cartpole --seed 2 --lif 50 --steps 200000
+        eprop train cartpole --clip 0.2 --passes 2
+        eprop evaluate runs/cartpole-1-001 --episodes 1000
+    """
+    check_fraction("probability", probability)
+    chosen = ActorCritic({}, settings)
+    dt = chosen["dt"]
+    # Scales in m, m/s, rad, rad/s: about what a pole that stands does not exceed.
+    encoder = PopulationCode(
+        scale=(2.0, 2.1, 0.175, 2.1), fields=fields, width=width, rate=probability * 1000.0 / dt, dt=dt
+    )
+    control = Control(
+        functools.partial(GymnasiumEnvironments, "CartPole-v1"),
+        encoder,
+        meaning="steps that the pole stands, 500 at the most",
+        **chosen.control,
+    )
+    return chosen.experiment(control, seed, {"lif": lif, "alif": alif}, (eta, eta_out, eta_value))

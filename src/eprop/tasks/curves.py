@@ -1,0 +1,136 @@
+"""Curves for pattern generation: sums of sines, a lemniscate, handwriting, or a file."""
+
+from __future__ import annotations
+
+import io
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+
+from eprop.errors import DataError
+from eprop.files import check_budget, memory_budget, number_in, read_text
+
+#: Periods of the sines, ms, for a pattern of 1000 ms; they scale with the duration.
+PERIODS = (1000, 500, 333, 200)
+
+#: The word "ell" in cursive writing, in one stroke from left to right: pairs (x, y), base line at y = 0. Drawn for this package.
+POINTS = (
+    (0.00, 0.00), (0.30, 0.22), (0.62, 0.62), (0.55, 0.95), (0.32, 0.85), (0.28, 0.35), (0.55, 0.02),
+    (0.95, 0.30), (1.40, 1.15), (1.50, 1.90), (1.25, 2.05), (1.08, 1.45), (1.10, 0.40), (1.40, 0.00),
+    (1.80, 0.30), (2.25, 1.15), (2.35, 1.90), (2.10, 2.05), (1.93, 1.45), (1.95, 0.40), (2.25, 0.00),
+    (2.65, 0.22), (2.95, 0.40),
+)  # fmt: skip
+#: Stream of random numbers, combined with the seed.
+_SINES = 2
+#: Largest number of a path: sums of squares must stay finite.
+LARGEST = 1e100
+#: Largest file of a path, bytes.
+MOST_PATH = 16_000_000
+
+
+def pattern(target: str, file: pathlib.Path | None, n: int, seed: int) -> np.ndarray:
+    """Targets of the readouts, shape ``(n, readouts)``; they begin at 0 and lie within -1 .. 1.
+
+    Parameters
+    ----------
+    target : str
+        A name of `TARGETS`.
+    file : path, optional
+        A file to read in place of it.
+    n : int
+        Number of steps.
+    seed : int
+        Seed of the sines.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, no table of numbers, or all its rows are the same.
+    """
+    path = TARGETS[target](n, seed) if file is None else read_path(file, n)
+    path = path - path[0]
+    largest = np.abs(path).max()
+    if not largest > 0.0:
+        raise DataError(f"{file}: the curve never leaves its first point")
+    return np.asarray(path / largest)
+
+
+def sines(n: int, seed: int) -> np.ndarray:
+    """Sum of four sines with random amplitudes (0.5 to 2) and phases."""
+    rng = np.random.default_rng([seed, _SINES])
+    amplitudes, phases = rng.uniform(0.5, 2.0, len(PERIODS)), rng.uniform(0.0, 2.0 * np.pi, len(PERIODS))
+    turns = np.linspace(0.0, 2.0 * np.pi, n)[:, None] * [PERIODS[0] // period for period in PERIODS]
+    return np.asarray((amplitudes * np.sin(phases + turns)).sum(axis=1, keepdims=True))
+
+
+def lemniscate(n: int, seed: int) -> np.ndarray:
+    """The lemniscate of Gerono (a horizontal eight), from its crossing point on."""
+    phase = np.linspace(0.0, 2.0 * np.pi, n)
+    return np.column_stack([np.sin(phase), np.sin(phase) * np.cos(phase)])
+
+
+def handwriting(n: int, seed: int) -> np.ndarray:
+    """A word in cursive writing, as points at equal distances along a smooth curve."""
+    from scipy.interpolate import CubicSpline  # takes longer to import than most of the package
+
+    points = np.array(POINTS)
+    chords = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    curve = CubicSpline(chords, points)
+    fine = curve(np.linspace(0.0, chords[-1], 4000))
+    lengths = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(fine, axis=0).T))])
+    at = np.linspace(0.0, lengths[-1], n)
+    return np.column_stack([np.interp(at, lengths, part) for part in fine.T])
+
+
+#: Targets by name: functions of the number of steps and the seed.
+TARGETS: dict[str, Callable[[int, int], np.ndarray]] = {
+    "sines": sines,
+    "lemniscate": lemniscate,
+    "handwriting": handwriting,
+}
+
+
+def read_path(file: pathlib.Path, n: int) -> np.ndarray:
+    """Read a path from a CSV file, one column per readout, and interpolate it linearly at ``n`` points.
+
+    A first row without numbers has the names of the columns.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, or is not a table of numbers with at least two rows.
+    """
+    lines = io.StringIO(read_text(file, DataError, MOST_PATH))
+    rows = [(number, line.strip().split(",")) for number, line in enumerate(lines, start=1) if line.strip()]
+    if rows and _are_names(rows[0][1]):
+        del rows[0]
+    for number, row in rows:
+        found = _numbers(row)
+        if found is None or len(row) != len(rows[0][1]) or not np.isfinite(found).all():
+            hint = "; this file has semicolons" if any(";" in cell for cell in row) else ""
+            raise DataError(
+                f"{file}: line {number}: must be rows of finite numbers, all of one length, separated by commas; "
+                f"got {','.join(row)!r:.80}{hint}"
+            )
+        if np.abs(found).max() > LARGEST:
+            raise DataError(f"{file}: line {number}: holds a number beyond {LARGEST:g}, too large to be a target")
+    table = np.array([_numbers(row) for _, row in rows])
+    if table.ndim != 2 or len(table) < 2:
+        raise DataError(f"{file}: must hold two rows of numbers at least, a column for each readout")
+    check_budget(f"{file}: {n:,} points of {table.shape[1]:,} columns", 8 * n * (table.shape[1] + 2), memory_budget())
+    at = np.linspace(0.0, len(table) - 1.0, n)
+    return np.column_stack([np.interp(at, np.arange(len(table)), column) for column in table.T])
+
+
+def _are_names(row: list[str]) -> bool:
+    """Whether a row has no numbers, also with other separators than commas."""
+    return all(_numbers([word]) is None for cell in row for word in cell.replace(";", " ").split())
+
+
+def _numbers(row: list[str]) -> list[float] | None:
+    """Numbers of a row; None if a cell is not a number."""
+    try:
+        return [number_in(cell) for cell in row]
+    except ValueError:
+        return None
