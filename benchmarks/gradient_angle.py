@@ -23,7 +23,8 @@ import numpy as np
 
 from eprop.checks import stimuli_of, time_driven
 from eprop.reference import gradient_angles
-from eprop.training import RunFolder, load
+from eprop.runs import load
+from eprop.training import Stage, scoring_of
 
 MOMENTS = ("before", "after")
 
@@ -50,18 +51,17 @@ def main() -> None:
 def angles_of(path: pathlib.Path, n: int) -> tuple[str, dict[str, Any]]:
     """Return the label of a run, and the angles by moment and kind of weights."""
     run = load(path, threads=1)
-    config, trained = run.config, run.simulator
-    network = time_driven(config.task.build_network())
-    test = config.data.load(config.task).test
-    samples = config.task.make_samples(network.network, test.subset(np.arange(min(n, len(test)))))
+    experiment, trained = run.experiment, run.simulator
+    network, test = time_driven(experiment.network), experiment.test_samples(Stage())
+    samples = scoring_of(experiment, test).samples(test.subset(np.arange(min(n, len(test)))))
     stimuli = stimuli_of(network.network, samples)
     out: dict[str, Any] = {"before": gradient_angles(network, stimuli)}
     for projection in network.network.projections:
         network.set_weights(projection.name, trained.connections(projection.name)[2])
     out |= {"after": gradient_angles(network, stimuli), "samples": len(samples)}
-    summary = RunFolder.open(path).read_summary()
-    out |= {key: summary[key] for key in ("seed", "test_error", "epochs")}
-    label = " ".join(filter(None, [config.task.name, getattr(config.task, "target", None), config.task.rule]))
+    out |= {key: run.summary[key] for key in ("seed", "test_error", "epochs")}
+    record = run.checkpoint.record
+    label = " ".join(filter(None, [record.task, record.arguments.get("target"), record.arguments["rule"]]))
     print(f"{path}: {label}, test error {out['test_error']:.4f}", flush=True)
     return label, out
 

@@ -21,8 +21,8 @@ import numpy as np
 
 from eprop.data import EventCamera, read_mnist, read_nmnist
 from eprop.data.binned import BinnedDataset, concatenate
-from eprop.training import load
-from eprop.training.evaluation import evaluate
+from eprop.runs import load
+from eprop.training import evaluate, scoring_of
 
 
 def main() -> None:
@@ -35,15 +35,14 @@ def main() -> None:
     parser.add_argument("--mnist", required=True, type=pathlib.Path, help="folder of MNIST")
     parser.add_argument("--repeats", type=int, default=3, help="simulated recordings of each real one")
     arguments = parser.parse_args()
-    config = load(arguments.runs[0], threads=1).config  # all runs read recordings in one way
-    indices, sets = judges(arguments, config.task.n_steps, config.task.dt)
+    recordings: Any = load(arguments.runs[0], threads=1).experiment.train  # all runs read recordings in one way
+    indices, sets = judges(arguments, recordings.n_steps, recordings.dt)
     errors: dict[str, list[float]] = {name: [] for name in sets}
     misread: list[dict[int, tuple[int, int]]] = []
     for path in arguments.runs:
         run = load(path, threads=1)
-        config, simulator = run.config, run.simulator
         for name, data in sets.items():
-            found = evaluate(config.task, simulator, data)
+            found = evaluate(scoring_of(run.experiment, data), run.simulator, data)
             errors[name].append(found.error)
             if name == "real":
                 wrong = np.flatnonzero(found.labels != found.predictions)

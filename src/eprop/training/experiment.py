@@ -386,7 +386,10 @@ def named_task(name: str, function: Callable[Options, Experiment]) -> Callable[O
             raise ParameterError(f"{shown}: arguments have names, as in {function.__name__}(seed=1)")
         arguments = checked_arguments(shown, function, given)
         call: Any = function
-        found = call(**for_function(function, arguments))
+        try:
+            found = call(**for_function(function, arguments))
+        except OverflowError as error:
+            raise ParameterError(f"{shown}: an argument is too large: {error}") from error
         if not isinstance(found, Experiment):
             raise InputError(f"the task {shown} must return an Experiment, got {found!r:.80}")
         rule = arguments.get("rule", "")

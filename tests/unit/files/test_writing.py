@@ -10,7 +10,7 @@ import pytest
 from eprop.errors import OutputError
 from eprop.files import output_errors, write_bytes, write_text
 from eprop.plot.style import new_figure, save
-from eprop.runs import Checkpoint, Record, save_checkpoint
+from eprop.runs import Checkpoint, RunRecord, save_checkpoint
 
 pytestmark = pytest.mark.tiny
 
@@ -105,7 +105,7 @@ def test_a_full_disk_names_the_size_that_is_wanted(tmp_path: pathlib.Path) -> No
     writes = {
         "a.txt": lambda path: write_text(path, "x" * 5000),
         "a.png": lambda path: save(figure, path),
-        "a.h5": lambda path: save_checkpoint(path, Checkpoint(Record(), {}, {"x": np.zeros(1000)})),
+        "a.h5": lambda path: save_checkpoint(path, Checkpoint(RunRecord(), {}, {"x": np.zeros(1000)})),
     }
     for name, write in writes.items():
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))

@@ -80,6 +80,39 @@ def test_the_learning_curve_of_several_seeds_knows_its_units(tmp_path: pathlib.P
         draw(tmp_path / "seeds")
 
 
+REWARD = {"cues": 1, "delay": 50.0, "steps": 64, "environments": 4, "rollout": 8, "episodes": 2}
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("reward", [False, True])
+def test_pictures_leave_the_trained_network_as_it_is(reward: bool, tmp_path: pathlib.Path) -> None:
+    """Pictures run the network, from its first weights as well."""
+    experiment = ep.tasks.delayed_reward(**REWARD) if reward else experiment_of("evidence-accumulation")
+    alone = ep.fit(experiment, **DRAWN).simulator.state()
+    drawn = ep.fit(experiment, folder=tmp_path / "run", **DRAWN).simulator.state()
+    assert list((tmp_path / "run" / "figures").iterdir())
+    for name, value in alone.items():
+        np.testing.assert_array_equal(drawn[name], value, err_msg=name)
+
+
+@pytest.mark.tiny
+def test_a_picture_of_weights_has_those_that_learn_before_and_after() -> None:
+    net = ep.Network()
+    x, rec, out = net.add(ep.EventSource(), 3), net.add(ep.LIF(), 4, name="rec"), net.add(ep.Readout(), 2, name="out")
+    net.connect(x, rec, weight=ep.Normal(0.0, 1.0))
+    net.connect(rec, out, weight=ep.Normal(0.0, 1.0), rule=ep.EProp())
+    simulator = ep.Simulator(net, threads=1)
+    run = pictures.Trained(ep.Experiment(net, learner=lambda *_: None), simulator, simulator.state())
+    first = simulator.connections("rec->out")[2].copy()
+    simulator.set_weights("rec->out", 2.0 * first)
+    figure = pictures.pictures_of_network(run)["weights"]()
+    (shown,) = figure.axes
+    assert shown.get_title() == "rec → out"
+    (points,) = shown.collections
+    np.testing.assert_allclose(points.get_offsets(), np.transpose([first, 2.0 * first]))
+    np.testing.assert_array_equal(simulator.connections("rec->out")[2], 2.0 * first)
+
+
 @pytest.mark.tiny
 def test_a_picture_that_fails_is_a_warning(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ep.fit(experiment_of("pattern-generation"), folder=tmp_path / "run", formats=(), **DRAWN)

@@ -82,6 +82,7 @@ def test_connections_may_be_sparse() -> None:
         ({"bias": 0.7}, "bias must be <= 0.5"),
         ({"group": 0}, "got 0"),
         ({"samples": 0}, "samples must be a whole number >= 1, got 0"),
+        ({"delay": 1e300}, "an argument is too large"),
     ],
 )
 def test_wrong_values_are_refused(values: dict[str, Any], message: str) -> None:
