@@ -188,6 +188,9 @@ def _experiment(
     longest, start, w_in, w_rec = (chosen.values.get(name, value) for name, value in usual.items())
     if not 0 <= start < words.n_steps:
         raise ParameterError(f"window_start must be >= 0 and < n_steps = {words.n_steps}, got {start}")
+    if longest < 0.0:
+        raise ParameterError(f"input_delay must be >= 0 ms, got {longest:g}")
+    check_count("neurons", neurons)
     net = Network(dt=words.dt, seed=seed)
     rule, rule_out = chosen.rule(chosen["eta"]), chosen.rule(chosen["eta_out"])
     x = net.add(EventSource(), channels, name="in")

@@ -150,6 +150,8 @@ def test_constants_are_drawn_and_kappa_follows_the_readouts():
         ({"n_steps": 10}, "window_start must be"),
         ({"encoder": "fourier"}, "cochlea"),
         ({"spread": 4.0}, "0..3"),
+        ({"input_delay": -5.0}, "input_delay must be >= 0 ms, got -5"),
+        ({"neurons": 0}, "neurons must be a whole number >= 1, got 0"),
     ):
         with pytest.raises(ParameterError, match=words):
             spoken_digits(**given)
