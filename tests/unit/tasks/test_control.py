@@ -1,4 +1,4 @@
-"""Tasks with reward: networks that act in their environments, settings, encoders, and what is refused."""
+"""Tasks with reward: settings, encoders, what is observed and rewarded, and what is refused."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import importlib
 import numpy as np
 import pytest
 
-import eprop as ep
 from eprop.encoders import LatencyCode, PopulationCode, RateCode
 from eprop.errors import ParameterError
-from eprop.rl import Agent, DiscreteActions, Episodes, GaussianPolicy, PixelEvents, check_readouts
+from eprop.rl import GaussianPolicy, PixelEvents
 from eprop.tasks.delayed_reward import CHOOSE, WAIT, delayed_reward
 from eprop.training import Experiment
 
@@ -34,46 +33,6 @@ def small(name: str, **changes) -> Experiment:
 
 def gymnasium(**settings) -> Experiment:
     return small("gymnasium", **{"env": "CartPole-v1", **settings})
-
-
-@every_task
-def test_the_network_acts_in_its_environments(name):
-    experiment = small(name)
-    control, sim = experiment.environments, ep.Simulator(experiment.network, threads=1)
-    shape, actions = control.spaces
-    policy = control.policy_for(actions)
-    check_readouts(sim.network, policy.readouts(actions))
-    assert all(p.rule.plastic for p in sim.network.projections)
-    environments = control.make_environments(2)
-    agent = Agent(sim.lanes(2), control.encoder, policy, shape, control.substeps, seed=1)
-    episodes = Episodes(environments, seed=1)
-    for _ in range(3):
-        assert episodes.observations.shape == (2, *shape)
-        decision = agent.act(episodes.observations, episodes.masks)
-        episodes.step(policy.to_environment(decision.actions, actions))
-    assert np.isfinite(decision.y).all()
-    environments.close()
-
-
-@every_task
-def test_an_episode_is_a_function_of_its_seed_and_the_actions(name):
-    control = small(name).environments
-    _, actions = control.spaces
-    seen = []
-    for _ in range(2):
-        environments, rng = control.make_environments(1), np.random.default_rng(0)
-        observations, rewards = [environments.reset(0, 5)], []
-        for _ in range(4):
-            discrete = isinstance(actions, DiscreteActions)
-            action = int(rng.integers(actions.n)) if discrete else rng.uniform(-1.0, 1.0, actions.n)
-            outcome = environments.step(0, action)
-            observations.append(outcome.observation)
-            rewards.append(outcome.reward)
-            if outcome.terminated or outcome.truncated:
-                break
-        environments.close()
-        seen.append([*(m.values.tolist() for m in observations), rewards])
-    assert seen[0] == seen[1]
 
 
 @every_task
