@@ -56,21 +56,24 @@ def option_of(one: Argument, default: object, panel: str) -> inspect.Parameter:
 
 
 def command_with(
-    name: str, options: Mapping[str, inspect.Parameter], function: Callable[..., None], **settings: Any
+    name: str,
+    options: Mapping[str, inspect.Parameter],
+    others: Mapping[str, inspect.Parameter],
+    function: Callable[[Mapping[str, Any], Mapping[str, Any]], None],
+    **settings: Any,
 ) -> Any:
     """Make the command ``name`` of a group that makes its commands on request; see `guarded` for its errors.
 
-    The first argument of ``function`` is a dictionary of the ``options`` that were given, without the others. Its other
-    parameters are options of their own; its docstring is the help. ``settings`` are those of the parser.
+    ``function`` gets those of the ``options`` that were given, and all the ``others``; its docstring is the help.
+    ``settings`` are those of the parser.
     """
-    _, *own = inspect.signature(function, eval_str=True).parameters.values()
 
     @functools.wraps(function)
     def command(**values: Any) -> None:
-        given = {key: values.pop(key) for key in options}
-        function({key: value for key, value in given.items() if value not in (None, [])}, **values)
+        given = {key: value for key in options if (value := values.pop(key)) not in (None, [])}
+        function(given, values)
 
-    parameters = [*options.values(), *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own)]
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*options.values(), *others.values())]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     app = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)

@@ -35,6 +35,78 @@ pictures. Rare settings are arguments of the Python function:
 NETWORK, DATA, RUN = "Network and learning", "Data", "Run"
 
 
+def _option(text: str, metavar: str | None = None, *flags: str, parser: Callable[[str], Path] | None = None) -> Any:
+    """An option of every run; without flags its flag is the name of its field."""
+    return typer.Option(*flags, metavar=metavar, parser=parser, rich_help_panel=RUN, show_default=False, help=text)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of every run, beside those of its task, in the order of the help."""
+
+    seeds: Annotated[
+        int | None,
+        _option(
+            "Train N times with the seeds S, S+1, ... in parallel processes; show mean and standard deviation; after a stop, "
+            "the same command continues.",
+            "N",
+        ),
+    ] = None
+    jobs: Annotated[int | None, _option("Processes for --seeds, by default one for each core.", "N")] = None
+    like: Annotated[
+        Path | None, _option("Take the arguments of a run; options change some of them.", "RUN", parser=path_of)
+    ] = None
+    resume: Annotated[
+        Path | None,
+        _option("Continue a stopped run; the result has the bits of an uninterrupted run.", "RUN", parser=path_of),
+    ] = None
+    out: Annotated[
+        Path | None,
+        _option(
+            "Folder for the run, by default runs/TASK-RULE-SEED-001 or the next free number; a stopped run of the same "
+            "settings in it is continued.",
+            "DIR",
+            parser=path_of,
+        ),
+    ] = None
+    force: Annotated[bool, _option("Replace the run in the folder.", None, "--force")] = False
+    threads: Annotated[
+        int | None,
+        _option(
+            "Threads; they do not change the result. By default all, and one for eprop+ with few neurons and --seeds.",
+            "N",
+        ),
+    ] = None
+    parallel: Annotated[
+        str,
+        _option("What is divided among ranks: model (neurons) or data (samples).  \\[default: model]", "model|data"),
+    ] = "model"
+    figures: Annotated[bool, _option("Draw figures at the end (the default).", None, "--figures/--no-figures")] = True
+    formats: Annotated[list[str] | None, formats_option("png", RUN)] = None
+    tensorboard: Annotated[bool, _option("Write metrics for TensorBoard, too.", None, "--tensorboard")] = False
+    callbacks: Annotated[
+        list[str] | None,
+        _option(
+            "Call this function of (trainer, line) after each line of metrics; the training ends if it returns True. "
+            "May be given more than once.",
+            "FILE.py:NAME",
+            "--callback",
+        ),
+    ] = None
+    as_json: Json = False
+    quiet: Quiet = False
+
+    def __post_init__(self) -> None:
+        if not self.figures and self.formats:
+            from eprop.errors import ParameterError
+
+            raise ParameterError("--no-figures and --format contradict each other: leave out one")
+
+    def kinds_of_figures(self) -> tuple[str, ...]:
+        """Formats to draw, such as ``("png",)``; empty: no figures."""
+        return tuple(self.formats or ("png",)) if self.figures else ()
+
+
 class _Tasks(Group):
     """A command for each task; the name of a task file is a command as well."""
 
@@ -93,137 +165,19 @@ def command_for(task: str) -> Any:
 
     function = _loaded(task)
     options = {} if function is None else task_options(function)
-
-    def command(
-        given: dict[str, Any],
-        seeds: Annotated[
-            int | None,
-            typer.Option(
-                metavar="N",
-                rich_help_panel=RUN,
-                show_default=False,
-                help="Train N times with the seeds S, S+1, ... in parallel processes; show mean and standard deviation; after a "
-                "stop, the same command continues.",
-            ),
-        ] = None,
-        jobs: Annotated[
-            int | None,
-            typer.Option(
-                metavar="N",
-                rich_help_panel=RUN,
-                show_default=False,
-                help="Processes for --seeds, by default one for each core.",
-            ),
-        ] = None,
-        like: Annotated[
-            Path | None,
-            typer.Option(
-                metavar="RUN",
-                rich_help_panel=RUN,
-                show_default=False,
-                parser=path_of,
-                help="Take the arguments of a run; options change some of them.",
-            ),
-        ] = None,
-        resume: Annotated[
-            Path | None,
-            typer.Option(
-                metavar="RUN",
-                rich_help_panel=RUN,
-                show_default=False,
-                parser=path_of,
-                help="Continue a stopped run; the result has the bits of an uninterrupted run.",
-            ),
-        ] = None,
-        out: Annotated[
-            Path | None,
-            typer.Option(
-                metavar="DIR",
-                rich_help_panel=RUN,
-                show_default=False,
-                parser=path_of,
-                help="Folder for the run, by default runs/TASK-RULE-SEED-001 or the next free number; a stopped run of the same "
-                "settings in it is continued.",
-            ),
-        ] = None,
-        force: Annotated[
-            bool, typer.Option("--force", rich_help_panel=RUN, help="Replace the run in the folder.")
-        ] = False,
-        threads: Annotated[
-            int | None,
-            typer.Option(
-                metavar="N",
-                rich_help_panel=RUN,
-                show_default=False,
-                help="Threads; they do not change the result. By default all, and one for eprop+ with few neurons and --seeds.",
-            ),
-        ] = None,
-        parallel: Annotated[
-            str,
-            typer.Option(
-                metavar="model|data",
-                rich_help_panel=RUN,
-                show_default=False,
-                help="What is divided among ranks: model (neurons) or data (samples).  \\[default: model]",
-            ),
-        ] = "model",
-        figures: Annotated[
-            bool,
-            typer.Option(
-                "--figures/--no-figures",
-                rich_help_panel=RUN,
-                show_default=False,
-                help="Draw figures at the end (the default).",
-            ),
-        ] = True,
-        formats: Annotated[list[str] | None, formats_option("png", RUN)] = None,
-        tensorboard: Annotated[
-            bool, typer.Option("--tensorboard", rich_help_panel=RUN, help="Write metrics for TensorBoard, too.")
-        ] = False,
-        callbacks: Annotated[
-            list[str] | None,
-            typer.Option(
-                "--callback",
-                metavar="FILE.py:NAME",
-                rich_help_panel=RUN,
-                show_default=False,
-                help="Call this function of (trainer, line) after each line of metrics; the training ends if it returns True. "
-                "May be given more than once.",
-            ),
-        ] = None,
-        as_json: Json = False,
-        quiet: Quiet = False,
-    ) -> None:
-        from eprop.errors import ParameterError
-
-        if not figures and formats:
-            raise ParameterError("--no-figures and --format contradict each other: leave out one")
-        kinds = tuple(formats or ("png",)) if figures else ()
-        request = _Request(
-            task,
-            given,
-            seeds,
-            jobs,
-            like,
-            resume,
-            out,
-            force,
-            threads,
-            parallel,
-            kinds,
-            tensorboard,
-            tuple(callbacks or ()),
-        )
-        carry_out(request, as_json=as_json, quiet=quiet)
-
-    command.__doc__ = help_of(function, task)
-    if clash := options.keys() & inspect.signature(command).parameters.keys():
+    run_options = inspect.signature(RunOptions, eval_str=True).parameters
+    if clash := options.keys() & run_options.keys():
         raise typer.BadParameter(
             f"{task}: the parameter {min(clash)} has the name of an option of eprop train: rename it"
         )
+
+    def command(given: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+        carry_out(task, given, RunOptions(**asked))
+
+    command.__doc__ = help_of(function, task)
     # The command itself reports what is wrong with a file that cannot be loaded.
     settings = {} if function is not None else {"ignore_unknown_options": True, "allow_extra_args": True}
-    return command_with(task, options, command, **settings)
+    return command_with(task, options, run_options, command, **settings)
 
 
 def _loaded(task: str) -> Callable[..., Experiment] | None:
@@ -269,27 +223,8 @@ def help_of(function: Callable[..., Experiment] | None, task: str) -> str:
     return f"{described}\n\n{FOLDER.format(python=python)}".replace("[", "\\[").replace("``", "").replace("`", "")
 
 
-@dataclass(frozen=True)
-class _Request:
-    """What one command asks for."""
-
-    task: str
-    given: Mapping[str, Any]
-    seeds: int | None
-    jobs: int | None
-    like: Path | None
-    resume: Path | None
-    out: Path | None
-    force: bool
-    threads: int | None
-    parallel: str
-    formats: tuple[str, ...]
-    tensorboard: bool
-    callbacks: tuple[str, ...]
-
-
-def carry_out(request: _Request, *, as_json: bool, quiet: bool) -> None:
-    """Start or resume a run, or several; print the result, draw the figures."""
+def carry_out(task: str, given: Mapping[str, Any], asked: RunOptions) -> None:
+    """Start or resume a run of the task, or several; print the result, draw the figures."""
     from eprop.cli.output import print_result
     from eprop.cli.report import Reporter, print_finished, print_trials
     from eprop.errors import ParameterError
@@ -300,37 +235,37 @@ def carry_out(request: _Request, *, as_json: bool, quiet: bool) -> None:
     from eprop.training.number_text import line_of
 
     comm = find_communicator()
-    parallel: Any = request.parallel
-    execution = Execution(request.threads, comm, parallel, request.formats, request.tensorboard)
-    reporter, done = Reporter(quiet=quiet, silent=comm.rank > 0), None
+    parallel: Any = asked.parallel
+    execution = Execution(asked.threads, comm, parallel, asked.kinds_of_figures(), asked.tensorboard)
+    reporter, done = Reporter(quiet=asked.quiet, silent=comm.rank > 0), None
     with reporter:
-        function, callbacks = task_named(request.task), [_callback(text) for text in request.callbacks]
-        if request.jobs is not None and request.seeds is None:
+        function, callbacks = task_named(task), [_callback(text) for text in asked.callbacks or ()]
+        if asked.jobs is not None and asked.seeds is None:
             raise ParameterError("--jobs is the number of processes for --seeds: give --seeds as well")
-        if request.resume is not None:
-            _refuse_beside_resume(request)
-            done = resume_run(request.resume, function, execution=execution, watcher=reporter, callbacks=callbacks)
+        if asked.resume is not None:
+            _refuse_beside_resume(given, asked)
+            done = resume_run(asked.resume, function, execution=execution, watcher=reporter, callbacks=callbacks)
         else:
-            experiment = like(request.like, function, **request.given) if request.like else function(**request.given)
-            if request.seeds is not None:
-                trials = _several(experiment, request, reporter)
+            experiment = like(asked.like, function, **given) if asked.like else function(**given)
+            if asked.seeds is not None:
+                trials = _several(experiment, asked, reporter)
             else:
-                done = run_in_folder(experiment, request.out, reporter, execution, callbacks, force=request.force)
+                done = run_in_folder(experiment, asked.out, reporter, execution, callbacks, force=asked.force)
     if comm.rank > 0:
         return
     outcome = trials if done is None else done.history
     folder, summary = outcome.folder, outcome.summary
     show = partial(print_trials if done is None else print_finished, folder, summary)
     try:
-        line = line_of(folder.path, summary) if quiet else None
-        print_result({"run": str(folder.path), **summary}, show, as_json=as_json, line=line)
+        line = line_of(folder.path, summary) if asked.quiet else None
+        print_result({"run": str(folder.path), **summary}, show, as_json=asked.as_json, line=line)
     finally:
         if done is not None:  # an error of the figures does not hide the result
             with reporter:
                 done.draw()
 
 
-def _several(experiment: Experiment, request: _Request, reporter: Reporter) -> Trials:
+def _several(experiment: Experiment, asked: RunOptions, reporter: Reporter) -> Trials:
     """Train with several seeds in parallel processes."""
     from eprop.errors import ParameterError
     from eprop.parallel import started_by_mpi
@@ -338,19 +273,19 @@ def _several(experiment: Experiment, request: _Request, reporter: Reporter) -> T
 
     if started_by_mpi():
         raise ParameterError("--seeds starts its own processes: leave out mpiexec")
-    if request.callbacks:
+    if asked.callbacks:
         raise ParameterError("--callback does not reach the processes of --seeds: leave out one of the two")
     trials: Trials = fit(
-        experiment, folder=request.out, force=request.force, seeds=request.seeds, jobs=request.jobs, progress=reporter,
-        threads=request.threads, formats=request.formats, tensorboard=request.tensorboard,
+        experiment, folder=asked.out, force=asked.force, seeds=asked.seeds, jobs=asked.jobs, progress=reporter,
+        threads=asked.threads, formats=asked.kinds_of_figures(), tensorboard=asked.tensorboard,
     )  # fmt: skip
     return trials
 
 
-def _refuse_beside_resume(request: _Request) -> None:
+def _refuse_beside_resume(given: Mapping[str, Any], asked: RunOptions) -> None:
     """Refuse options that would change a resumed run; only threads, figures and callbacks may change."""
-    asked = {"like": request.like, "out": request.out, "force": request.force, "seeds": request.seeds}
-    names = [*request.given, *(name for name, value in asked.items() if value)]
+    others = {"like": asked.like, "out": asked.out, "force": asked.force, "seeds": asked.seeds}
+    names = [*given, *(name for name, value in others.items() if value)]
     if names:
         listed = ", ".join("--" + name.replace("_", "-") for name in names)
         from eprop.errors import ParameterError

@@ -34,7 +34,7 @@ from eprop.training.watcher import Watcher
 
 @dataclass(frozen=True)
 class Execution:
-    """How a training is executed; none of this changes the result.
+    """How a training is executed; it does not change the result, except for the last digits with ``parallel="data"``.
 
     Attributes
     ----------
