@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import pathlib
 from collections.abc import Callable, Mapping
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.main
 
-from eprop.cli.guard import Command, guarded, path_of
+from eprop.cli.guard import option
 
 if TYPE_CHECKING:
     from eprop.training.arguments import Argument
@@ -31,28 +30,16 @@ def option_of(one: Argument, default: object, panel: str) -> inspect.Parameter:
         Group of the option, if the argument names none.
     """
     flag = "--" + one.name.replace("_", "-")
-    flags = [f"{flag}/--no-{flag[2:]}"] if one.kind is bool else [flag]
+    flag += f"/--no-{flag[2:]}" if one.kind is bool else ""
     default = f"{default:g}" if isinstance(default, float) else default
     shown = "" if default in (None, False, (), "") else f"  [default: {default}]"
     # A doc that begins with a value, such as "eprop (by mini-batch)", keeps its first letter.
-    begins = one.choices and one.doc.startswith(one.choices)
-    doc = one.doc if begins else one.doc[:1].upper() + one.doc[1:]
+    doc = one.doc if one.choices and one.doc.startswith(one.choices) else one.doc[:1].upper() + one.doc[1:]
     text = doc + ("; may be given more than once." if one.several else ".") + shown
-    common: dict[str, Any] = {
-        "rich_help_panel": one.panel or panel,
-        "show_default": False,
-        "help": text.replace("[", "\\["),
-    }
-    if one.kind is bool:
-        option = typer.Option(*flags, **common)
-    else:
-        metavar = "|".join(one.choices) or _METAVARS[one.kind]
-        option = typer.Option(*flags, metavar=metavar, parser=path_of if one.kind is pathlib.Path else None, **common)
-    kind: Any = one.kind
-    type_: Any = list[kind] | None if one.several else kind | None
-    return inspect.Parameter(
-        one.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[type_, option]
-    )
+    metavar = "" if one.kind is bool else "|".join(one.choices) or _METAVARS[one.kind]
+    made, kind = option(text.replace("[", "\\["), metavar, flag, panel=one.panel or panel), one.kind
+    type_: Any = list[kind] | None if one.several else kind | None  # type: ignore[valid-type]
+    return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[type_, made])
 
 
 def command_with(
@@ -62,13 +49,12 @@ def command_with(
     function: Callable[[Mapping[str, Any], Mapping[str, Any]], None],
     **settings: Any,
 ) -> Any:
-    """Make the command ``name`` of a group that makes its commands on request; see `guarded` for its errors.
+    """Make the command ``name`` of a group that makes its commands on request.
 
     ``function`` gets those of the ``options`` that were given, and all the ``others``; its docstring is the help.
     ``settings`` are those of the parser.
     """
 
-    @functools.wraps(function)
     def command(**values: Any) -> None:
         given = {key: value for key in options if (value := values.pop(key)) not in (None, [])}
         function(given, values)
@@ -78,5 +64,5 @@ def command_with(
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     app = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
     context = {"help_option_names": ["-h", "--help"], **settings}
-    app.command(name, cls=Command, context_settings=context)(guarded(command))
+    app.command(name, help=function.__doc__, context_settings=context)(command)
     return typer.main.get_command(app)

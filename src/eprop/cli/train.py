@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from eprop.cli.guard import Group, Json, Quiet, formats_option, path_of
+from eprop.cli.guard import FORMATS, Json, Quiet, option, path_of
 
 if TYPE_CHECKING:
     from eprop.cli.report import Reporter
     from eprop.runs import Trials
     from eprop.training import Experiment
-    from eprop.training.trainer import Callback
 
 HELP = """Train a network on a task, test it, and leave a run folder.
 
@@ -32,12 +29,8 @@ FOLDER = """The folder of the run, in runs/, has configuration, metrics, checkpo
 pictures. Rare settings are arguments of the Python function:
 {python}
 """
-NETWORK, DATA, RUN = "Network and learning", "Data", "Run"
-
-
-def _option(text: str, metavar: str | None = None, *flags: str, parser: Callable[[str], Path] | None = None) -> Any:
-    """An option of every run; without flags its flag is the name of its field."""
-    return typer.Option(*flags, metavar=metavar, parser=parser, rich_help_panel=RUN, show_default=False, help=text)
+NETWORK, DATA = "Network and learning", "Data"
+_option = partial(option, panel="Run")
 
 
 @dataclass(frozen=True)
@@ -53,12 +46,9 @@ class RunOptions:
         ),
     ] = None
     jobs: Annotated[int | None, _option("Processes for --seeds, by default one for each core.", "N")] = None
-    like: Annotated[
-        Path | None, _option("Take the arguments of a run; options change some of them.", "RUN", parser=path_of)
-    ] = None
+    like: Annotated[Path | None, _option("Take the arguments of a run; options change some of them.", "RUN")] = None
     resume: Annotated[
-        Path | None,
-        _option("Continue a stopped run; the result has the bits of an uninterrupted run.", "RUN", parser=path_of),
+        Path | None, _option("Continue a stopped run; the result has the bits of an uninterrupted run.", "RUN")
     ] = None
     out: Annotated[
         Path | None,
@@ -66,10 +56,9 @@ class RunOptions:
             "Folder for the run, by default runs/TASK-RULE-SEED-001 or the next free number; a stopped run of the same "
             "settings in it is continued.",
             "DIR",
-            parser=path_of,
         ),
     ] = None
-    force: Annotated[bool, _option("Replace the run in the folder.", None, "--force")] = False
+    force: Annotated[bool, _option("Replace the run in the folder.", "", "--force")] = False
     threads: Annotated[
         int | None,
         _option(
@@ -81,18 +70,9 @@ class RunOptions:
         str,
         _option("What is divided among ranks: model (neurons) or data (samples).  \\[default: model]", "model|data"),
     ] = "model"
-    figures: Annotated[bool, _option("Draw figures at the end (the default).", None, "--figures/--no-figures")] = True
-    formats: Annotated[list[str] | None, formats_option("png", RUN)] = None
-    tensorboard: Annotated[bool, _option("Write metrics for TensorBoard, too.", None, "--tensorboard")] = False
-    callbacks: Annotated[
-        list[str] | None,
-        _option(
-            "Call this function of (trainer, line) after each line of metrics; the training ends if it returns True. "
-            "May be given more than once.",
-            "FILE.py:NAME",
-            "--callback",
-        ),
-    ] = None
+    figures: Annotated[bool, _option("Draw figures at the end (the default).", "", "--figures/--no-figures")] = True
+    formats: Annotated[list[str] | None, _option(*FORMATS)] = None
+    tensorboard: Annotated[bool, _option("Write metrics for TensorBoard, too.", "", "--tensorboard")] = False
     as_json: Json = False
     quiet: Quiet = False
 
@@ -107,7 +87,7 @@ class RunOptions:
         return tuple(self.formats or ("png",)) if self.figures else ()
 
 
-class _Tasks(Group):
+class _Tasks(TyperGroup):
     """A command for each task; the name of a task file is a command as well."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -239,18 +219,18 @@ def carry_out(task: str, given: Mapping[str, Any], asked: RunOptions) -> None:
     execution = Execution(asked.threads, comm, parallel, asked.kinds_of_figures(), asked.tensorboard)
     reporter, done = Reporter(quiet=asked.quiet, silent=comm.rank > 0), None
     with reporter:
-        function, callbacks = task_named(task), [_callback(text) for text in asked.callbacks or ()]
+        function = task_named(task)
         if asked.jobs is not None and asked.seeds is None:
             raise ParameterError("--jobs is the number of processes for --seeds: give --seeds as well")
         if asked.resume is not None:
             _refuse_beside_resume(given, asked)
-            done = resume_run(asked.resume, function, execution=execution, watcher=reporter, callbacks=callbacks)
+            done = resume_run(asked.resume, function, execution=execution, watcher=reporter)
         else:
             experiment = like(asked.like, function, **given) if asked.like else function(**given)
             if asked.seeds is not None:
                 trials = _several(experiment, asked, reporter)
             else:
-                done = run_in_folder(experiment, asked.out, reporter, execution, callbacks, force=asked.force)
+                done = run_in_folder(experiment, asked.out, reporter, execution, force=asked.force)
     if comm.rank > 0:
         return
     outcome = trials if done is None else done.history
@@ -273,8 +253,6 @@ def _several(experiment: Experiment, asked: RunOptions, reporter: Reporter) -> T
 
     if started_by_mpi():
         raise ParameterError("--seeds starts its own processes: leave out mpiexec")
-    if asked.callbacks:
-        raise ParameterError("--callback does not reach the processes of --seeds: leave out one of the two")
     trials: Trials = fit(
         experiment, folder=asked.out, force=asked.force, seeds=asked.seeds, jobs=asked.jobs, progress=reporter,
         threads=asked.threads, formats=asked.kinds_of_figures(), tensorboard=asked.tensorboard,
@@ -283,7 +261,7 @@ def _several(experiment: Experiment, asked: RunOptions, reporter: Reporter) -> T
 
 
 def _refuse_beside_resume(given: Mapping[str, Any], asked: RunOptions) -> None:
-    """Refuse options that would change a resumed run; only threads, figures and callbacks may change."""
+    """Refuse options that would change a resumed run; only threads and figures may change."""
     others = {"like": asked.like, "out": asked.out, "force": asked.force, "seeds": asked.seeds}
     names = [*given, *(name for name, value in others.items() if value)]
     if names:
@@ -295,41 +273,9 @@ def _refuse_beside_resume(given: Mapping[str, Any], asked: RunOptions) -> None:
         )
 
 
-def _callback(text: str) -> Callback:
-    """Load the callback that ``FILE.py:NAME`` names. This executes the file.
-
-    Raises
-    ------
-    ParameterError
-        If the text or the name is wrong, the file does not exist or fails, or the name is not a function.
-    """
-    from eprop.errors import ParameterError
-
-    file, colon, name = text.rpartition(":")
-    if not colon or not file.endswith(".py") or not name.isidentifier():
-        raise ParameterError(f"a callback must be given as FILE.py:NAME, such as callbacks.py:stop_early, got {text!r}")
-    path = Path(os.path.expanduser(file))
-    spec = importlib.util.spec_from_file_location(f"eprop_callbacks_{path.stem}", path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        raise ParameterError(f"{path}: no such file; a callback is given as FILE.py:NAME")
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look for it there
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ParameterError(f"{path}: cannot be loaded: {type(error).__name__}: {error}") from error
-    found = vars(module).get(name)
-    if not callable(found):
-        raise ParameterError(f"{path}: {name!r} must be a function of (trainer, line), got {found!r:.60}")
-    callback: Callback = found
-    return callback
-
-
 app = typer.Typer(help=HELP, no_args_is_help=True, cls=_Tasks)
 
 
-@app.callback()
+@app.callback(help=HELP)
 def train() -> None:
     """Train a network on a task."""
-
-
-train.__doc__ = HELP

@@ -49,7 +49,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-class _AllSettings(TrainingSettings, RuleSettings, RecordingSettings, total=False):
+class _AllSettings(RuleSettings, TrainingSettings, RecordingSettings, total=False):
     """Settings of learning and recordings."""
 
 

@@ -71,7 +71,7 @@ class RuleSettings(TypedDict, total=False):
     cutoff: float
 
 
-class Settings(TrainingSettings, RuleSettings, total=False):
+class Settings(RuleSettings, TrainingSettings, total=False):
     """All settings that tasks share; ``tau_m`` to ``tau_adapt`` are those of `eprop.ALIF`, ``tau_out`` is the readouts'."""
 
     tau_m: float
