@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+import typer.main
 from typer.core import TyperGroup
 
-from eprop.cli.guard import FORMATS, Json, Quiet, option, path_of
+from eprop.cli.guard import path_of
+from eprop.cli.options import RunOptions, task_options
 
 if TYPE_CHECKING:
     from eprop.cli.report import Reporter
@@ -29,62 +29,6 @@ FOLDER = """The folder of the run, in runs/, has configuration, metrics, checkpo
 pictures. Rare settings are arguments of the Python function:
 {python}
 """
-NETWORK, DATA = "Network and learning", "Data"
-_option = partial(option, panel="Run")
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Options of every run, beside those of its task, in the order of the help."""
-
-    seeds: Annotated[
-        int | None,
-        _option(
-            "Train N times with the seeds S, S+1, ... in parallel processes; show mean and standard deviation; after a stop, "
-            "the same command continues.",
-            "N",
-        ),
-    ] = None
-    jobs: Annotated[int | None, _option("Processes for --seeds, by default one for each core.", "N")] = None
-    like: Annotated[Path | None, _option("Take the arguments of a run; options change some of them.", "RUN")] = None
-    resume: Annotated[
-        Path | None, _option("Continue a stopped run; the result has the bits of an uninterrupted run.", "RUN")
-    ] = None
-    out: Annotated[
-        Path | None,
-        _option(
-            "Folder for the run, by default runs/TASK-RULE-SEED-001 or the next free number; a stopped run of the same "
-            "settings in it is continued.",
-            "DIR",
-        ),
-    ] = None
-    force: Annotated[bool, _option("Replace the run in the folder.", "", "--force")] = False
-    threads: Annotated[
-        int | None,
-        _option(
-            "Threads; they do not change the result. By default all, and one for eprop+ with few neurons and --seeds.",
-            "N",
-        ),
-    ] = None
-    parallel: Annotated[
-        str,
-        _option("What is divided among ranks: model (neurons) or data (samples).  \\[default: model]", "model|data"),
-    ] = "model"
-    figures: Annotated[bool, _option("Draw figures at the end (the default).", "", "--figures/--no-figures")] = True
-    formats: Annotated[list[str] | None, _option(*FORMATS)] = None
-    tensorboard: Annotated[bool, _option("Write metrics for TensorBoard, too.", "", "--tensorboard")] = False
-    as_json: Json = False
-    quiet: Quiet = False
-
-    def __post_init__(self) -> None:
-        if not self.figures and self.formats:
-            from eprop.errors import ParameterError
-
-            raise ParameterError("--no-figures and --format contradict each other: leave out one")
-
-    def kinds_of_figures(self) -> tuple[str, ...]:
-        """Formats to draw, such as ``("png",)``; empty: no figures."""
-        return tuple(self.formats or ("png",)) if self.figures else ()
 
 
 class _Tasks(TyperGroup):
@@ -112,10 +56,10 @@ class _Tasks(TyperGroup):
 
 def _value_of(option: str, args: list[str]) -> str | None:
     """Value of an option: empty if it is the last word, None without the option."""
-    for arg, following in zip(args, [*args[1:], None], strict=True):
+    for arg, following in zip(args, [*args[1:], ""], strict=True):
         name, equals, value = arg.partition("=")
         if name == option:
-            return value if equals else following or ""
+            return value if equals else following
     return None
 
 
@@ -141,8 +85,6 @@ def _task_of(option: str, run: str, ctx: Any) -> str:
 
 def command_for(task: str) -> Any:
     """Make the command that trains a task, by its name or file. This executes the file."""
-    from eprop.cli.options import command_with
-
     function = _loaded(task)
     options = {} if function is None else task_options(function)
     run_options = inspect.signature(RunOptions, eval_str=True).parameters
@@ -151,13 +93,19 @@ def command_for(task: str) -> Any:
             f"{task}: the parameter {min(clash)} has the name of an option of eprop train: rename it"
         )
 
-    def command(given: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-        carry_out(task, given, RunOptions(**asked))
+    def command(**values: Any) -> None:
+        given = {key: value for key in options if (value := values.pop(key)) not in (None, [])}
+        carry_out(task, given, RunOptions(**values))
 
-    command.__doc__ = help_of(function, task)
+    parameters = [each.replace(kind=each.KEYWORD_ONLY) for each in (*options.values(), *run_options.values())]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
     # The command itself reports what is wrong with a file that cannot be loaded.
     settings = {} if function is not None else {"ignore_unknown_options": True, "allow_extra_args": True}
-    return command_with(task, options, run_options, command, **settings)
+    made = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
+    context = {"help_option_names": ["-h", "--help"], **settings}
+    made.command(task, help=help_of(function, task), context_settings=context)(command)
+    return typer.main.get_command(made)
 
 
 def _loaded(task: str) -> Callable[..., Experiment] | None:
@@ -171,35 +119,12 @@ def _loaded(task: str) -> Callable[..., Experiment] | None:
         return None
 
 
-def task_options(function: Callable[..., Experiment]) -> dict[str, inspect.Parameter]:
-    """The arguments of a task that have a `Doc`, as options."""
-    from eprop.cli.options import option_of
-    from eprop.training.arguments import arguments_of
-
-    known = {name: one for name, one in arguments_of(function).items() if one.doc}
-    settings = _training_of(function) if any(one.default is inspect.Parameter.empty for one in known.values()) else {}
-    found = {}
-    for name, one in known.items():
-        default = settings.get(name) if one.default is inspect.Parameter.empty else one.default
-        found[name] = option_of(one, default, NETWORK)
-    # The help has the groups in the order of their first options.
-    return dict(sorted(found.items(), key=lambda item: known[item[0]].panel == DATA))
-
-
-def _training_of(function: Callable[..., Experiment]) -> Mapping[str, Any]:
-    """Settings of the training that a task of the package has without arguments, for the help."""
-    from eprop.runs import RunRecord
-
-    return RunRecord.of(function()).settings if inspect.unwrap(function).__module__.startswith("eprop.") else {}
-
-
 def help_of(function: Callable[..., Experiment] | None, task: str) -> str:
     """Help of the command of a task: the first part of its docstring."""
     if function is None:
         return f"Train the task in {task}, which cannot be read."
     described = inspect.cleandoc(function.__doc__ or f"The task in {task}.").partition("\nParameters\n---")[0].strip()
-    name = function.__name__
-    python = f"help(eprop.tasks.{name})" if not task.endswith(".py") else f"see {task}"
+    python = f"help(eprop.tasks.{function.__name__})" if not task.endswith(".py") else f"see {task}"
     return f"{described}\n\n{FOLDER.format(python=python)}".replace("[", "\\[").replace("``", "").replace("`", "")
 
 
@@ -262,12 +187,11 @@ def _several(experiment: Experiment, asked: RunOptions, reporter: Reporter) -> T
 
 def _refuse_beside_resume(given: Mapping[str, Any], asked: RunOptions) -> None:
     """Refuse options that would change a resumed run; only threads and figures may change."""
-    others = {"like": asked.like, "out": asked.out, "force": asked.force, "seeds": asked.seeds}
-    names = [*given, *(name for name, value in others.items() if value)]
+    from eprop.errors import ParameterError
+
+    names = [*given, *(name for name in ("like", "out", "force", "seeds") if getattr(asked, name))]
     if names:
         listed = ", ".join("--" + name.replace("_", "-") for name in names)
-        from eprop.errors import ParameterError
-
         raise ParameterError(
             f"--resume takes all settings from the run: leave out {listed}, or repeat the run with changes by --like"
         )

@@ -62,13 +62,16 @@ class Cues(Description):
         """Length of the recall in steps of ``step`` ms, at least 1."""
         return max(round(self.recall / step), 1)
 
+    def sample_length(self, step: float) -> int:
+        """Length of a sample in steps of ``step`` ms."""
+        return round((self.cues * (self.cue + GAP) + self.delay) / step) + self.recall_length(step)
+
     def rates(self, sides: np.ndarray, step: float) -> np.ndarray:
-        """Rates of the four groups of inputs in each step of ``step`` ms, Hz, shape ``(n_steps, 4)``."""
-        asked = self.recall_length(step)
-        rate = np.zeros((round((self.cues * (self.cue + GAP) + self.delay) / step) + asked, 4))
+        """Rates of the four groups of inputs in each step of ``step`` ms, Hz, shape ``(sample_length, 4)``."""
+        rate = np.zeros((self.sample_length(step), 4))
         for number, side in enumerate(sides):
             first = number * (self.cue + GAP) / step
             rate[round(first) : round(first + self.cue / step), LEFT + side] = CUE_RATE
-        rate[-asked:, RECALL] = CUE_RATE
+        rate[-self.recall_length(step) :, RECALL] = CUE_RATE
         rate[:, BACKGROUND] = BACKGROUND_RATE
         return rate

@@ -62,7 +62,7 @@ def delayed_reward(
     for name, value in (("cue", cue), ("delay", delay), ("recall", recall)):
         if not is_multiple(value, CHUNK):
             raise ParameterError(f"delayed-reward.{name} must be a multiple of {CHUNK:g} ms, got {value:g}")
-    chunks = len(episode.rates(np.zeros(0), CHUNK))
+    chunks = episode.sample_length(CHUNK)
     # A rollout is one episode of 32 environments. The weight of the entropy is large: a policy that is sure of a wrong choice
     # hardly tries the other one.
     usual = {

@@ -65,11 +65,6 @@ def evidence_accumulation(
     **settings
         Settings of `eprop.tasks.settings.Settings`.
 
-    Raises
-    ------
-    ParameterError
-        If a value is wrong.
-
     Examples
     --------
     >>> ep.fit(evidence_accumulation(cues=3, delay=300.0), seeds=3)
@@ -101,8 +96,8 @@ def evidence_accumulation(
         return Sample(rng.random(chance.shape) < chance, answer)
 
     source = Generated(draw, samples, test_samples, validation, seed, name="evidence-accumulation")
-    n_steps, asked = len(sample.rates(np.zeros(0), net.dt)), sample.recall_length(net.dt)
-    window = np.repeat([0.0, 1.0], [n_steps - asked, asked])
+    asked = sample.recall_length(net.dt)
+    window = np.repeat([0.0, 1.0], [sample.sample_length(net.dt) - asked, asked])
     return Experiment(
         shared.with_bits(net, bits, rounding), source, window=window, classes=("left", "right"), **chosen.training
     )

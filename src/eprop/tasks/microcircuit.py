@@ -87,11 +87,6 @@ def microcircuit(
         Settings of training and rule, see `eprop.tasks.settings`, and of `RecordingSettings`: ``data``, ``samples`` and others.
         ``eta`` is in mean weights of E; the default of ``eta_out`` is the smaller the more neurons the readouts hear.
 
-    Raises
-    ------
-    ParameterError
-        If a value is wrong.
-
     Examples
     --------
     >>> microcircuit(scale=0.02).network.population("L4E").size

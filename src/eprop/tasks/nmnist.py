@@ -81,11 +81,6 @@ def nmnist(
     **settings
         Settings of `eprop.tasks.settings.Settings`, and of `RecordingSettings`: ``data``, ``mnist``, ``samples`` and others.
 
-    Raises
-    ------
-    ParameterError
-        If a value is wrong.
-
     Examples
     --------
     >>> ep.fit(nmnist(neurons=300, samples=500), folder="runs/digits")

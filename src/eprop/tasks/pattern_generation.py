@@ -76,8 +76,6 @@ def pattern_generation(
 
     Raises
     ------
-    ParameterError
-        If a value is wrong.
     DataError
         If the file is missing, or no table of numbers.
 

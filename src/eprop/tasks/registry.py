@@ -158,7 +158,7 @@ def new_task(name: str, file: pathlib.Path | None = None, data: str = "generated
             "give another name, or another file with --out"
         )
     text = importlib.resources.files("eprop.tasks").joinpath("templates", f"{data}.py").read_text(encoding="utf-8")
-    if own in compile(text, data, "exec").co_names:
+    if own in {*compile(text, data, "exec").co_names} - {"my_task"}:
         raise ParameterError(
             f"a task {name!r} would be the function {own}, which hides what the task is made of; give another name"
         )

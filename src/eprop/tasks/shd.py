@@ -51,11 +51,6 @@ def shd(
     **settings
         As of `spoken_digits`.
 
-    Raises
-    ------
-    ParameterError
-        If a value is wrong.
-
     Examples
     --------
     >>> ep.fit(shd(data="SHD/", neurons=300), folder="runs/shd")

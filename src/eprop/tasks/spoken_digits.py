@@ -73,11 +73,6 @@ def spoken_digits(
         Settings of `eprop.tasks.words.WordSettings`; among them ``input_delay`` (longest delay of an input synapse, drawn for
         each), ``window_start`` (first step that counts), and standard deviations of the first weights, mV.
 
-    Raises
-    ------
-    ParameterError
-        If a value is wrong.
-
     Examples
     --------
     >>> ep.fit(spoken_digits(rule="eprop+", neurons=300), folder="runs/digits")
