@@ -20,7 +20,7 @@ from eprop.training.arguments import arguments_of
 SMALL: dict[str, dict] = {
     "pattern-generation": {"duration": 60.0, "neurons": 6, "inputs": 5},
     "evidence-accumulation": {"lif": 6, "alif": 0, "cues": 1, "delay": 10.0},
-    "delayed-cue": {"neurons": 6, "group": 2, "delay": 100.0},
+    "delayed-cue": {"neurons": 6, "delay": 100.0},
     "nmnist": {"neurons": 5, "n_steps": 20},
     "microcircuit": {"scale": 0.001, "dt": 1.0, "duration": 20.0, "window_start": 5.0},
     "spoken-digits": {"neurons": 6, "channels": 5, "n_steps": 30, "spread": 0.3, "input_delay": 20.0},
@@ -68,7 +68,7 @@ def samples_of(experiment: ep.Experiment, n: int = 4):
 
 
 def test_every_task_is_tested():
-    assert SMALL.keys() | CONTROL.keys() == TASKS.keys()
+    assert {*SMALL, *CONTROL} == {*TASKS}
 
 
 @every_task

@@ -98,7 +98,8 @@ def cell_of(chosen: Chosen, kind: str, spread: float, learn: bool, dt: float) ->
         drawn: Any = LogNormal(math.log(tau), spread) if spread > 0.0 else tau
         if not learn:
             return drawn
-        return Learned(Clipped(drawn, dt, LONGEST) if spread > 0.0 else tau, low=dt, high=LONGEST, eta=ETA_TAUS)
+        start: Any = Clipped(drawn, dt, LONGEST) if spread > 0.0 else tau
+        return Learned(start, low=dt, high=LONGEST, eta=ETA_TAUS)
 
     made = chosen.neuron(kind)
     names = ("tau_m", "tau_adapt") if isinstance(made, ALIF) else ("tau_m",)

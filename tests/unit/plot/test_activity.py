@@ -21,7 +21,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def sample(loss: str = "softmax", spikes: bool = True) -> Activity:
-    experiment = nmnist(neurons=6, n_steps=20, window_start=5, loss=loss, w_in=0.5 if spikes else 0.0)
+    experiment = nmnist(neurons=6, n_steps=20, loss=loss, w_in=0.5 if spikes else 0.0)
     simulator, recording = ep.Simulator(experiment.network, threads=1, precision="single"), digits.recordings(1)
     return record_activity(simulator, scoring_of(experiment, recording).samples(recording), "0")
 

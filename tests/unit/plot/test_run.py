@@ -30,7 +30,7 @@ RUNS = {
         {"confusion"},
     ),
     "delayed-cue": (
-        {"neurons": 4, "group": 1, "delay": 50.0, "samples": 4, "test_samples": 2},
+        {"neurons": 4, "delay": 50.0, "samples": 4, "test_samples": 2},
         ["samples learned", "loss per step (nats)"],
         {"confusion", "constants"},
     ),
