@@ -91,7 +91,7 @@ class ActorCritic(Chosen):
         return {name: self.values[name] for name in names if name in self.values}
 
     def experiment(self, control: Control, seed: int, lif: int, alif: int, name: str = "") -> Experiment:
-        """The experiment.
+        """The experiment: populations ``in``, ``lif`` and ``alif`` (if not empty), ``policy`` and ``value``, all plastic.
 
         Parameters
         ----------
@@ -102,11 +102,6 @@ class ActorCritic(Chosen):
         name : str
             Begin of the names of run folders, by default the name of the task.
         """
-        network = self.network(control, seed, lif, alif)
-        return Experiment(network, environments=control, name=name, precision=self["precision"])
-
-    def network(self, control: Control, seed: int, lif: int, alif: int) -> Network:
-        """Populations ``in``, ``lif`` and ``alif`` (if not empty), ``policy`` and ``value``; all projections are plastic."""
         p = self["connectivity"]
         if lif + alif == 0 or min(lif, alif) < 0:
             raise ParameterError(f"lif and alif must be >= 0 and not both 0, got {lif} and {alif}")
@@ -127,7 +122,7 @@ class ActorCritic(Chosen):
             for out, eta in ((policy, "eta_out"), (value, "eta_value")):
                 net.connect(post, out, AllToAll(), weight=Glorot(self["w_out"]), rule=self.rule(eta))
                 net.feedback(out, post, self.feedback())
-        return net
+        return Experiment(net, environments=control, name=name, precision=self["precision"])
 
     def rule(self, eta: str) -> Rule:
         """The rule, with the learning rate of this name."""

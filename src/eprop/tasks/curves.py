@@ -29,16 +29,7 @@ LARGEST, MOST_PATH = 1e100, 16_000_000
 def pattern(target: str, file: pathlib.Path | None, n: int, seed: int) -> np.ndarray:
     """Targets of the readouts, shape ``(n, readouts)``; they begin at 0 and lie within -1 .. 1.
 
-    Parameters
-    ----------
-    target : str
-        A name of `TARGETS`.
-    file : path, optional
-        A file to read in place of it.
-    n : int
-        Number of steps.
-    seed : int
-        Seed of the sines.
+    The file is read in place of the target, a name of `TARGETS`; the seed is that of sines.
 
     Raises
     ------

@@ -22,7 +22,7 @@ from eprop.networks import POPULATIONS, Microcircuit
 from eprop.rules import Rule
 from eprop.tasks.receptive_fields import pixels_of
 from eprop.tasks.recordings import Recordings, RecordingSettings
-from eprop.tasks.settings import DATA, LEARNING, Chosen, RuleName, RuleSettings, Seed, TrainingSettings, of_source
+from eprop.tasks.settings import DATA, LEARNING, Chosen, RuleName, RuleSettings, Seed, TrainingSettings
 from eprop.training import Experiment, task
 
 EXCITATORY = POPULATIONS[0::2]
@@ -100,7 +100,7 @@ def microcircuit(
     # The loss is per ms.
     window = np.repeat([0.0, dt], [round(window_start / dt), round(duration / dt) - round(window_start / dt)])
     numbers = Microcircuit(scale, scale)
-    recordings = Recordings(**of_source(Recordings, settings), n_steps=len(window), dt=dt)
+    recordings = Recordings.of(settings, n_steps=len(window), dt=dt)
     heard = ("L4E", "L6E") if recurrence == "none" else ("L23E", "L5E")
     fewer, usual, plastic = CHOSEN_AT / scale, SETTINGS[rule], recurrence == "plastic"
     chosen = Chosen(rule, {**usual, "eta_out": fewer * usual["eta_out"], "kappa": math.exp(-dt / 20.0)}, settings)

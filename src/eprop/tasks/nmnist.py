@@ -86,7 +86,7 @@ def nmnist(
     >>> ep.fit(nmnist(neurons=300, samples=500), folder="runs/digits")
     """
     check_count("nmnist.neurons", neurons)
-    recordings = Recordings(**shared.of_source(Recordings, settings), n_steps=n_steps, dt=dt)
+    recordings = Recordings.of(settings, n_steps=n_steps, dt=dt)
     # The embedded digits are few.
     chosen = shared.Chosen(rule, {**SETTINGS[rule, loss], "epochs": 8 if recordings.embedded else 1}, settings)
     if chip:

@@ -54,7 +54,12 @@ def pong(
         "eta_final": 0.05, "entropy_final": 0.1,
     }  # fmt: skip
     chosen = ActorCritic(usual, settings)
-    game: dict[str, Any] = {"choices": ACTIONS, "obs_type": "grayscale", "frameskip": 4, "repeat_action_probability": 0.25}
+    game: dict[str, Any] = {
+        "choices": ACTIONS,
+        "obs_type": "grayscale",
+        "frameskip": 4,
+        "repeat_action_probability": 0.25,
+    }
     make = functools.partial(GymnasiumEnvironments, "ALE/Pong-v5", **game)
     encoder = PixelEvents(rows=ROWS, block=block, threshold=0.05, sustained=0.5)
     control = Control(make, encoder, meaning="points won minus points lost, -21 to 21", **chosen.control)

@@ -24,16 +24,7 @@ def pixels_of(cells: Population, side: int, size: int, probability: float, seed:
 def corners(n: int, side: int, size: int) -> np.ndarray:
     """Upper left corners (y, x) of the squares of ``n`` neurons, spread evenly: row after row, and from left to right in each.
 
-    Parameters
-    ----------
-    n : int
-        Neurons.
-    side, size : int
-        Places along each side of the field, and of a square.
-
-    Returns
-    -------
-    (n, 2) int64
+    ``side`` and ``size`` are the places along each side of the field, and of a square. The result has the shape ``(n, 2)``.
     """
     rows = max(1, min(n, round(math.sqrt(n / ASPECT))))
     row = np.arange(n) * rows // n

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
 import pathlib
 import re
 from dataclasses import dataclass
-from typing import Annotated, TypedDict
+from typing import Annotated
 
 from annotated_doc import Doc
 
 from eprop.data import BinnedDataset, EventCamera, Loader, Splits, load_recordings, load_test
-from eprop.data.splits import at_most
-from eprop.errors import DataError, ParameterError
-from eprop.parameters import Description, param
-from eprop.tasks.settings import DATA, Samples, TestSamples
+from eprop.errors import ParameterError
+from eprop.tasks.files import FileSamples, FileSettings
+from eprop.tasks.settings import DATA
 from eprop.training import Stage
 
 #: Default number of validation samples; at most a twentieth of the training samples, or a ninth of the embedded digits.
@@ -26,46 +24,27 @@ VALIDATION_EMBEDDED = 500
 WARP, SHIFT = 0.07, 0.3
 
 
-class RecordingSettings(TypedDict, total=False):
-    """Settings of `Recordings` that a task with recordings takes."""
+class RecordingSettings(FileSettings, total=False):
+    """Settings of `Recordings` that a task takes; by default, 5 % of the samples are for validation, at most 1000."""
 
-    data: Annotated[
-        pathlib.Path | None,
-        Doc("real recordings for training: N-MNIST folder or zip; its part Test is the test data"),
-        DATA,
-    ]
     mnist: Annotated[
         pathlib.Path | None,
         Doc("folder with MNIST's idx files, for simulated recordings; its test digits are the test data"),
         DATA,
     ]
     range: Annotated[str | None, Doc('training digits, by MNIST index, "start:stop"'), DATA]
-    test_data: Annotated[tuple[pathlib.Path, ...], Doc("recordings or MNIST folders for the test"), DATA]
-    samples: Samples
-    test_samples: TestSamples
-    validation: Annotated[
-        int | None,
-        Doc("validation samples, never learned from; by default 500 of the embedded digits, else 5 %, at most 1000"),
-        DATA,
-    ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recordings(Description):
-    """Recordings for training, validation and test, as `RecordingSettings` say: called with a `Stage`, it returns `Splits`."""
+class Recordings(FileSamples):
+    """Recordings for training, validation and test, as `RecordingSettings` say."""
 
-    data: pathlib.Path | None = None
     mnist: pathlib.Path | None = None
     range: str | None = None
-    test_data: tuple[pathlib.Path, ...] = ()
-    samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="most training samples")
-    test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="most test samples")
-    validation: int | None = param(None, kind=int, at_least=0, optional=True, doc="validation samples")
-    n_steps: int = param(300, kind=int, at_least=1, doc="time steps of a sample")
-    dt: float = param(1.0, unit="ms", above=0.0, doc="length of a step")
 
     def validate(self) -> None:
         """Check that there is one source of training data, and a valid range."""
+        super().validate()
         if self.data is not None and self.mnist is not None:
             raise ParameterError("give either data (real recordings) or mnist (digits to simulate), not both")
         if self.range is not None and self.embedded:
@@ -83,36 +62,26 @@ class Recordings(Description):
         """Whether each epoch has new recordings; real recordings stay the same."""
         return self.data is None
 
-    def __call__(self, stage: Stage) -> Splits:
-        """Training, validation and test recordings; each epoch has other recordings of simulated training digits.
+    @property
+    def paths(self) -> tuple[pathlib.Path | None, ...]:
+        """What must exist."""
+        return self.mnist, *super().paths
 
-        Raises
-        ------
-        DataError
-            If data are missing, damaged, or too few.
-        """
-        for path in (self.data, self.mnist, *self.test_data):
-            if path is not None and not os.path.exists(path):  # raise before spending time on the other parts
-                raise DataError(f"{path}: no such folder or zip archive")
+    def read(self, stage: Stage) -> Splits:
+        """Recordings; each epoch has other ones of simulated training digits."""
         splits = load_recordings(
-            data=self.data,
-            mnist=self.mnist,
-            test=self.test_data or None,
-            span=self._needed_span(),
-            validation=self._validation,
-            loader=self._loader(stage),
-        )
-        train, test = splits.train, splits.test
-        if test is None:
-            names = (f"{train.name}, nine tenths", f"{train.name}, the other tenth")
-            train, test = train.split((-1, math.ceil(len(train) / 10)), seed=0, names=names)
-        return Splits(at_most(train, self.samples, 0), splits.validation, at_most(test, self.test_samples, 0))
+            data=self.data, mnist=self.mnist, test=self.test_data or None, span=self._needed_span(),
+            validation=self._validation, loader=self._loader(stage),
+        )  # fmt: skip
+        if splits.test is not None:
+            return splits
+        names = (f"{splits.train.name}, nine tenths", f"{splits.train.name}, the other tenth")
+        train, test = splits.train.split((-1, math.ceil(len(splits.train) / 10)), seed=0, names=names)
+        return Splits(train, splits.validation, test)
 
-    def read_test(self, stage: Stage) -> BinnedDataset:
-        """The test recordings; those of ``test_data`` without reading what was learned from."""
-        if not self.test_data:
-            return self(stage).test
-        return at_most(load_test(self.test_data, loader=self._loader(stage)), self.test_samples, 0)
+    def read_paths(self, stage: Stage) -> BinnedDataset:
+        """All recordings for the test, or simulated test digits of MNIST."""
+        return load_test(self.test_data, loader=self._loader(stage))
 
     def _loader(self, stage: Stage) -> Loader:
         varied = EventCamera(warp=WARP, jitter=math.hypot(EventCamera.jitter, SHIFT))

@@ -5,7 +5,6 @@ Settings with `Doc` are options of ``eprop train``; the others are arguments of 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypedDict, get_type_hints
 
@@ -30,9 +29,7 @@ LIFNeurons = Annotated[int, Doc("neurons without adaptation"), LEARNING]
 ALIFNeurons = Annotated[int, Doc("neurons with adaptation"), LEARNING]
 Bits = Annotated[int | None, Doc("bits of all weights, 2 to 16"), LEARNING]
 Rounding = Literal["stochastic", "nearest"]
-# Of recordings, and of samples that are made from a seed.
-Samples = Annotated[int | None, Doc("largest number of training samples"), DATA]
-TestSamples = Annotated[int | None, Doc("largest number of test samples"), DATA]
+# Of samples that are made from a seed.
 MadeSamples = Annotated[int, Doc("training samples of an epoch"), DATA]
 MadeTestSamples = Annotated[int, Doc("test samples"), DATA]
 Validation = Annotated[int, Doc("validation samples; never learned from"), DATA]
@@ -54,6 +51,7 @@ class TrainingSettings(TypedDict, total=False):
     eta_final: float
     reports: int
     validations: int
+    keep_best: bool | None
 
 
 class RuleSettings(TypedDict, total=False):
@@ -143,9 +141,3 @@ class Chosen:
 def with_bits(network: Network, bits: int | None, rounding: str) -> Network:
     """The network with weights of few bits; without bits, itself."""
     return network if bits is None else network.with_precision(FixedPoint(bits, rounding=rounding))
-
-
-def of_source(kind: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the settings that a source of samples, a dataclass, takes."""
-    names = [each.name for each in dataclasses.fields(kind)]
-    return {name: settings[name] for name in names if settings.get(name) is not None}

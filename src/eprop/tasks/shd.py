@@ -12,13 +12,13 @@ from typing import Annotated, Unpack
 from annotated_doc import Doc
 
 from eprop.data import BinnedDataset, Splits, cached
-from eprop.data.audio import read_spikes_of_speech
+from eprop.data.audio import Variety, read_spikes_of_speech
 from eprop.data.audio.spiking_datasets import UNITS, splits_of_speech
 from eprop.errors import DataError, ParameterError
 from eprop.parameters import check_count
-from eprop.tasks.settings import DATA, Chosen, NeuronName, Neurons, RuleName, Seed, of_source
-from eprop.tasks.spoken_digits import SETTINGS, LearnTaus, Spread, cell_of, experiment_of
-from eprop.tasks.words import DIGITS, Words, WordSettings
+from eprop.tasks.settings import DATA, Chosen, NeuronName, Neurons, RuleName, Seed
+from eprop.tasks.spoken_digits import SETTINGS, LearnTaus, Spread, WordSettings, cell_of, experiment_of
+from eprop.tasks.words import DIGITS, Words
 from eprop.training import Experiment, Stage, task
 
 CLASSES = (*DIGITS, *(f"{digit} (German)" for digit in DIGITS))
@@ -58,8 +58,9 @@ def shd(
     check_count("shd.pool", pool)
     if UNITS % pool:
         raise ParameterError(f"shd.pool must divide {UNITS}, got {pool}")
-    given = {"shift": UNITS // pool * 0.04, "stretch": 0.15, **of_source(SpikingSpeech, settings)}
-    words, chosen = SpikingSpeech(pool=pool, n_steps=n_steps, dt=dt, **given), Chosen(rule, SETTINGS[rule], settings)
+    chosen = Chosen(rule, {**SETTINGS[rule], "shift": UNITS // pool * 0.04}, settings)
+    variety = Variety(shift=chosen["shift"], stretch=chosen["stretch"])
+    words = SpikingSpeech.of(settings, pool=pool, variety=variety, n_steps=n_steps, dt=dt)
     return experiment_of(words, CLASSES, chosen, cell_of(chosen, neuron, spread, learn_taus, dt), neurons, seed)
 
 
@@ -74,7 +75,7 @@ class SpikingSpeech(Words):
         """Channels after pooling."""
         return UNITS // self.pool
 
-    def read(self, stage: Stage) -> Splits:
+    def read_parts(self, stage: Stage) -> Splits:
         """Both files."""
         if self.data is None:
             raise DataError(

@@ -12,19 +12,20 @@ from typing import Annotated, Any, Literal, Unpack
 import numpy as np
 from annotated_doc import Doc
 
-from eprop.data.audio import Cochlea, MelSpikes
+from eprop.data.audio import Cochlea, MelSpikes, Variety
 from eprop.errors import ParameterError
 from eprop.models import ALIF, CrossEntropy, EventSource, Learned, Neuron, Readout
 from eprop.network import Clipped, Glorot, LogNormal, Network, Normal, Uniform
 from eprop.parameters import check_count
-from eprop.tasks.settings import DATA, LEARNING, Chosen, NeuronName, Neurons, RuleName, Seed, of_source
-from eprop.tasks.words import DIGITS, SpokenWords, Words, WordSettings
+from eprop.tasks.files import FileSettings
+from eprop.tasks.settings import DATA, LEARNING, Chosen, NeuronName, Neurons, RuleName, Seed, Settings
+from eprop.tasks.words import DIGITS, SpokenWords, Words
 from eprop.training import Experiment, summed, task
 
 #: Default settings for each rule.
 COMMON: dict[str, Any] = {
     "tau_m": 20.0, "tau_out": 50.0, "c_reg": 0.0, "epochs": 20, "input_delay": 60.0, "window_start": 20, "w_in": 0.15,
-    "w_rec": 0.1,
+    "w_rec": 0.1, "stretch": 0.15,
 }  # fmt: skip
 SETTINGS: dict[str, dict[str, Any]] = {
     "eprop": {**COMMON, "optimizer": "adam", "eta": 5e-3, "eta_out": 5e-3},
@@ -35,6 +36,17 @@ LONGEST, ETA_TAUS = 5000.0, 0.02
 
 Spread = Annotated[float, Doc("sd of the logarithm of tau_m and tau_adapt, then drawn for each neuron"), LEARNING]
 LearnTaus = Annotated[bool, Doc("eprop: tau_m and tau_adapt of each neuron learn"), LEARNING]
+
+
+class WordSettings(Settings, FileSettings, total=False):
+    """Settings that tasks of spoken words share; shift and stretch are those of `eprop.data.audio.Variety`."""
+
+    shift: float
+    stretch: float
+    input_delay: float
+    window_start: int
+    w_in: float
+    w_rec: float
 
 
 @task
@@ -70,7 +82,7 @@ def spoken_digits(
     n_steps, dt : int, float
         Steps of a sample, and their length, ms.
     **settings
-        Settings of `eprop.tasks.words.WordSettings`; among them ``input_delay`` (longest delay of an input synapse, drawn for
+        Settings of `WordSettings`; among them ``input_delay`` (longest delay of an input synapse, drawn for
         each), ``window_start`` (first step that counts), and standard deviations of the first weights, mV.
 
     Examples
@@ -78,12 +90,11 @@ def spoken_digits(
     >>> ep.fit(spoken_digits(rule="eprop+", neurons=300), folder="runs/digits")
     """
     ear = Cochlea(places=channels) if encoder == "cochlea" else MelSpikes(bands=channels)
-    given = {"shift": channels * 0.04, "stretch": 0.15, **of_source(SpokenWords, settings)}
-    words = SpokenWords(
-        encoder=ear, download=download, leave=leave, variants=variants, loudness=loudness, colour=colour, n_steps=n_steps,
-        dt=dt, **given,
+    chosen = Chosen(rule, {**SETTINGS[rule], "shift": channels * 0.04}, settings)
+    words = SpokenWords.of(
+        settings, encoder=ear, download=download, leave=leave, variants=variants, loudness=loudness, colour=colour,
+        variety=Variety(shift=chosen["shift"], stretch=chosen["stretch"]), n_steps=n_steps, dt=dt,
     )  # fmt: skip
-    chosen = Chosen(rule, SETTINGS[rule], settings)
     return experiment_of(words, DIGITS, chosen, cell_of(chosen, neuron, spread, learn_taus, dt), neurons, seed)
 
 

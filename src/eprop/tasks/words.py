@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 from abc import abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import Annotated
 
 import numpy as np
-from annotated_doc import Doc
 
 from eprop.data import BinnedDataset, Splits, audio, cached, concatenate
 from eprop.data.splits import at_most
 from eprop.errors import DataError, ParameterError
-from eprop.parameters import Description, param
+from eprop.parameters import param
 from eprop.random import derive
-from eprop.tasks.settings import DATA, Samples, Settings, TestSamples, Validation
+from eprop.tasks.files import FileSamples
 from eprop.training import Stage
 
 #: Names of the classes.
@@ -29,37 +26,11 @@ _VOICES = 8
 _VALIDATION, _TEST, _VARIETY = range(1, 4)
 
 
-class WordSettings(Settings, total=False):
-    """Settings that tasks of spoken words share; shift and stretch are those of `eprop.data.audio.Variety`."""
-
-    data: Annotated[pathlib.Path | None, Doc("recordings for training: a folder or archive"), DATA]
-    test_data: Annotated[tuple[pathlib.Path, ...], Doc("recordings for the test"), DATA]
-    samples: Samples
-    test_samples: TestSamples
-    validation: Validation
-    shift: float
-    stretch: float
-    input_delay: float
-    window_start: int
-    w_in: float
-    w_rec: float
-
-
 @dataclass(frozen=True, kw_only=True)
-class Words(Description):
-    """Base of sources of spoken words: called with a `Stage`, it returns `Splits`; training samples vary in each epoch."""
+class Words(FileSamples):
+    """Base of sources of spoken words, whose training samples vary in each epoch."""
 
-    data: pathlib.Path | None = None
-    test_data: tuple[pathlib.Path, ...] = ()
-    samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="most training samples")
-    test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="most test samples")
-    validation: int = param(0, kind=int, at_least=0, doc="validation samples")
-    shift: float = param(0.0, at_least=0.0, at_most=100.0, doc="of training samples: largest shift of places")
-    stretch: float = param(
-        0.0, at_least=0.0, at_most=2.0, doc="of training samples: largest change of speed, a fraction"
-    )
-    n_steps: int = param(100, kind=int, at_least=1, doc="time steps of a sample")
-    dt: float = param(5.0, unit="ms", above=0.0, doc="length of a step")
+    variety: audio.Variety = field(default_factory=audio.Variety)
 
     @property
     @abstractmethod
@@ -72,8 +43,8 @@ class Words(Description):
         return self.places
 
     @abstractmethod
-    def read(self, stage: Stage) -> Splits:
-        """Training and test data, as the files divide them."""
+    def read_parts(self, stage: Stage) -> Splits:
+        """Training, validation and test data, as the files divide them."""
 
     @abstractmethod
     def read_path(self, path: pathlib.Path, stage: Stage) -> BinnedDataset:
@@ -82,38 +53,26 @@ class Words(Description):
     @property
     def fresh_epochs(self) -> bool:
         """Whether the training samples vary."""
-        return self.shift > 0.0 or self.stretch > 0.0
+        return self.variety != audio.Variety()
 
-    def __call__(self, stage: Stage) -> Splits:
-        """Training, validation and test samples; each epoch has other variations of the training samples.
-
-        Raises
-        ------
-        DataError
-            If data are missing, damaged, or too few.
-        """
-        for path in (self.data, *self.test_data):
-            if path is not None and not os.path.exists(path):  # raise before spending time on the other parts
-                raise DataError(f"{path}: no such folder or file")
-        splits = self.read(stage)
-        test = self.read_test(stage) if self.test_data else at_most(splits.test, self.test_samples, 0)
-        train, validation = splits.train, splits.validation
-        if self.validation:
-            if self.validation >= len(train):
-                raise DataError(f"cannot take {self.validation} validation samples of {len(train)} training samples")
+    def read(self, stage: Stage) -> Splits:
+        """All samples; each epoch has other variations of the training samples."""
+        splits = self.read_parts(stage)
+        train, validation, n = splits.train, splits.validation, self.validation
+        if n:
+            if n >= len(train):
+                raise DataError(f"cannot take {n} validation samples of {len(train)} training samples")
             names = (train.name, f"{train.name}, validation part")
-            train, validation = train.split((-1, self.validation), derive(0, _VALIDATION) >> 1, names=names)
+            train, validation = train.split((-1, n), derive(0, _VALIDATION) >> 1, names=names)
         train = at_most(train, self.samples, 0)
-        if self.shift > 0.0 or self.stretch > 0.0:
-            variety, seed = audio.Variety(shift=self.shift, stretch=self.stretch), derive(0, _VARIETY, stage.epoch)
-            train = variety.vary(train, self.places, seed=seed, threads=stage.threads)
-        return Splits(train, validation, test)
+        if self.variety != audio.Variety():
+            seed = derive(0, _VARIETY, stage.epoch)
+            train = self.variety.vary(train, self.places, seed=seed, threads=stage.threads)
+        return Splits(train, validation, self.read_paths(stage) if self.test_data else splits.test)
 
-    def read_test(self, stage: Stage) -> BinnedDataset:
-        """The test samples; those of ``test_data`` without reading what was learned from."""
-        if not self.test_data:
-            return self(stage).test
-        return at_most(concatenate([self.read_path(path, stage) for path in self.test_data]), self.test_samples, 0)
+    def read_paths(self, stage: Stage) -> BinnedDataset:
+        """All recordings for the test."""
+        return concatenate([self.read_path(path, stage) for path in self.test_data])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +98,7 @@ class SpokenWords(Words):
 
     @property
     def places(self) -> int:
-        """Places of the cochlea, or bands."""
+        """Places of the cochlea, or bands; each has two channels."""
         return self.encoder.n_channels // 2
 
     @property
@@ -152,7 +111,7 @@ class SpokenWords(Words):
         """Whether the training samples vary."""
         return self.variants > 1 or super().fresh_epochs
 
-    def read(self, stage: Stage) -> Splits:
+    def read_parts(self, stage: Stage) -> Splits:
         """Encode the recordings of both parts."""
         variant = stage.epoch % self.variants
         if self.data is None and not self.download:
@@ -177,7 +136,7 @@ class SpokenWords(Words):
             chosen = parts == name
             return data.subset(chosen, f"{data.name}, {name} part") if chosen.any() else None
 
-        return Splits(part(varied, "train"), part(plain, "validation"), None if self.test_data else part(plain, "test"))
+        return Splits(part(varied, "train"), part(plain, "validation"), part(plain, "test"))
 
     def read_path(self, path: pathlib.Path, stage: Stage) -> BinnedDataset:
         """All recordings of a folder or archive."""
