@@ -4,7 +4,7 @@
 
     pattern_generation, evidence_accumulation, delayed_cue   samples made from a seed       pattern_generation.py, ...
     nmnist, microcircuit                                     recordings of digits           nmnist.py, microcircuit.py
-    spoken_digits, shd                                       spoken words                   spoken_digits.py, shd.py
+    spoken_digits                                            spoken words                   spoken_digits.py
     cartpole, gymnasium, pong, delayed_reward                learned from reward            cartpole.py, ...
     task, Doc                                                for a task of your own         templates/
     TASKS, task_named                                        by name, or from a file        registry.py
@@ -28,12 +28,11 @@ from eprop.tasks.pong import pong
 from eprop.tasks.recordings import Recordings, RecordingSettings
 from eprop.tasks.registry import TASKS, task_named
 from eprop.tasks.settings import Chosen, Settings
-from eprop.tasks.shd import shd
 from eprop.tasks.spoken_digits import spoken_digits
 from eprop.training import task
 
 __all__ = [
     "TASKS", "ActorCritic", "Chosen", "ControlSettings", "Doc", "RecordingSettings", "Recordings", "Settings",
     "cartpole", "delayed_cue", "delayed_reward", "evidence_accumulation", "gymnasium", "microcircuit", "nmnist",
-    "pattern_generation", "pong", "shd", "spoken_digits", "task", "task_named",
+    "pattern_generation", "pong", "spoken_digits", "task", "task_named",
 ]  # fmt: skip

@@ -29,7 +29,7 @@ Task: TypeAlias = "Callable[..., Experiment]"
 
 #: Every task: a function of this name, with ``_`` for ``-``, in a file of this name.
 TASKS = (
-    "pattern-generation", "evidence-accumulation", "delayed-cue", "nmnist", "microcircuit", "spoken-digits", "shd", "cartpole",
+    "pattern-generation", "evidence-accumulation", "delayed-cue", "nmnist", "microcircuit", "spoken-digits", "cartpole",
     "delayed-reward", "pong", "gymnasium",
 )  # fmt: skip
 #: Kinds of data for which there is a template.

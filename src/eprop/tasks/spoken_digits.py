@@ -6,7 +6,6 @@ Free Spoken Digit Dataset: Jackson et al. 2018, doi 10.5281/zenodo.1342401, CC B
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Unpack
 
 import numpy as np
@@ -19,7 +18,7 @@ from eprop.network import Clipped, Glorot, LogNormal, Network, Normal, Uniform
 from eprop.parameters import check_count
 from eprop.tasks.files import FileSettings
 from eprop.tasks.settings import DATA, LEARNING, Chosen, NeuronName, Neurons, RuleName, Seed, Settings
-from eprop.tasks.words import DIGITS, SpokenWords, Words
+from eprop.tasks.words import DIGITS, SpokenWords
 from eprop.training import Experiment, summed, task
 
 #: Default settings for each rule.
@@ -34,12 +33,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
 #: Longest time constant of a neuron, ms, and the learning rate of time constants that learn.
 LONGEST, ETA_TAUS = 5000.0, 0.02
 
-Spread = Annotated[float, Doc("sd of the logarithm of tau_m and tau_adapt, then drawn for each neuron"), LEARNING]
-LearnTaus = Annotated[bool, Doc("eprop: tau_m and tau_adapt of each neuron learn"), LEARNING]
-
 
 class WordSettings(Settings, FileSettings, total=False):
-    """Settings that tasks of spoken words share; shift and stretch are those of `eprop.data.audio.Variety`."""
+    """Settings of learning, neurons and recordings; shift and stretch are those of `eprop.data.audio.Variety`."""
 
     shift: float
     stretch: float
@@ -59,8 +55,10 @@ def spoken_digits(
     channels: Annotated[int, Doc("places of the cochlea, or mel bands; each has two channels"), DATA] = 35,
     download: Annotated[bool, Doc("download the Free Spoken Digit Dataset (12 MB, once)"), DATA] = False,
     leave: Annotated[tuple[str, ...], Doc("speakers whose recordings are the test, and no others"), DATA] = (),
-    spread: Spread = 0.0,
-    learn_taus: LearnTaus = False,
+    spread: Annotated[
+        float, Doc("sd of the logarithm of tau_m and tau_adapt, then drawn for each neuron"), LEARNING
+    ] = 0.0,
+    learn_taus: Annotated[bool, Doc("eprop: tau_m and tau_adapt of each neuron learn"), LEARNING] = False,
     seed: Seed = 1,
     variants: int = 4,
     loudness: float = 6.0,
@@ -95,10 +93,27 @@ def spoken_digits(
         settings, encoder=ear, download=download, leave=leave, variants=variants, loudness=loudness, colour=colour,
         variety=Variety(shift=chosen["shift"], stretch=chosen["stretch"]), n_steps=n_steps, dt=dt,
     )  # fmt: skip
-    return experiment_of(words, DIGITS, chosen, cell_of(chosen, neuron, spread, learn_taus, dt), neurons, seed)
+    start, longest = chosen["window_start"], chosen["input_delay"]
+    if not 0 <= start < n_steps:
+        raise ParameterError(f"spoken_digits.window_start must be >= 0 and < n_steps = {n_steps}, got {start}")
+    if longest < 0.0:
+        raise ParameterError(f"spoken_digits.input_delay must be >= 0 ms, got {longest:g}")
+    check_count("spoken_digits.neurons", neurons)
+
+    net, plastic = Network(dt=dt, seed=seed), chosen.rule("eta")
+    x = net.add(EventSource(), ear.n_channels, name="in")
+    rec = net.add(_cell(chosen, neuron, spread, learn_taus, dt), neurons, name="rec")
+    out = net.add(Readout(tau_m=chosen["tau_out"], loss=CrossEntropy()), len(DIGITS), name="out")
+    delay = Uniform(dt, longest) if longest > dt else None
+    net.connect(x, rec, weight=Normal(0.0, chosen["w_in"]), rule=plastic, delay=delay)
+    net.connect(rec, rec, weight=Normal(0.0, chosen["w_rec"]), rule=plastic)
+    net.connect(rec, out, weight=Glorot(), rule=chosen.rule("eta_out"))
+    net.feedback(out, rec, chosen.feedback())
+    window = (np.arange(n_steps) >= start).astype(np.float64)
+    return Experiment(net, words, window=window, classes=DIGITS, evidence=summed, **chosen.training)
 
 
-def cell_of(chosen: Chosen, kind: str, spread: float, learn: bool, dt: float) -> Neuron:
+def _cell(chosen: Chosen, kind: str, spread: float, learn: bool, dt: float) -> Neuron:
     """The neuron model; its time constants may be drawn, and learn."""
     if learn and chosen.name != "eprop":
         raise ParameterError('learn_taus needs rule = "eprop": only e-prop learns constants')
@@ -115,26 +130,3 @@ def cell_of(chosen: Chosen, kind: str, spread: float, learn: bool, dt: float) ->
     made = chosen.neuron(kind)
     names = ("tau_m", "tau_adapt") if isinstance(made, ALIF) else ("tau_m",)
     return made.replace(**{name: constant(chosen[name]) for name in names})
-
-
-def experiment_of(
-    words: Words, classes: Sequence[str], chosen: Chosen, cell: Neuron, neurons: int, seed: int
-) -> Experiment:
-    """Populations ``in``, ``rec`` and ``out``; all projections are plastic."""
-    start, longest = chosen["window_start"], chosen["input_delay"]
-    if not 0 <= start < words.n_steps:
-        raise ParameterError(f"window_start must be >= 0 and < n_steps = {words.n_steps}, got {start}")
-    if longest < 0.0:
-        raise ParameterError(f"input_delay must be >= 0 ms, got {longest:g}")
-    check_count("neurons", neurons)
-    net, rule = Network(dt=words.dt, seed=seed), chosen.rule("eta")
-    x = net.add(EventSource(), words.channels, name="in")
-    rec = net.add(cell, neurons, name="rec")
-    out = net.add(Readout(tau_m=chosen["tau_out"], loss=CrossEntropy()), len(classes), name="out")
-    delay = Uniform(words.dt, longest) if longest > words.dt else None
-    net.connect(x, rec, weight=Normal(0.0, chosen["w_in"]), rule=rule, delay=delay)
-    net.connect(rec, rec, weight=Normal(0.0, chosen["w_rec"]), rule=rule)
-    net.connect(rec, out, weight=Glorot(), rule=chosen.rule("eta_out"))
-    net.feedback(out, rec, chosen.feedback())
-    window = (np.arange(words.n_steps) >= start).astype(np.float64)
-    return Experiment(net, words, window=window, classes=classes, evidence=summed, **chosen.training)

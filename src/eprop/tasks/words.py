@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pathlib
-from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -27,57 +27,8 @@ _VALIDATION, _TEST, _VARIETY = range(1, 4)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Words(FileSamples):
-    """Base of sources of spoken words, whose training samples vary in each epoch."""
-
-    variety: audio.Variety = field(default_factory=audio.Variety)
-
-    @property
-    @abstractmethod
-    def places(self) -> int:
-        """Places of the cochlea."""
-
-    @property
-    def channels(self) -> int:
-        """Inputs of the network."""
-        return self.places
-
-    @abstractmethod
-    def read_parts(self, stage: Stage) -> Splits:
-        """Training, validation and test data, as the files divide them."""
-
-    @abstractmethod
-    def read_path(self, path: pathlib.Path, stage: Stage) -> BinnedDataset:
-        """All recordings of a path."""
-
-    @property
-    def fresh_epochs(self) -> bool:
-        """Whether the training samples vary."""
-        return self.variety != audio.Variety()
-
-    def read(self, stage: Stage) -> Splits:
-        """All samples; each epoch has other variations of the training samples."""
-        splits = self.read_parts(stage)
-        train, validation, n = splits.train, splits.validation, self.validation
-        if n:
-            if n >= len(train):
-                raise DataError(f"cannot take {n} validation samples of {len(train)} training samples")
-            names = (train.name, f"{train.name}, validation part")
-            train, validation = train.split((-1, n), derive(0, _VALIDATION) >> 1, names=names)
-        train = at_most(train, self.samples, 0)
-        if self.variety != audio.Variety():
-            seed = derive(0, _VARIETY, stage.epoch)
-            train = self.variety.vary(train, self.places, seed=seed, threads=stage.threads)
-        return Splits(train, validation, self.read_paths(stage) if self.test_data else splits.test)
-
-    def read_paths(self, stage: Stage) -> BinnedDataset:
-        """All recordings for the test."""
-        return concatenate([self.read_path(path, stage) for path in self.test_data])
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpokenWords(Words):
-    """Recordings of spoken digits, or synthetic words, and the ear that hears them."""
+class SpokenWords(FileSamples):
+    """Recordings of spoken digits, or synthetic words, and the ear that hears them; training samples vary in each epoch."""
 
     encoder: audio.SoundEncoder = field(default_factory=audio.Cochlea)
     download: bool = False
@@ -85,6 +36,7 @@ class SpokenWords(Words):
     variants: int = param(1, kind=int, at_least=1, doc="training recordings: how often each is encoded anew")
     loudness: float = param(0.0, unit="dB", at_least=0.0, at_most=40.0, doc="sd of the loudness")
     colour: float = param(0.0, unit="dB", at_least=0.0, at_most=40.0, doc="sd of a smooth change of the spectrum")
+    variety: audio.Variety = field(default_factory=audio.Variety)
 
     def validate(self) -> None:
         """Check that there is one source."""
@@ -97,29 +49,33 @@ class SpokenWords(Words):
             )
 
     @property
-    def places(self) -> int:
-        """Places of the cochlea, or bands; each has two channels."""
-        return self.encoder.n_channels // 2
-
-    @property
-    def channels(self) -> int:
-        """Two for each place."""
-        return self.encoder.n_channels
-
-    @property
     def fresh_epochs(self) -> bool:
         """Whether the training samples vary."""
-        return self.variants > 1 or super().fresh_epochs
+        return self.variants > 1 or self.variety != audio.Variety()
 
-    def read_parts(self, stage: Stage) -> Splits:
-        """Encode the recordings of both parts."""
+    def read(self, stage: Stage) -> Splits:
+        """All samples; each epoch has other variations of the training samples."""
+        train, validation, test = self._encoded_parts(stage)
+        if n := self.validation:
+            if n >= len(train):
+                raise DataError(f"cannot take {n} validation samples of {len(train)} training samples")
+            names = (train.name, f"{train.name}, validation part")
+            train, validation = train.split((-1, n), derive(0, _VALIDATION) >> 1, names=names)
+        train = at_most(train, self.samples, 0)
+        if self.variety != audio.Variety():
+            seed, places = derive(0, _VARIETY, stage.epoch), self.encoder.n_channels // 2
+            train = self.variety.vary(train, places, seed=seed, threads=stage.threads)
+        return Splits(train, validation, self.read_paths(stage) if self.test_data else test)
+
+    def _encoded_parts(self, stage: Stage) -> Sequence[Any]:
+        """Training, validation and test recordings, encoded; None for a part without any."""
         variant = stage.epoch % self.variants
         if self.data is None and not self.download:
             train = audio.SyntheticWords(self.samples or 800, speakers=_VOICES)
             test = audio.SyntheticWords(
                 self.test_samples or 200, first=10**6, speakers=_VOICES // 2, first_speaker=_VOICES
             )
-            return Splits(self._encoded(train, variant, stage), None, self._encoded(test, None, stage))
+            return self._encoded(train, variant, stage), None, self._encoded(test, None, stage)
         sounds = audio.read_sounds(audio.download_digits() if self.data is None else self.data, classes=DIGITS)
         parts = self._parts(sounds)
         if not (parts == "train").any():
@@ -136,11 +92,12 @@ class SpokenWords(Words):
             chosen = parts == name
             return data.subset(chosen, f"{data.name}, {name} part") if chosen.any() else None
 
-        return Splits(part(varied, "train"), part(plain, "validation"), part(plain, "test"))
+        return part(varied, "train"), part(plain, "validation"), part(plain, "test")
 
-    def read_path(self, path: pathlib.Path, stage: Stage) -> BinnedDataset:
-        """All recordings of a folder or archive."""
-        return self._encoded(audio.read_sounds(path, classes=DIGITS), None, stage)
+    def read_paths(self, stage: Stage) -> BinnedDataset:
+        """All recordings for the test."""
+        sounds = [audio.read_sounds(path, classes=DIGITS) for path in self.test_data]
+        return concatenate([self._encoded(each, None, stage) for each in sounds])
 
     def _parts(self, sounds: audio.SoundRecordings) -> np.ndarray:
         """``"train"``, ``"validation"`` or ``"test"`` for each recording."""

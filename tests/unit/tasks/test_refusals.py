@@ -75,7 +75,6 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
     (SPOKEN, {"rule": "eprop+", "learn_taus": True}, 'learn_taus needs rule = "eprop"'),
     (SPOKEN, {"leave": ("a",)}, "no speakers to leave out"),
     (SPOKEN, {"download": True, "data": HERE}, "give either data, or download, not both"),
-    ("shd", {"pool": 3}, "pool must divide 700"),
     # Reward.
     ("gymnasium", {"env": " "}, "must name an environment"),
     ("gymnasium", {"env": "mine:World-v0"}, "'mine:World-v0' would import a module"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import struct
 
 import h5py
@@ -13,7 +14,7 @@ import eprop as ep
 from eprop.data.audio import SyntheticWords
 from eprop.errors import DataError
 from eprop.runs import evaluate_run
-from eprop.tasks import shd, spoken_digits
+from eprop.tasks import spoken_digits, task_named
 from eprop.training import Stage, scoring_of
 
 
@@ -146,7 +147,7 @@ def test_constants_are_drawn_and_kappa_follows_the_readouts():
     assert spoken_digits(encoder="mel", channels=40).network.population("in").size == 80
 
 
-def test_shd_reads_its_files(tmp_path):
+def test_the_task_of_the_page_reads_the_files_of_shd(tmp_path):
     rng = np.random.default_rng(0)
     for split, n in (("train", 40), ("test", 20)):
         with h5py.File(tmp_path / f"shd_{split}.h5", "w") as file:
@@ -155,17 +156,11 @@ def test_shd_reads_its_files(tmp_path):
                 rows = file.create_dataset(f"spikes/{name}", (n,), dtype=h5py.vlen_dtype(kind))
                 for k in range(n):
                     rows[k] = (rng.random(30) * top).astype(kind)
-    source = shd(data=tmp_path, neurons=8, pool=70, n_steps=50).train
-    splits = source(Stage())
-    assert (len(splits.train), splits.validation, len(splits.test)) == (40, None, 20)
-    assert splits.train.n_channels == 10
-    other = source.replace(test_data=(tmp_path / "shd_train.h5",))
-    assert len(other.read_test(Stage())) == 40
-    with pytest.raises(DataError, match="the task shd needs data: download shd_train"):
-        shd().train(Stage())
-    (tmp_path / "shd_test.h5").unlink()
-    with pytest.raises(DataError, match="no file of the split test, only train"):
-        source(Stage())
+    page = pathlib.Path(__file__).parents[3] / "docs/howto/sound.md"
+    (code,) = re.findall(r"^```py\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (tmp_path / "shd.py").write_text(code)
+    made = task_named(tmp_path / "shd.py")(data=str(tmp_path), validation=4, neurons=5)
+    assert [len(part) for part in (made.train, made.validation, made.test)] == [36, 4, 20]
 
 
 def test_a_stopped_run_with_variety_resumes_to_the_same_bits(folder, tmp_path):
