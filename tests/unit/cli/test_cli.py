@@ -258,30 +258,6 @@ def shown(done: int, seconds: float, **values: float) -> Progress:
 
 
 @pytest.mark.tiny
-def test_progress_is_lines_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rich.console import Console
-
-    text = io.StringIO()
-    with Reporter(console=Console(file=text, width=200)) as reporter:
-        reporter.phase("learning")
-        reporter.progress(shown(10, 1.0, error=0.5))  # too soon
-        monkeypatch.setattr("eprop.display.LINE_INTERVAL", 0.0)
-        reporter.progress(shown(20, 2.0, error=0.25, **{"validation error": 0.125}))
-        reporter.progress(shown(30, 3.0))
-        reporter.phase("testing")
-        reporter.evaluating(0, 3, "episodes")
-        reporter.evaluating(2, 3, "episodes")
-    assert text.getvalue().splitlines() == [
-        "eprop: learning",
-        "eprop: epoch 1/2: 20 of 100 samples, 0:08 left, error 25.0 %, validation 12.5 %, 10 samples/s",
-        "eprop: epoch 1/2: 30 of 100 samples, 0:07 left, loss 5, 10 samples/s",
-        "eprop: testing",
-        "eprop: testing: 0 of 3 episodes, 0:00",
-        "eprop: testing: 2 of 3 episodes, 0:00",
-    ]
-
-
-@pytest.mark.tiny
 def test_progress_is_a_bar_on_a_terminal() -> None:
     from rich.console import Console
 

@@ -19,7 +19,7 @@ NMNIST = [
     (["--mnist", "none"], "none"),
     (["--data", "none"], "none: no such folder"),
     (["--data", "."], "no recording found"),
-    (["--test-data", "none"], "none: no such folder or zip archive"),
+    (["--test-data", "none"], "none: no such folder or archive"),
     (["--eta", "-1"], "eta must be >= 0"),
     (["--parallel", "both"], "parallel must be"),
     (["--format", "gif"], "gif"),
@@ -42,6 +42,13 @@ TASKS = [
 ]
 #: What the parser refuses, as patterns.
 PARSER = [
+    (["train", "--resume", "none"], "cannot read the task of the run: none: no such folder"),
+    (["train", "--threads", "1", "--like=none"], "cannot read the task of the run: none: no such folder"),
+    (["train", "--resume"], "give the folder of the run, as in --resume runs/"),
+    (["train", "--seed", "1"], "No such option: --seed"),
+    (["train", "nmnist", "--resume"], "requires an argument"),
+    (["train", "evidence-accumulation", "--epoch", "5"], "--epochs"),
+    (["train", "cartpole", "--epochs", "3"], "No such option: --epochs"),
     (["train", "nmnist", "--epochs", "nan"], "'--epochs'.*'nan'.*; see .*train nmnist --help"),
     (["train", "nmnist", "--threads", "1.5"], "'--threads'.*'1.5'"),
     (["train", "own.py", "--threads", "1.5"], "'--threads'.*'1.5'"),

@@ -175,40 +175,8 @@ def test_a_task_of_ones_own() -> None:
         in line(f"train my_own.py --resume {out} --eta 1 --epochs 2").stderr
     )
     assert "extra argument" in line(f"train my_own.py --resume {out} other").stderr
-
-
-@pytest.mark.tiny
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (
-            "--resume none",
-            "cannot read the task of the run: none: no such folder",
-        ),
-        (
-            "--threads 1 --resume=none",
-            "cannot read the task of the run: none: no such folder",
-        ),
-        ("--seed 1", "No such option: --seed"),
-        ("nmnist --resume", "requires an argument"),
-        ("--resume", "give the folder of the run, as in --resume runs/"),
-        ("my_task.py --neuron 5", "--neurons"),
-        ("evidence-accumulation --epoch 5", "--epochs"),
-        ("cartpole --epochs 3", "No such option: --epochs"),
-        ("evaluate-nothing", "No such command"),
-        ("my_task.py --like none", "none: no such folder"),
-    ],
-)
-def test_words_that_no_command_takes(words: str, message: str) -> None:
-    line("new-task my-task")
-    done = line(f"train {words}")
-    assert done.exit_code == 2
-    assert message in re.sub(r"[\s│]+", " ", done.stderr)
-
-
-def test_episodes_are_for_tasks_with_rewards() -> None:
-    summary_of(f"{PATTERN} --out run --no-figures")
-    assert "has no argument episodes" in line("evaluate run --episodes 3").stderr
+    assert "(Possible options: --neurons)" in line("train my_own.py --neuron 5").stderr
+    assert "has no argument episodes" in line(f"evaluate {out} --task my_own.py --episodes 3").stderr
 
 
 @pytest.mark.filterwarnings("always::eprop.errors.InstabilityWarning")

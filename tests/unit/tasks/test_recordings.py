@@ -11,7 +11,6 @@ import pytest
 
 import digits
 from eprop.data import EventCamera, Splits
-from eprop.errors import DataError
 from eprop.tasks import recordings
 from eprop.tasks.recordings import SHIFT, WARP, Recordings
 from eprop.training import Stage
@@ -84,9 +83,3 @@ def test_what_is_read(
     assert (loader.n_steps, loader.dt, loader.threads, loader.epoch) == (20, 2.0, 4, 2)
     assert loader.camera == EventCamera()
     assert loader.training_camera == EventCamera(warp=WARP, jitter=math.hypot(EventCamera.jitter, SHIFT))
-
-
-def test_nothing_is_read_before_the_training() -> None:
-    for source in (Recordings(data=HERE), Recordings(mnist=HERE), Recordings(test_data=(HERE, THERE))):
-        with pytest.raises(DataError, match=r"here: no such folder or zip archive"):
-            source(Stage())

@@ -96,7 +96,7 @@ def test_epochs_vary_and_the_test_does_not(folder):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"data": pathlib.Path("nowhere")}, "no such folder or file"),
+        ({"data": pathlib.Path("nowhere")}, "no such folder or archive"),
         ({"leave": ("e",)}, "no recording by e; the speakers are: a, b, c, d"),
         ({"leave": ("a", "b", "c", "d")}, "none is left for training"),
         ({"validation": 40}, "cannot take 40 validation samples of 40"),
