@@ -61,8 +61,6 @@ class Program(TyperGroup):
 
     def main(self, args: Any = None, prog_name: Any = None, *rest: Any, **given: Any) -> Any:
         """Run the program as the base class does, and shorten the errors of the parser."""
-        if not given.get("standalone_mode", True):
-            return super().main(args, prog_name, *rest, **given)
         try:
             code = super().main(args, prog_name, *rest, **{**given, "standalone_mode": False})
         except UsageError as error:

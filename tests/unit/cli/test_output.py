@@ -82,6 +82,27 @@ def test_figures_are_drawn_although_the_result_cannot_be_printed(monkeypatch: py
 
 
 @pytest.mark.tiny
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (KeyboardInterrupt("stopped after 3 of 5 samples"), 130, "eprop: stopped after 3 of 5 samples\n"),
+        (MemoryError("3 GB"), 2, "eprop: error: not enough memory (3 GB): take fewer samples or neurons"),
+        (ValueError("a fault of the package"), 1, ""),
+    ],
+)
+def test_how_a_training_ends(
+    error: BaseException, code: int, told: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    def ended(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("eprop.runs.fitting.run_in_folder", ended)
+    done = run("train", "pattern-generation", "--quiet")
+    assert (done.exit_code, list(tmp_path.iterdir())) == (code, [])
+    assert done.stderr.startswith(told)
+
+
+@pytest.mark.tiny
 def test_unwritable_progress_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", Full())
     with Reporter() as reporter:
