@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -50,14 +51,28 @@ OPTIMIZERS: dict[str, tuple[ep.rules.Optimizer, bool]] = {
     "Momentum at each step": (ep.Momentum(5e-4, beta=0.8), True),
     "Adam at each step": (ep.Adam(1e-3, epsilon=1e-2), True),
 }
+
+
+@dataclass(frozen=True)
+class OwnLoss(ep.models.Loss):
+    """The squared error, in Python."""
+
+    def compare(self, y: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return y - target, 0.5 * ((y - target) ** 2).sum(axis=-1)
+
+
 FACTORS: dict[str, dict[str, Any]] = {
     "rule": RULES,
     "neuron": NEURONS,
     "optimiser": OPTIMIZERS,
-    "regularisation": {"of the rate": {}, "with a filter of its own": {"kappa_reg": 0.6, "c_reg": 0.02}},
+    "regularisation": {
+        "of the rate": {},
+        "with a filter of its own": {"kappa_reg": 0.6, "c_reg": 0.02},
+        "of the norm of gradients": {"clip_norm": 0.02},
+    },
     "delay": {"one step": 1.0, "several steps": 3.0, "drawn": ep.Uniform(1.0, 5.0)},
     "feedback": {"random": ep.RandomFeedback(), "symmetric": ep.Symmetric(), "adaptive": ep.Adaptive()},
-    "loss": {"squared error": ep.SquaredError(), "cross-entropy": ep.CrossEntropy()},
+    "loss": {"squared error": ep.SquaredError(), "cross-entropy": ep.CrossEntropy(), "own loss": OwnLoss()},
     "bits": {"all": None, "few": ep.FixedPoint(7)},
     "sign": {"any": None, "fixed": "fixed", "of the source": "source"},
     "rewiring": {"none": None, "by gradient": 0.4, "at random": 0.4},
@@ -67,7 +82,7 @@ FACTORS: dict[str, dict[str, Any]] = {
         "noise": ep.GaussianNoise(sd=0.02),
         "current": ep.Current(0.01),
     },
-    "dropout": {"none": 0.0, "of events and spikes": 0.2},
+    "dropout": {"none": 0.0, "of events": 0.2, "of spikes": 0.2},
     "signal": {"errors": None, "given": None, "reward": ep.RewardTrace(tau=20.0, cutoff=25.0)},
     "constants": {"given": None, "learned": ep.Learned(0.5, low=0.2, high=2.0, eta=0.02)},
     "precision": {"double": None, "single": None},
@@ -100,9 +115,10 @@ def network_of(setting: Setting, seed: int = 3) -> ep.Network:
     rule, neuron, sign = rule_of(setting), neuron_of(setting), chosen["sign"]
     net = ep.Network(seed=seed)
     signs = {} if sign is None else {"excitatory": 0.5}
-    net.add(ep.EventSource(dropout=chosen["dropout"]), N_IN, "in")
+    of_events, of_spikes = (chosen["dropout"] * (setting["dropout"] == what) for what in ("of events", "of spikes"))
+    net.add(ep.EventSource(dropout=of_events), N_IN, "in")
     for name, size in zip("ab", SIZES, strict=True):
-        net.add(neuron, size, name, dropout=chosen["dropout"], **signs)
+        net.add(neuron, size, name, dropout=of_spikes, **signs)
     net.add(ep.Readout(tau_m=18.0, loss=chosen["loss"]), 3, "out")
     rewiring = None if setting["rewiring"] == "none" else _rewiring(setting)
     stdp, has_two = isinstance(rule, ep.STDP), setting["neuron"] == "two receptors"
@@ -155,7 +171,9 @@ OWN = tuple(name for name in NEURONS if name.startswith("own"))
 #: Values that a network cannot have together, and words of the refusal.
 UNSUPPORTED: tuple[tuple[dict[str, tuple[str, ...]], str], ...] = (
     ({"rule": ("static", "STDP"), "optimiser": _all_but_plain("optimiser")}, "has no parameter"),
-    ({"rule": ("static", "STDP", "e-prop"), "regularisation": _all_but_plain("regularisation")}, "has no parameter"),
+    ({"rule": ("static", "STDP", "e-prop"), "regularisation": ("with a filter of its own",)}, "has no parameter"),
+    ({"rule": ("static", "STDP", "e-prop+"), "regularisation": ("of the norm of gradients",)}, "has no parameter"),
+    ({"rule": ("static", "STDP", "e-prop+"), "loss": ("own loss",)}, "which only EProp allows"),
     ({"rule": ("static", "STDP", "e-prop"), "signal": ("reward",)}, "has no parameter reward"),
     ({"rule": ("e-prop",), "optimiser": EACH_STEP}, "has no parameter each_step"),
     ({"rule": ("static",), "rewiring": _all_but_plain("rewiring")}, "Rewiring needs synapses that learn"),

@@ -152,6 +152,29 @@ def frozen_weights(setting: Setting) -> None:
     assert_same(weights_of(sim), before)
 
 
+def steps_one_by_one(setting: Setting) -> None:
+    """The steps of `Simulator.stepper` are those of a run."""
+    one, other, given = simulator(setting), simulator(setting), stimuli_of(setting)[0]
+    wanted, stepper = run(one, setting, 0, STEPS), other.stepper()
+    for t in range(STEPS):
+        told: dict[str, Any] = {"target": given.targets["out"][t]}
+        if given.signals:
+            told |= {"signal": {name: of[t] for name, of in given.signals.items()}, "modulator": given.modulator[t]}
+        if given.reward is not None:
+            told["reward"] = given.reward[t]
+        assert_same(stepper.step(np.flatnonzero(given.spikes["in"][t]), **told), wanted["y"][t], f"y[{t}]")
+    assert_same(other.state(), one.state())
+
+
+def parts_of_a_training(setting: Setting) -> None:
+    """`Simulator.forward`, `Rollout.backward` and `Simulator.learn` do what `Simulator.train` does."""
+    one, other = simulator(setting), simulator(setting)
+    for k in range(2):
+        half(one, setting, k)
+        other.learn(other.forward(samples_of(other, setting, k)).backward())
+    assert_same(weights_of(other), weights_of(one))
+
+
 def the_reference(setting: Setting) -> None:
     """Outputs, losses and weights are those of the network stepped through time."""
     sim = simulator(setting)
@@ -172,15 +195,28 @@ def the_reference(setting: Setting) -> None:
 
 PROMISES: dict[str, Callable[[Setting], None]] = {
     promise.__name__.replace("_", " "): promise
-    for promise in (threads_and_partitions, ranks, pieces, a_state_in_the_middle, a_copy, frozen_weights, the_reference)
-}
+    for promise in (
+        threads_and_partitions, ranks, pieces, a_state_in_the_middle, a_copy, frozen_weights, steps_one_by_one,
+        parts_of_a_training, the_reference,
+    )
+}  # fmt: skip
 
 
 def _speaks_of(promise: str, setting: Setting) -> bool:
-    """Runs by e-prop begin at rest; pairs of spikes, synapses that move and single precision have a reference of their own."""
+    """Runs by e-prop begin at rest, a stepper drops nothing, and lanes move no synapse; pairs of spikes, synapses that move,
+    single precision and one's own loss have a reference of their own."""
     if promise == "the reference":
-        return setting["rule"] != "STDP" and setting["rewiring"] == "none" and setting["precision"] == "double"
-    return promise != "pieces" or not by_samples(setting)
+        return (
+            setting["rule"] != "STDP"
+            and setting["rewiring"] == "none"
+            and setting["precision"] == "double"
+            and setting["loss"] != "own loss"
+        )
+    if promise == "parts of a training":
+        return by_samples(setting) and setting["rewiring"] == "none"
+    if promise == "steps one by one" and setting["dropout"] != "none":
+        return False
+    return promise not in ("pieces", "steps one by one") or not by_samples(setting)
 
 
 def label(setting: Setting) -> str:
