@@ -81,6 +81,7 @@ FACTORS: dict[str, dict[str, Any]] = {
         "Poisson": ep.PoissonDrive(rate=200.0, weight=0.1),
         "noise": ep.GaussianNoise(sd=0.02),
         "current": ep.Current(0.01),
+        "Poisson sources": ep.PoissonSource(rate=60.0),
     },
     "dropout": {"none": 0.0, "of events": 0.2, "of spikes": 0.2},
     "signal": {"errors": None, "given": None, "reward": ep.RewardTrace(tau=20.0, cutoff=25.0)},
@@ -135,7 +136,12 @@ def network_of(setting: Setting, seed: int = 3) -> ep.Network:
         of_readout = {"weight": ep.Normal(0.0, 0.5), "sign": sign, "delay": chosen["delay"]}
         net.connect(pre, "out", **of_readout, rule=None if stdp else rule)
         net.feedback("out", pre, chosen["feedback"], delay=chosen["delay"])
-        if chosen["drive"] is not None:
+        if isinstance(chosen["drive"], ep.PoissonSource):
+            receptor = "inhibitory" if has_two else None
+            net.connect(
+                net.add(chosen["drive"], 3, f"noise of {pre}"), pre, weight=ep.Uniform(0.1, 0.4), receptor=receptor
+            )
+        elif chosen["drive"] is not None:
             net.stimulate(pre, chosen["drive"])
     return net if chosen["bits"] is None else net.with_precision(chosen["bits"])
 

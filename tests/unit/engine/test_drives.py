@@ -12,7 +12,6 @@ from conformance.registry import RULES
 from eprop.checks import driven, stimuli_of, time_driven
 from eprop.errors import InputError, NetworkError, ParameterError
 from networks import check_run, check_training, small_network
-from ranks_in_threads import on_ranks
 from refusals import NAN, refusals
 
 pytestmark = pytest.mark.tiny
@@ -117,30 +116,6 @@ def test_driven_networks_equal_the_reference(rule):
     else:
         stepped, given = time_driven(net), stimuli_of(net, samples)[0]
         check_run(stepped, stepped.run(given, record_weights=True), given)
-
-
-@pytest.mark.parametrize("rule", ["e-prop", "e-prop+"])
-def test_threads_partitions_and_ranks_do_not_change_a_bit(rule):
-    net = learning(RULES[rule], changes=True)
-
-    def result(**options):
-        sim = ep.Simulator(net, **options)
-        samples = sim.samples(3, 60, inputs={"in": INPUTS}, targets={"out": TARGETS})
-        return sim.train(samples).y, sim.connections("in->rec"), sim.run(30.0, record=[("rec", "v")])["rec", "v"]
-
-    one = result(threads=1)
-    for options in ({"threads": 2}, {"threads": 1, "partitions": 4}):
-        assert_same(result(**options), one)
-    for of_rank in on_ranks(2, lambda comm: result(threads=1, comm=comm)):
-        assert_same(of_rank, one)
-
-
-def test_a_stepper_is_driven_as_a_run_is():
-    net = learning(RULES["e-prop+"], changes=False)
-    run = ep.Simulator(net, threads=1).run(40.0, {"in": INPUTS[0, :40]})
-    step = ep.Simulator(net, threads=1).stepper()
-    y = [np.ravel(step.step({"in": np.flatnonzero(row)})).copy() for row in INPUTS[0, :40]]
-    np.testing.assert_array_equal(y, run.y["out"])
 
 
 def test_each_lane_has_a_background_of_its_own():
