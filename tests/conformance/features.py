@@ -84,7 +84,11 @@ FACTORS: dict[str, dict[str, Any]] = {
         "Poisson sources": ep.PoissonSource(rate=60.0),
     },
     "dropout": {"none": 0.0, "of events": 0.2, "of spikes": 0.2},
-    "signal": {"errors": None, "given": None, "reward": ep.RewardTrace(tau=20.0, cutoff=25.0)},
+    "signal": {
+        "errors": None,
+        "given, with a window of any sign": None,
+        "reward": ep.RewardTrace(tau=20.0, cutoff=25.0),
+    },
     "constants": {"given": None, "learned": ep.Learned(0.5, low=0.2, high=2.0, eta=0.02)},
     "precision": {"double": None, "single": None},
 }
@@ -157,7 +161,8 @@ def stimuli_of(setting: Setting, n: int = 1, seed: int = 0) -> list[Stimulus]:
     for _ in range(n):
         given: dict[str, Any] = {"spikes": {"in": rng.random((STEPS, N_IN)) < 0.15}, "window": np.ones(STEPS)}
         given["targets"] = {"out": rng.dirichlet(np.ones(3), STEPS)}
-        if setting["signal"] == "given":
+        if setting["signal"].startswith("given"):
+            given["window"] = rng.normal(0.0, 1.0, STEPS)
             given["signals"] = {
                 name: rng.normal(0.0, 0.3, (STEPS, size)) for name, size in zip("ab", SIZES, strict=True)
             }

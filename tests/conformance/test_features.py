@@ -158,8 +158,6 @@ def steps_one_by_one(setting: Setting) -> None:
     wanted, stepper = run(one, setting, 0, STEPS), other.stepper()
     for t in range(STEPS):
         told: dict[str, Any] = {"target": given.targets["out"][t]}
-        if given.signals:
-            told |= {"signal": {name: of[t] for name, of in given.signals.items()}, "modulator": given.modulator[t]}
         if given.reward is not None:
             told["reward"] = given.reward[t]
         assert_same(stepper.step(np.flatnonzero(given.spikes["in"][t]), **told), wanted["y"][t], f"y[{t}]")
@@ -210,8 +208,10 @@ PROMISES: dict[str, Callable[[Setting], None]] = {
 
 
 def _speaks_of(promise: str, setting: Setting) -> bool:
-    """Runs by e-prop begin at rest, a stepper drops nothing, and lanes move no synapse; pairs of spikes, synapses that move,
-    single precision and one's own loss have a reference of their own."""
+    """Runs by e-prop begin at rest; a stepper drops nothing and has no window; lanes move no synapse.
+
+    Pairs of spikes, synapses that move, single precision and one's own loss have a reference of their own.
+    """
     if promise == "the reference":
         return (
             setting["rule"] != "STDP"
@@ -221,7 +221,7 @@ def _speaks_of(promise: str, setting: Setting) -> bool:
         )
     if promise == "parts of a training":
         return by_samples(setting) and setting["rewiring"] == "none"
-    if promise == "steps one by one" and setting["dropout"] != "none":
+    if promise == "steps one by one" and (setting["dropout"] != "none" or setting["signal"].startswith("given")):
         return False
     return promise not in ("pieces", "steps one by one") or not by_samples(setting)
 
