@@ -65,11 +65,6 @@ def delayed_cue(
     **settings
         Settings of `eprop.tasks.settings.Settings`.
 
-    Raises
-    ------
-    ParameterError
-        If a value is wrong, or a time constant cannot learn from its first value.
-
     Examples
     --------
     >>> ep.fit(delayed_cue(delay=1000.0))
@@ -80,12 +75,6 @@ def delayed_cue(
     chosen = shared.Chosen(rule, SETTINGS[rule], {**settings, "learn": learn})
     tau_adapt = chosen["tau_adapt"]
     if chosen["learn"] == "tau_adapt":
-        if rule != "eprop":
-            raise ParameterError('delayed_cue.learn = "tau_adapt" needs rule = "eprop": only e-prop learns constants')
-        if not DT <= tau_adapt <= LONGEST:
-            raise ParameterError(
-                f"delayed_cue.tau_adapt must lie in {DT:g}..{LONGEST:g} ms to learn, got {tau_adapt:g} ms"
-            )
         tau_adapt = Learned(tau_adapt, low=DT, high=LONGEST, eta=eta_constants)
 
     net, plastic, asked = Network(dt=DT, seed=seed), chosen.rule("eta"), round(CUE / DT)

@@ -29,8 +29,6 @@ EXCITATORY = POPULATIONS[0::2]
 #: Share of the pixels of a square of 10 x 10 that reach a neuron: half in L4E, and as the probabilities of the article elsewhere.
 THALAMIC = {"L4E": 0.5, "L4I": 0.5 * 0.0619 / 0.0983, "L6E": 0.5 * 0.0512 / 0.0983, "L6I": 0.5 * 0.0196 / 0.0983}
 SQUARE = 10
-#: Bound of the weights that learn, in mean weights of E, or from the camera in `CAMERA_UNIT`; the lower bound is 0.
-W_MAX = 4.0
 #: Stream of random numbers for the pixels of the neurons, combined with the seed of the task.
 _PIXELS = 2
 #: Scale at which the settings were chosen. A neuron has the same pixels at each scale, while its other inputs are more and
@@ -39,8 +37,6 @@ CHOSEN_AT = 0.1
 #: Mean weight of E at that scale, pA: the unit of weights from the camera, which have at first a mean of 0.2.
 CAMERA_UNIT = Microcircuit(CHOSEN_AT, CHOSEN_AT).background_weight
 W_IN = Normal(0.2 * CAMERA_UNIT, 0.3 * (0.2 * CAMERA_UNIT), low=0.0)
-#: Standard deviation of the first weights onto the readouts at that scale, mV.
-W_OUT = 0.02
 #: Default settings for each rule; ``eta_out`` at that scale.
 COMMON: dict[str, Any] = {"feedback": "random", "f_target": 5.0, "cutoff": 40.0, "epochs": 1}
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -60,9 +56,7 @@ def microcircuit(
     scale: Annotated[float, Doc("share of the neurons of 1 mm² of cortex (77,169)"), LEARNING] = 0.1,
     recurrence: Annotated[
         Literal["plastic", "static", "none"],
-        Doc(
-            "synapses from E to E learn, or keep their weights, or Poisson spikes replace all synapses between neurons"
-        ),
+        Doc("synapses from E to E learn, or keep their weights, or Poisson spikes replace all between neurons"),
         LEARNING,
     ] = "plastic",
     seed: Seed = 1,
@@ -116,7 +110,7 @@ def microcircuit(
         net.connect(camera, cells, pixels, weight=W_IN, rule=learned if name in EXCITATORY else None)
     out = net.add(Readout(tau_m=30.0, loss=CrossEntropy()), 10, name="out")
     for name in heard:
-        net.connect(name, out, weight=Normal(0.0, math.sqrt(fewer) * W_OUT), rule=chosen.rule("eta_out"))
+        net.connect(name, out, weight=Normal(0.0, math.sqrt(fewer) * 0.02), rule=chosen.rule("eta_out"))
     for name in EXCITATORY:
         if plastic or name in THALAMIC:
             # Feedback cannot follow the weights of cells that no readout hears: there are none.
@@ -125,9 +119,8 @@ def microcircuit(
 
 
 def _rule_of_cells(chosen: Chosen, unit: float) -> Rule:
-    """The rule of weights in pA, with learning rate and bounds in a unit, pA."""
+    """The rule of weights in pA, of 0 to 4 units; the learning rate is in units, too."""
     rule: Any = chosen.rule("eta")
     scale = unit**2 if chosen["optimizer"] in ("gradient_descent", "momentum") else unit
-    optimizer = rule.optimizer.replace(eta=chosen["eta"] * scale, w_min=0.0, w_max=W_MAX * unit)
-    bounded: Rule = rule.replace(optimizer=optimizer)
-    return bounded
+    optimizer = rule.optimizer.replace(eta=chosen["eta"] * scale, w_min=0.0, w_max=4.0 * unit)
+    return rule.replace(optimizer=optimizer)

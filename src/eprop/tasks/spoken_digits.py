@@ -96,8 +96,9 @@ def spoken_digits(
     start, longest = chosen["window_start"], chosen["input_delay"]
     if not 0 <= start < n_steps:
         raise ParameterError(f"spoken_digits.window_start must be >= 0 and < n_steps = {n_steps}, got {start}")
-    if longest < 0.0:
-        raise ParameterError(f"spoken_digits.input_delay must be >= 0 ms, got {longest:g}")
+    for name, value, most in (("spread", spread, 3.0), ("input_delay", longest, 1e4)):
+        if not 0.0 <= value <= most:
+            raise ParameterError(f"spoken_digits.{name} must lie in 0..{most:g}, got {value:g}")
     check_count("spoken_digits.neurons", neurons)
 
     net, plastic = Network(dt=dt, seed=seed), chosen.rule("eta")
@@ -115,10 +116,6 @@ def spoken_digits(
 
 def _cell(chosen: Chosen, kind: str, spread: float, learn: bool, dt: float) -> Neuron:
     """The neuron model; its time constants may be drawn, and learn."""
-    if learn and chosen.name != "eprop":
-        raise ParameterError('learn_taus needs rule = "eprop": only e-prop learns constants')
-    if not 0.0 <= spread <= 3.0:
-        raise ParameterError(f"spread must lie in 0..3, got {spread:g}")
 
     def constant(tau: float) -> Any:
         drawn: Any = LogNormal(math.log(tau), spread) if spread > 0.0 else tau

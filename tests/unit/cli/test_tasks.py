@@ -105,14 +105,6 @@ def test_environments_of_gymnasium(task: str) -> None:
     assert (summary["episodes"], summary["environment_steps"]) == (2, 20)
 
 
-@pytest.mark.parametrize("target", [pytest.param("lemniscate", marks=pytest.mark.slow), "handwriting", "own.csv"])
-def test_every_kind_of_target_is_learned_and_drawn(target: str, tmp_path: pathlib.Path) -> None:
-    (tmp_path / "own.csv").write_text("0,0,0\n1,2,3\n0,1,0\n")
-    which = f"--path {target}" if target.endswith(".csv") else f"--target {target}"
-    summary_of(f"{PATTERN} {which} --out run")
-    assert (tmp_path / "run" / "figures" / "pattern.png").exists()
-
-
 def test_trials_are_printed_drawn_and_continued() -> None:
     words = f"{PATTERN} --seeds 2 --jobs 1 --seed 5"
     done = line(words)

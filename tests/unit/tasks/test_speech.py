@@ -13,7 +13,6 @@ import pytest
 import eprop as ep
 from eprop.data.audio import SyntheticWords
 from eprop.errors import DataError
-from eprop.runs import evaluate_run
 from eprop.tasks import spoken_digits, task_named
 from eprop.training import Stage, scoring_of
 
@@ -161,25 +160,3 @@ def test_the_task_of_the_page_reads_the_files_of_shd(tmp_path):
     (tmp_path / "shd.py").write_text(code)
     made = task_named(tmp_path / "shd.py")(data=str(tmp_path), validation=4, neurons=5)
     assert [len(part) for part in (made.train, made.validation, made.test)] == [36, 4, 20]
-
-
-def test_a_stopped_run_with_variety_resumes_to_the_same_bits(folder, tmp_path):
-    experiment = spoken_digits(
-        neurons=8, channels=8, n_steps=60, data=folder, variants=2, shift=1.0, epochs=3, batch_size=8
-    )
-    given = {"threads": 1, "formats": (), "progress": False}
-    whole = ep.fit(experiment, folder=tmp_path / "whole", **given)
-    lines = []
-
-    def interrupt(trainer, line):
-        lines.append(line)
-        if len(lines) == 1:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        ep.fit(experiment, folder=tmp_path / "part", callbacks=[interrupt], **given)
-    part = ep.fit(experiment, folder=tmp_path / "part", **given)
-    assert part.summary["test_error"] == whole.summary["test_error"]
-    weights = [ep.load(tmp_path / name).simulator.connections("in->rec")[2] for name in ("whole", "part")]
-    assert np.array_equal(*weights)
-    assert evaluate_run(tmp_path / "part", test_data=(folder,))[1].scores.size == 80
