@@ -8,8 +8,8 @@ import numpy as np
 
 from eprop.engine import Recording, Samples, Simulator
 from eprop.engine.build.neurons import neurons_of
+from eprop.models import EventSource
 from eprop.network import Network, Population
-from eprop.training.cell_activity import inputs_of
 from eprop.training.scoring import has_softmax
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def record_activity(simulator: Simulator, samples: Samples, label: str = "") -> 
 
     network = simulator.network
     neurons = _all(network, "neuron")
-    inputs, targets = inputs_of(network, samples), _targets(network, samples)
+    inputs, targets = _inputs_of(network, samples), _targets(network, samples)
     aims = {name: values for name, values in targets.items() if not np.isnan(values).any()}
     source = network.population(_shown(list(inputs) or [p.name for p in _all(network, "source")], "in"))
     readout = network.population(_shown(list(aims or targets), "out"))
@@ -116,6 +116,16 @@ def numbered_through(populations: list[Population], recording: Recording) -> tup
     nodes = np.concatenate([recording.spikes[p.name][1] + at for p, at in zip(populations, first, strict=False)])
     order = np.argsort(times, kind="stable")
     return times[order], nodes[order]
+
+
+def _inputs_of(network: Network, samples: Samples) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Times (ms) and channels of the events of samples that follow each other, for each event source."""
+    sources = [p for p in network.populations if isinstance(p.model, EventSource)]
+    found = {}
+    for population, starts in zip(sources, samples.event_start, strict=True):
+        steps = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        found[population.name] = steps * network.dt, samples.event_channels[starts[0] : starts[-1]]
+    return found
 
 
 def _targets(network: Network, samples: Samples) -> dict[str, np.ndarray]:

@@ -72,29 +72,23 @@ class Control(PolicyTraining):
         Turns observations into spikes.
     policy : Policy, optional
         By default a softmax, or a Gaussian for continuous actions.
-    substeps : int
-        Steps of the network for each step of the environment.
-    scale_observations : bool
-        Whether the encoder gets observations minus their running mean, in units of their running standard deviation.
-    greedy : bool
-        Whether a test takes the most probable action.
-    longest : int
-        Steps after which an episode is cut, in training and test.
     meaning : str
         Meaning of a return, for figures and tables, such as "steps that the pole stands".
     label : str
         Name of the environment.
-    **settings
-        Parameters of `PolicyTraining`.
     """
 
     make: Callable[..., Environments]
     encoder: Encoder
     policy: Policy | None = None
     substeps: int = param(1, kind=int, at_least=1, doc="steps of the network for each step of the environment")
-    scale_observations: bool = param(False, kind=bool, doc="scale observations by running mean and deviation")
-    greedy: bool = param(True, kind=bool, doc="take the most probable action in a test")
-    longest: int = param(LONGEST, kind=int, at_least=1, doc="steps after which an episode is cut")
+    scale_observations: bool = param(
+        False,
+        kind=bool,
+        doc="whether the encoder gets observations minus their running mean, in units of their running standard deviation",
+    )
+    greedy: bool = param(True, kind=bool, doc="whether a test takes the most probable action")
+    longest: int = param(LONGEST, kind=int, at_least=1, doc="steps after which an episode is cut, in training and test")
     meaning: str = ""
     label: str = ""
 

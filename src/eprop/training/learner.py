@@ -6,9 +6,9 @@ user's own is a third: ``Experiment(network, learner=MyLearner)`` (docs/howto/ow
 
 from __future__ import annotations
 
+import collections
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from eprop.files import JsonObject
@@ -24,6 +24,8 @@ Check = Callable[[], None]
 State = Mapping[str, Any]
 #: A function that is called with the work done and the whole work.
 Show = Callable[[int, int], None]
+#: Sums since the last line of metrics, by name: ``Sums(float)``.
+Sums = collections.defaultdict[str, float]
 
 
 class Learner(Protocol):
@@ -99,21 +101,6 @@ class Learner(Protocol):
     def pictures(self, run: Trained) -> dict[str, Picture]:
         """Functions that draw what this learner can show of a training, by name; each returns a Matplotlib figure."""
         return {}
-
-
-@dataclass
-class Sums:
-    """Sums since the last line of metrics, by name; a name that is missing is 0."""
-
-    values: dict[str, float] = field(default_factory=dict)
-
-    def add(self, **values: float) -> None:
-        """Add to some of the sums."""
-        for name, value in values.items():
-            self.values[name] = self[name] + value
-
-    def __getitem__(self, name: str) -> float:
-        return self.values.get(name, 0)
 
 
 def in_turn(comm: Communicator, load: Callable[[], Any]) -> Any:

@@ -90,7 +90,7 @@ class RewardLearner(Learner):
             raise ParameterError("environments run in one process: leave out mpiexec")
         self.experiment, self.simulator, self.control = experiment, simulator, control
         self.updates, self.episodes, self.events, self.seconds, self.processor_seconds = 0, 0, 0, 0.0, 0.0
-        self._sums, self._recent = Sums(), collections.deque[float](maxlen=RECENT)
+        self._sums, self._recent = Sums(float), collections.deque[float](maxlen=RECENT)
         self._latest: Experience | None = None
         self._kept: State | None = None
         n = control.environments
@@ -148,7 +148,7 @@ class RewardLearner(Learner):
             "seconds": self.seconds,
             "processor_seconds": self.processor_seconds,
             "events": self.events,
-            "sums": dict(self._sums.values),
+            "sums": dict(self._sums),
             "recent": list(self._recent),
             "draws": agent["draws"],
             "encoder/memory": agent["memory"],
@@ -162,7 +162,7 @@ class RewardLearner(Learner):
             raise DataError(f"the training is at step {at}, but has only {self.total} now")
         self.updates, self.episodes, self.events = state["updates"], state["episodes"], state["events"]
         self.seconds, self.processor_seconds = state["seconds"], state["processor_seconds"]
-        self._sums, self._recent = Sums(dict(state["sums"])), collections.deque(state["recent"], RECENT)
+        self._sums, self._recent = Sums(float, state["sums"]), collections.deque(state["recent"], RECENT)
         learner = self._learner
         if self.observation_scale is not None:
             self.observation_scale.moments.set_state(below("observation_scale", state))
@@ -200,10 +200,9 @@ class RewardLearner(Learner):
     def _note(self, finished: list[Finished], seconds: float) -> None:
         self.episodes += len(finished)
         self._recent.extend(each.total for each in finished)
-        spikes = int(np.sum(self._lanes.spikes))
-        self._sums.add(episodes=len(finished), spikes=spikes, steps=self._steps_per_update, seconds=seconds)
-        for each in finished:
-            self._sums.add(total=each.total)
+        added = {"episodes": len(finished), "spikes": int(np.sum(self._lanes.spikes)), "steps": self._steps_per_update}
+        for name, value in (*added.items(), ("seconds", seconds), *(("total", each.total) for each in finished)):
+            self._sums[name] += value
 
     def report(self, check: Check) -> JsonObject | None:
         """A line of metrics if one is due."""
@@ -211,7 +210,7 @@ class RewardLearner(Learner):
         sums = self._sums
         if self.updates * times // updates == (self.updates - 1) * times // updates:
             return None
-        self._sums, steps = Sums(), sums["steps"]
+        self._sums, steps = Sums(float), sums["steps"]
         network = self.simulator.network
         neurons = sum(p.size for p in network.populations if p.model.role == "neuron")
         neuron_seconds = steps * self.control.substeps * network.dt / 1000.0 * neurons
