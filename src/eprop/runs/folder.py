@@ -35,8 +35,8 @@ class RunFolder:
     Attributes
     ----------
     path : pathlib.Path
-    config, metrics, summary, checkpoint, figures, tensorboard : pathlib.Path
-        Its files, and its folders of pictures and for TensorBoard; each is complete or missing. A folder of several trials has
+    config, metrics, summary, checkpoint, figures : pathlib.Path
+        Its files, and its folder of pictures; each is complete or missing. A folder of several trials has
         the ``config`` of the first trial, and ``summary`` and ``figures`` of all trials; the other files are in the folders of
         the trials.
 
@@ -61,7 +61,7 @@ class RunFolder:
             raise CheckpointError(f"{self.path!s:.300}: cannot be the folder of a run: {error}") from None
         for attribute, name in FILES.items():
             setattr(self, attribute, self.path / name)
-        self.figures, self.tensorboard = self.path / "figures", self.path / "tensorboard"
+        self.figures = self.path / "figures"
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
@@ -224,9 +224,8 @@ class RunFolder:
             self.of_seed(seed).remove()
         for path in self._files():
             path.unlink()
-        for folder in (self.figures, self.tensorboard):
-            with contextlib.suppress(OSError):  # not there, or other files
-                folder.rmdir()
+        with contextlib.suppress(OSError):  # not there, or other files
+            self.figures.rmdir()
 
     def _half_written(self) -> list[pathlib.Path]:
         """Files that were not complete when their process was killed, see `eprop.files.write_bytes`."""
@@ -235,9 +234,8 @@ class RunFolder:
     def _files(self) -> list[pathlib.Path]:
         """All existing files of a run."""
         pictures = (self.figures / f"{name}.{kind}" for name in PICTURES for kind in FORMATS)
-        events = self.tensorboard.glob("events.out.tfevents.*")
         named = (self.path / name for name in FILES.values())
-        return [path for path in (*named, *pictures, *sorted(events)) if path.is_file()]
+        return [path for path in (*named, *pictures) if path.is_file()]
 
 
 def _numbered(parent: pathlib.Path, stem: str) -> pathlib.Path:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from eprop import core
 from eprop.engine import Simulator
 from eprop.errors import CheckpointError, DivergenceError, EPropError, FiguresWarning, OutputError, warn
-from eprop.files import JsonObject, output_errors, parsing, write_text
+from eprop.files import JsonObject, parsing, write_text
 from eprop.parallel import Communicator, Serial
 from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.parameters import check_choice
@@ -27,7 +27,6 @@ from eprop.training.pictures import FORMATS, Trained, draw, pictures_of_network
 from eprop.training.reward_learner import RewardLearner
 from eprop.training.sample_learner import SampleLearner
 from eprop.training.system_info import describe_machine, package_version, peak_memory
-from eprop.training.tensorboard import TensorBoard
 from eprop.training.trainer import Callback, Trainer
 from eprop.training.watcher import Watcher
 
@@ -46,15 +45,12 @@ class Execution:
         What is divided among ranks, as of `Simulator`.
     formats : tuple of str
         Formats of the pictures, ``"png"``, ``"pdf"``, ``"svg"``; empty: no pictures.
-    tensorboard : bool
-        Whether metrics are written for TensorBoard, too.
     """
 
     threads: int | None = None
     comm: Communicator = Serial()
     parallel: Literal["model", "data"] = "model"
     formats: tuple[str, ...] = ()
-    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         for kind in self.formats:
@@ -99,13 +95,10 @@ class Run:
         self.comm = execution.comm
         self.writes = self.comm.rank == 0
         self.began, self.interrupt = time.perf_counter(), Interrupt(self.comm)
-        self._tensorboard: TensorBoard | None = None
-        if execution.tensorboard:
-            TensorBoard(".")  # raises before a folder exists if TensorBoard is missing
         watcher.phase("building the network")
         self.simulator = make_simulator(experiment, execution)
         # Pictures compare with the network before training, which is not built again.
-        self._initial = self.simulator.state() if execution.formats and self.comm.size == 1 else None
+        self._initial = self.simulator.state() if execution.formats else {}
         self.learner = learner_for(experiment, self.simulator, watcher)
         self.history = History(experiment, self.learner)
         self.trainer = Trainer(
@@ -159,7 +152,7 @@ class Run:
         learns, history = not self.trainer.finished, self.history
         with self.interrupt:
             self.watcher.phase("learning")
-            with self._open_tensorboard(), self._kept_if_it_stops():
+            with self._kept_if_it_stops():
                 self.trainer.run()
             self.save()
             self.watcher.phase("testing")
@@ -174,23 +167,18 @@ class Run:
             raise self._complete(stop.exit_code, together=True) from None
 
     def draw(self) -> None:
-        """Draw the pictures; a warning says if one fails."""
-        if not self.execution.formats or not self.writes:
+        """Draw the pictures, on all ranks; a warning says if one fails."""
+        if not self.execution.formats:
             return
         try:
             self.watcher.phase("drawing figures")
-            if self._initial is None:
-                from eprop.runs.loading import draw as draw_again
-
-                draw_again(self.folder.path, task=self.experiment, formats=self.execution.formats)
-                return
             history = self.history
             run = Trained(
                 self.experiment, self.simulator, self._initial, history.lines, history.summary, self.learner.state(),
                 example_of(self.learner),
             )  # fmt: skip
             pictures = {**pictures_of_network(run), **self.learner.pictures(run)}
-            draw(pictures, self.folder.figures, self.execution.formats)
+            draw(pictures, self.folder.figures, self.execution.formats, writes=self.writes)
         except (EPropError, OSError, MemoryError) as error:
             warn(
                 f"{self.folder.path}: the training is complete and kept, but its figures could not be drawn: {error}",
@@ -231,24 +219,6 @@ class Run:
         """Write a line of metrics, before any other callback sees it."""
         if self.writes:
             self.folder.add_metrics(line)
-        if self._tensorboard is not None:
-            self._tensorboard.add([line])
-
-    @contextlib.contextmanager
-    def _open_tensorboard(self) -> Iterator[None]:
-        """Context in which TensorBoard gets all metrics of the run, including the lines before a stop."""
-        if not (self.execution.tensorboard and self.writes):
-            yield
-            return
-        with output_errors(self.folder.tensorboard):
-            for path in self.folder.tensorboard.glob("events.out.tfevents.*"):
-                path.unlink()
-        self._tensorboard = TensorBoard(self.folder.tensorboard)
-        self._tensorboard.add(self.folder.read_metrics())
-        try:
-            yield
-        finally:
-            self._tensorboard.close()
 
     def _has_summary(self) -> bool:
         """Whether the folder has a summary of the whole training; a later test does not replace it."""

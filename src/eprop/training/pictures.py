@@ -91,9 +91,11 @@ class Trained:
 
 
 def draw(
-    pictures: Mapping[str, Picture], folder: pathlib.Path, formats: Sequence[str] = ("png",)
+    pictures: Mapping[str, Picture], folder: pathlib.Path, formats: Sequence[str] = ("png",), *, writes: bool = True
 ) -> list[pathlib.Path]:
     """Draw pictures as files, each in all ``formats`` (``png``, ``pdf``, ``svg``); return their paths.
+
+    All ranks draw, because they simulate together, and one of them ``writes``.
 
     Raises
     ------
@@ -111,12 +113,17 @@ def draw(
 
     for kind in formats:
         check_choice("format", kind, FORMATS)
+    figures = dict[str, Figure]()
+    for name, picture in sorted(pictures.items()):
+        with drawing(f"{folder}: picture {name!r}"):
+            figures[name] = picture()
+    if not writes:
+        return []
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     paths = list[pathlib.Path]()
-    for name, picture in sorted(pictures.items()):
+    for name, figure in figures.items():
         with drawing(f"{folder}: picture {name!r}"):
-            figure = picture()
             paths += [save(figure, folder / f"{name}.{kind}") for kind in formats]
     return paths
 

@@ -24,7 +24,6 @@ from eprop.rl import (
     ObservationScale,
     ParallelNetwork,
     Returns,
-    RewardScale,
     RolloutLearner,
     diagnose,
     play,
@@ -267,21 +266,25 @@ class RewardLearner(Learner):
         """Returns over the training, and an episode of the test."""
         from eprop.plot import draw_returns
 
-        found: dict[str, Picture] = {"episode": lambda: _episode(self.control, run)}
+        found: dict[str, Picture] = {"episode": lambda: self._episode(run)}
         if run.lines:
             found["returns"] = functools.partial(draw_returns, run.lines, run.summary, self.control.meaning)
         return found
 
+    def _episode(self, run: Trained) -> Figure:
+        """The figure of the first episode of the test."""
+        from eprop.plot import draw_episode
+        from eprop.training.episodes import record_episode
 
-def _episode(control: Control, run: Trained) -> Figure:
-    """The figure of the first episode of the test."""
-    from eprop.plot import draw_episode
-    from eprop.training.episodes import record_episode
+        with run.trained() as simulator:
+            episode = record_episode(self.control, simulator, self.control.test_seed, scale=self.observation_scale)
+        return draw_episode(episode, self.value_unit)
 
-    scale = observation_scale_of(control, run.state)
-    with run.trained() as simulator:
-        episode = record_episode(control, simulator, control.test_seed, scale=scale)
-    return draw_episode(episode, value_unit_of(control, run.state))
+    @property
+    def value_unit(self) -> float:
+        """Value of a readout at 1 mV, in units of the environment's rewards."""
+        scale = self._learner.reward_scale.moments.unit if self.control.scale_rewards else 1.0
+        return self.control.value_scale * float(scale)
 
 
 def make_agent(control: Control, lanes: ParallelNetwork, seed: int, scale: ObservationScale | None = None) -> Agent:
@@ -293,24 +296,6 @@ def make_agent(control: Control, lanes: ParallelNetwork, seed: int, scale: Obser
             "which RewardLearner.observation_scale has"
         )
     return Agent(lanes, control.encoder, control.policy_for(actions), shape, control.substeps, seed, scale)
-
-
-def observation_scale_of(control: Control, state: State) -> ObservationScale | None:
-    """The scale of observations in a `RewardLearner.state`, frozen; None if they are not scaled."""
-    if not control.scale_observations:
-        return None
-    scale = ObservationScale(control.spaces[0])
-    scale.moments.set_state(below("observation_scale", state))
-    return scale.frozen()
-
-
-def value_unit_of(control: Control, state: State) -> float:
-    """Value of a readout at 1 mV, in units of the environment's rewards, by a `RewardLearner.state`."""
-    if not control.scale_rewards:
-        return control.value_scale
-    scale = RewardScale(control.environments)
-    scale.set_state(below("reward_scale", state))
-    return control.value_scale * float(scale.moments.unit)
 
 
 def judge(

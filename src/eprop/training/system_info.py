@@ -15,7 +15,7 @@ from eprop.parallel.launch import available_threads
 
 _PACKAGES = (
     "numpy", "scipy", "numba", "h5py", "matplotlib", "rich", "typer", "mlxtend", "tonic", "mpi4py", "neo", "nir", "pandas",
-    "scikit-learn", "tensorboard", "nest-simulator",
+    "scikit-learn", "nest-simulator",
 )  # fmt: skip
 
 
