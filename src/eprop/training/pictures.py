@@ -113,7 +113,7 @@ def draw(
 
     for kind in formats:
         check_choice("format", kind, FORMATS)
-    figures = dict[str, Figure]()
+    figures: dict[str, Figure] = {}
     for name, picture in sorted(pictures.items()):
         with drawing(f"{folder}: picture {name!r}"):
             figures[name] = picture()

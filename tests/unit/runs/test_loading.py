@@ -17,7 +17,7 @@ import digits
 import eprop as ep
 import small_tasks
 import worlds
-from eprop.errors import CheckpointError, DataError, FiguresWarning, InputError, MissingExtraError, ParameterError
+from eprop.errors import CheckpointError, DataError, FiguresWarning, ParameterError
 from eprop.runs import LoadedRun, arguments_of_run, draw, evaluate_run, like, load, load_checkpoint, resume_run
 from eprop.tasks import nmnist, pattern_generation
 from eprop.tasks.registry import new_task
@@ -316,50 +316,3 @@ def test_pictures_that_fail_do_not_hide_the_result(tmp_path: pathlib.Path, monke
     ):
         with pytest.raises(ParameterError, match="format"):
             call()
-
-
-# ---------------------------------------------------------------- TensorBoard
-
-
-def test_tensorboard_gets_every_report_once_also_after_a_resume(tmp_path: pathlib.Path) -> None:
-    pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    def stop(trainer: Any, line: dict[str, Any]) -> None:
-        if line["samples"] == 12:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        trained(small(), tmp_path / "run", tensorboard=True, callbacks=[stop])
-    folder = trained(small(), tmp_path / "run", tensorboard=True).folder
-    lines = [line for line in folder.read_metrics() if line.get("loss") is not None]
-    shown = EventAccumulator(str(folder.tensorboard)).Reload().Tensors("training/loss")
-    assert [event.step for event in shown] == [line["samples"] for line in lines]
-    assert [event.tensor_proto.float_val[0] for event in shown] == pytest.approx(
-        [line["loss"] for line in lines], rel=1e-6
-    )
-    trained(small(), folder.path, force=True)  # replaces that as well
-    assert not folder.tensorboard.exists()
-
-
-def test_a_missing_tensorboard_is_named_before_a_folder_is_made(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "tensorboard.summary", None)
-    with pytest.raises(MissingExtraError, match=r"pip install tensorboard "):
-        trained(small(), tmp_path / "run", tensorboard=True)
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("call", "error", "words"),
-    [
-        (lambda: ep.fit(small(), small()), InputError, "an Experiment has its own samples"),
-        (lambda: ep.fit(ep.Simulator(bare().network), bare().train, folder="x"), InputError, "a folder and seeds"),
-        (lambda: ep.fit(small(), jobs=2), ParameterError, "jobs is the number of processes for seeds"),
-        (lambda: ep.fit(small(), nix=2), ParameterError, "no setting nix"),
-    ],
-)  # fmt: skip
-def test_calls_that_cannot_be(call: Callable[[], Any], error: type[Exception], words: str) -> None:
-    with pytest.raises(error, match=words):
-        call()

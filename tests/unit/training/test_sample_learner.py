@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from typing import Any
 
@@ -10,15 +9,13 @@ import numpy as np
 import pytest
 
 import digits
-import eprop as ep
 from compare import assert_same
-from eprop.data import BinnedDataset, Digits, Loader, Splits
+from eprop.data import BinnedDataset, Splits
 from eprop.errors import DataError, DivergenceError, InstabilityWarning, ParameterError
-from eprop.training import SampleLearner, Stage, evaluate
+from eprop.training import Stage, evaluate
 from eprop.training.epoch_order import shuffled
-from eprop.training.moved_synapses import summary_of_moves
 from refusals import Refusal, refusals
-from small_learner import RULES, experiment, learner, resumed, run, stopped, weights
+from small_learner import RULES, learner, resumed, run, stopped, weights
 
 pytestmark = pytest.mark.tiny
 NOTHING = digits.recordings(4).subset(slice(0, 0))
@@ -235,31 +232,6 @@ def test_threads_change_nothing(rule: str) -> None:
     assert_same(*states)
 
 
-def test_observed_populations_before_and_after_also_after_a_stop() -> None:
-    def observing() -> SampleLearner:
-        made = experiment(w_in=0.4, eta=0.01, validation=digits.recordings(6, seed=1), test=digits.recordings(2))
-        made = dataclasses.replace(made, observed=("rec",))
-        return SampleLearner(made, ep.Simulator(made.network, threads=1, precision=made.precision))
-
-    whole, blind = run(observing())[0], run(learner(w_in=0.4, eta=0.01, validation=digits.recordings(6, seed=1)))[0]
-    activity = whole.learner.summary()["activity"]
-    assert activity["before"]["rec"]["rate"] != activity["after"]["rec"]["rate"] > 0.0
-    assert "activity" not in blind.learner.summary()
-    assert weights(whole).tobytes() == weights(blind).tobytes()  # to observe changes nothing
-    rest, _ = resumed(observing(), stopped(observing(), at=12))
-    assert rest.learner.summary()["activity"] == activity
-
-
-def test_a_later_epoch_records_the_same_digits_again() -> None:
-    images = np.zeros((3, 28, 28), np.uint8)
-    images[:, 8:20, 8:20] = 255
-    chosen = Digits(images, np.arange(3, dtype=np.int32), np.arange(3), "squares")
-    made = [Loader(cache=False, epoch=epoch).simulate(chosen, learned=True) for epoch in (0, 1, 1)]
-    np.testing.assert_array_equal(made[0].labels, made[1].labels)
-    assert not np.array_equal(made[0].channels, made[1].channels)
-    np.testing.assert_array_equal(made[1].channels, made[2].channels)
-
-
 def test_synapses_move_in_three_quarters_of_a_training() -> None:
     moving = {"rewiring": "random", "rewiring_every": 1, "input_probability": 0.02}
     trained, log = run(learner(epochs=4, **moving))
@@ -270,7 +242,7 @@ def test_synapses_move_in_three_quarters_of_a_training() -> None:
     assert moved[0] > 0
     assert set(ages[ages < 12]) <= set(range(4, 12))
     assert log.lines[-1]["turnover_in->rec"] == np.mean(ages < 12)
-    summary = summary_of_moves(trained.simulator)
+    summary = trained.learner.summary()
     assert summary["rewiring"]["in->rec"]["moved"] == moved[-1]
     assert summary["rewiring"]["in->rec"]["mean_age"] == np.mean(ages)
     halted = stopped(learner(epochs=4, **moving), at=14)
