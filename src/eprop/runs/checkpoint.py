@@ -60,14 +60,7 @@ def save_checkpoint(path: str | pathlib.Path, checkpoint: Checkpoint) -> None:
         If the disk is full or not writable; the old checkpoint is kept.
     """
     values = {name: value for name, value in checkpoint.position.items() if not isinstance(value, np.ndarray)}
-    text = json.dumps(
-        {
-            "format": FORMAT,
-            "version": checkpoint.version,
-            **checkpoint.record.entries(),
-            "position": values,
-        }
-    )
+    text = json.dumps({"format": FORMAT, "version": checkpoint.version, **vars(checkpoint.record), "position": values})
     groups = (checkpoint.state, checkpoint.example, {k: v for k, v in checkpoint.position.items() if k not in values})
     arrays = {
         f"{group}/{name}": np.asarray(array)
@@ -107,7 +100,8 @@ def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
         if str(arrays.pop(_DIGEST)) != _digest(arrays):
             raise CheckpointError(f"{path}: is damaged, its digest is wrong; {_WHAT_TO_DO}")
         state, example, position = (below(name, arrays) for name in _GROUPS)
-        return Checkpoint(RunRecord.read(found), found["position"] | position, state, example, found["version"])
+        record = RunRecord(str(found["task"]), dict(found["arguments"]), dict(found["settings"]))
+        return Checkpoint(record, found["position"] | position, state, example, found["version"])
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:

@@ -161,10 +161,6 @@ class Run:
         history.summary = summary_of(history, time.perf_counter() - self.began)
         if self.writes and (learns or not self._has_summary()):
             self.folder.write_summary(history.summary)
-        try:
-            self.interrupt.check()  # a signal in the last part of the test
-        except Stopped as stop:
-            raise self._complete(stop.exit_code, together=True) from None
 
     def draw(self) -> None:
         """Draw the pictures, on all ranks; a warning says if one fails."""
@@ -184,8 +180,6 @@ class Run:
                 f"{self.folder.path}: the training is complete and kept, but its figures could not be drawn: {error}",
                 FiguresWarning,
             )
-        except KeyboardInterrupt:
-            raise self._complete() from None
 
     @contextlib.contextmanager
     def _kept_if_it_stops(self) -> Iterator[None]:
@@ -243,11 +237,6 @@ class Run:
 
     def _stopped(self, stop: Stopped) -> Stopped:
         return Stopped(self.advice(), stop.exit_code, together=stop.together)
-
-    def _complete(self, exit_code: int = 130, *, together: bool = False) -> Stopped:
-        """A stop after the end: nothing is left but pictures."""
-        text = f"{self.folder.path}: the training is complete and kept; ep.runs.draw (eprop plot) draws its figures"
-        return Stopped(text, exit_code, together=together)
 
 
 def example_of(learner: Learner) -> Any:

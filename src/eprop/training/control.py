@@ -12,8 +12,7 @@ from eprop.errors import InputError, ParameterError
 from eprop.parameters import inherited, param
 from eprop.rl import Actions, ContinuousActions, Environments, GaussianPolicy, Objective, Policy, SoftmaxPolicy
 from eprop.rl.environments import LONGEST
-from eprop.training.schedule import check_schedule, linear
-from eprop.training.settings import Training
+from eprop.training.settings import SCHEDULES, Training, check_schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +49,7 @@ class PolicyTraining(Objective):
     def objective_at(self, done: float) -> Objective:
         """The objective after the fraction ``done`` (0 to 1) of the training."""
         values = {field.name: getattr(self, field.name) for field in fields(Objective)}
-        return Objective(**{**values, "entropy": self.entropy * linear(done, self.entropy_final)})
+        return Objective(**{**values, "entropy": self.entropy * SCHEDULES["linear"](done, self.entropy_final)})
 
     @property
     def updates(self) -> int:
@@ -101,11 +100,6 @@ class Control(PolicyTraining):
             )
         if not isinstance(self.encoder, Encoder):
             raise InputError(f"Control.encoder must be an Encoder, got {self.encoder!r:.80}")
-
-    @staticmethod
-    def settings_names() -> list[str]:
-        """Names of the settings of the training."""
-        return [each.name for each in fields(PolicyTraining)]
 
     def make_environments(self, n: int, *, render: bool = False) -> Environments:
         """``n`` parallel environments."""

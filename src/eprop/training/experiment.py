@@ -19,7 +19,7 @@ from eprop.markup import table
 from eprop.network import Network
 from eprop.parameters import check_count, suggestion
 from eprop.training.arguments import arguments_of, checked_arguments, for_function
-from eprop.training.control import Control
+from eprop.training.control import Control, PolicyTraining
 from eprop.training.forms import Dataset, check_fit, dataset_of, is_data, only, targets_of
 from eprop.training.settings import Training
 
@@ -238,19 +238,18 @@ class Experiment(Training):
         ParameterError
             If there is no such setting, or its value is wrong.
         """
-        own = [each.name for each in fields(Training)] if self.environments is None else []
-        acting = [] if self.environments is None else self.environments.settings_names()
-        known = [*own, *acting, "window", "seed"]
+        control = self.environments
+        known = [*(each.name for each in fields(Training if control is None else PolicyTraining)), "window", "seed"]
         if unknown := [name for name in settings if name not in known]:
             raise ParameterError(f"an experiment has no setting {unknown[0]}{suggestion(unknown[0], known)}")
         if "window" in settings and self.origin is not None:  # a run keeps numbers and texts only
             raise ParameterError(
                 f"window belongs to the function that makes the experiment {self.name!r}: give it there"
             )
-        if acting:
-            of_control = {name: settings.pop(name) for name in list(settings) if name in acting}
-            settings["environments"] = self.environments and self.environments.replace(**of_control)
-        return replace(self, **settings)
+        if control is None:
+            return replace(self, **settings)
+        own = {name: settings.pop(name) for name in ("window", "seed") if name in settings}
+        return replace(self, environments=control.replace(**settings), **own)
 
     def with_seed(self, seed: int) -> Experiment:
         """The same experiment with another seed.

@@ -28,11 +28,11 @@ from eprop.rl import (
     diagnose,
     play,
 )  # fmt: skip
-from eprop.training.control import Control
+from eprop.training.control import Control, PolicyTraining
 from eprop.training.evaluation import counted_by, known, mean_of
 from eprop.training.experiment import Experiment
 from eprop.training.learner import Check, Learner, Show, State, Sums, below
-from eprop.training.schedule import SCHEDULES
+from eprop.training.settings import SCHEDULES
 from eprop.training.watcher import Progress
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 PARALLEL_EPISODES = 100
 #: Episodes over which returns are averaged while learning.
 RECENT = 100
+#: Attributes that are part of the state.
+_STATE = ("updates", "episodes", "seconds", "processor_seconds", "events")
 #: Streams of seeds: episodes to learn from, inputs and actions; the same for the episodes of a test.
 LEARN_EPISODES, LEARN_AGENT, TEST_EPISODES, TEST_AGENT = range(4)
 
@@ -142,11 +144,7 @@ class RewardLearner(Learner):
         if self.control.scale_rewards:
             parts["reward_scale"] = learner.reward_scale.state()
         return {
-            "updates": self.updates,
-            "episodes": self.episodes,
-            "seconds": self.seconds,
-            "processor_seconds": self.processor_seconds,
-            "events": self.events,
+            **{name: getattr(self, name) for name in _STATE},
             "sums": dict(self._sums),
             "recent": list(self._recent),
             "draws": agent["draws"],
@@ -159,8 +157,8 @@ class RewardLearner(Learner):
         if state["updates"] > self.control.updates:
             at = state["updates"] * self._steps_per_update
             raise DataError(f"the training is at step {at}, but has only {self.total} now")
-        self.updates, self.episodes, self.events = state["updates"], state["episodes"], state["events"]
-        self.seconds, self.processor_seconds = state["seconds"], state["processor_seconds"]
+        for name in _STATE:
+            setattr(self, name, state[name])
         self._sums, self._recent = Sums(float, state["sums"]), collections.deque(state["recent"], RECENT)
         learner = self._learner
         if self.observation_scale is not None:
@@ -257,8 +255,8 @@ class RewardLearner(Learner):
 
     def fingerprint(self) -> str:
         """A digest of what acts and is acted on, without the duration and the objective of the training."""
-        control, settings = self.control, self.control.settings_names()
-        own = {each.name: getattr(control, each.name) for each in fields(control) if each.name not in settings}
+        control, settings = self.control, fields(PolicyTraining)
+        own = {each.name: getattr(control, each.name) for each in fields(control)[len(settings) :]}
         described = {name: value for name, value in own.items() if not callable(value)}
         return hashlib.sha256(repr(described).encode()).hexdigest()
 
