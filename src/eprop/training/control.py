@@ -101,6 +101,11 @@ class Control(PolicyTraining):
         if not isinstance(self.encoder, Encoder):
             raise InputError(f"Control.encoder must be an Encoder, got {self.encoder!r:.80}")
 
+    @staticmethod
+    def settings_names() -> list[str]:
+        """Names of the settings of the training."""
+        return [each.name for each in fields(PolicyTraining)]
+
     def make_environments(self, n: int, *, render: bool = False) -> Environments:
         """``n`` parallel environments."""
         return self.make(n, render=render)

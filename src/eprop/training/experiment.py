@@ -19,7 +19,7 @@ from eprop.markup import table
 from eprop.network import Network
 from eprop.parameters import check_count, suggestion
 from eprop.training.arguments import arguments_of, checked_arguments, for_function
-from eprop.training.control import Control, PolicyTraining
+from eprop.training.control import Control
 from eprop.training.forms import Dataset, check_fit, dataset_of, is_data, only, targets_of
 from eprop.training.settings import Training
 
@@ -239,7 +239,8 @@ class Experiment(Training):
             If there is no such setting, or its value is wrong.
         """
         control = self.environments
-        known = [*(each.name for each in fields(Training if control is None else PolicyTraining)), "window", "seed"]
+        own = [each.name for each in fields(Training)] if control is None else control.settings_names()
+        known = [*own, "window", "seed"]
         if unknown := [name for name in settings if name not in known]:
             raise ParameterError(f"an experiment has no setting {unknown[0]}{suggestion(unknown[0], known)}")
         if "window" in settings and self.origin is not None:  # a run keeps numbers and texts only
@@ -248,8 +249,8 @@ class Experiment(Training):
             )
         if control is None:
             return replace(self, **settings)
-        own = {name: settings.pop(name) for name in ("window", "seed") if name in settings}
-        return replace(self, environments=control.replace(**settings), **own)
+        others = {name: settings.pop(name) for name in ("window", "seed") if name in settings}
+        return replace(self, environments=control.replace(**settings), **others)
 
     def with_seed(self, seed: int) -> Experiment:
         """The same experiment with another seed.

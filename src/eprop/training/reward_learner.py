@@ -28,7 +28,7 @@ from eprop.rl import (
     diagnose,
     play,
 )  # fmt: skip
-from eprop.training.control import Control, PolicyTraining
+from eprop.training.control import Control
 from eprop.training.evaluation import counted_by, known, mean_of
 from eprop.training.experiment import Experiment
 from eprop.training.learner import Check, Learner, Show, State, Sums, below
@@ -255,8 +255,8 @@ class RewardLearner(Learner):
 
     def fingerprint(self) -> str:
         """A digest of what acts and is acted on, without the duration and the objective of the training."""
-        control, settings = self.control, fields(PolicyTraining)
-        own = {each.name: getattr(control, each.name) for each in fields(control)[len(settings) :]}
+        control, settings = self.control, self.control.settings_names()
+        own = {each.name: getattr(control, each.name) for each in fields(control) if each.name not in settings}
         described = {name: value for name, value in own.items() if not callable(value)}
         return hashlib.sha256(repr(described).encode()).hexdigest()
 
