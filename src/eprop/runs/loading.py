@@ -26,7 +26,7 @@ from eprop.tasks import task_named
 from eprop.training.evaluation import evaluate
 from eprop.training.experiment import Experiment, Stage
 from eprop.training.forms import Dataset
-from eprop.training.learner import State, in_turn
+from eprop.training.learner import in_turn
 from eprop.training.pictures import FORMATS, Picture, Trained, draw_trials_of, pictures_of_network, pictures_of_samples
 from eprop.training.pictures import draw as draw_pictures
 from eprop.training.progress_bar import shown
@@ -140,10 +140,15 @@ def load(
     >>> run.metrics["loss"], run.weights["rec->rec"]
     >>> run = ep.load("runs/my-task-eprop-1-001", task="my_task.py")
     """
+    found = _read(path, task)
+    return _loaded(*found, make_simulator(found[2], Execution(threads, comm or Serial())))
+
+
+def _read(path: str | pathlib.Path, task: Task, **arguments: Any) -> tuple[RunFolder, Checkpoint, Experiment]:
+    """The folder of a run, its checkpoint and its experiment, with some arguments changed; see `load`."""
     folder = RunFolder.open(path)
     checkpoint = load_checkpoint(folder.checkpoint)
-    experiment = experiment_of(folder, checkpoint, task)
-    return _loaded(folder, checkpoint, experiment, make_simulator(experiment, Execution(threads, comm or Serial())))
+    return folder, checkpoint, experiment_of(folder, checkpoint.record, task, **arguments)
 
 
 def _loaded(folder: RunFolder, checkpoint: Checkpoint, experiment: Experiment, simulator: Simulator) -> LoadedRun:
@@ -185,10 +190,9 @@ def resume_run(
     ParameterError
         As from `load`.
     """
-    folder, execution = RunFolder.open(path), execution or Execution()
-    checkpoint = load_checkpoint(folder.checkpoint)
+    execution = execution or Execution()
     with shown(watcher, execution.comm) as watching:
-        experiment = experiment_of(folder, checkpoint, task)
+        folder, checkpoint, experiment = _read(path, task)
         if changed := checkpoint.record.differences(replace(RunRecord.of(experiment), task=checkpoint.record.task)):
             raise ParameterError(f"{folder.path}: is a run with other arguments: {'; '.join(changed)}")
         run = Run(experiment, watching, execution, callbacks)
@@ -238,13 +242,11 @@ def evaluate_run(
     UnfinishedRunWarning
         If the training was stopped before its end.
     """
-    folder = RunFolder.open(path)
-    checkpoint = load_checkpoint(folder.checkpoint)
-    experiment = experiment_of(folder, checkpoint, task, **arguments)
-    run = _loaded(folder, checkpoint, experiment, make_simulator(experiment, Execution(threads, comm or Serial())))
+    found = _read(path, task, **arguments)
+    run = _loaded(*found, make_simulator(found[2], Execution(threads, comm or Serial())))
     if bits is not None:
         run = replace(run, simulator=quantise(run.simulator, bits).simulator)
-    _warn_if_unfinished(path, checkpoint.position, "samples" if experiment.environments is None else "steps")
+    _warn_if_unfinished(run)
     with shown(watcher, comm) as watching:
         evaluation, test = _tested(run, fresh, watching)
     return run, evaluation, test
@@ -314,9 +316,7 @@ def draw(
     target = folder.figures if out is None else pathlib.Path(out)
     if seeds := folder.seeds():
         return draw_trials_of([_reported(folder.of_seed(seed)) for seed in seeds], target, formats)
-    folder = RunFolder.open(path)
-    checkpoint = load_checkpoint(folder.checkpoint)
-    experiment = experiment_of(folder, checkpoint, task)
+    folder, checkpoint, experiment = _read(path, task)
     simulator = make_simulator(experiment, Execution())
     initial = simulator.state()
     run = _loaded(folder, checkpoint, experiment, simulator)
@@ -362,9 +362,8 @@ def like(path: str | pathlib.Path, task: Task = None, **changes: Any) -> Experim
     return function(**{**record.arguments, **changes}).changed(**kept)
 
 
-def experiment_of(folder: RunFolder, checkpoint: Checkpoint, task: Task = None, **arguments: Any) -> Experiment:
+def experiment_of(folder: RunFolder, record: RunRecord, task: Task = None, **arguments: Any) -> Experiment:
     """The experiment of a run, with some arguments changed; see `load`."""
-    record = checkpoint.record
     if isinstance(task, Experiment):
         if record.task and (task.origin is None or not same_task(task.origin.task, record.task)):
             raise ParameterError(f"{folder.path}: is a run of the task {record.task!r}, not of this experiment")
@@ -406,12 +405,13 @@ def same_task(one: str, other: str) -> bool:
     return one == other
 
 
-def _warn_if_unfinished(path: str | pathlib.Path, position: State, unit: str) -> None:
+def _warn_if_unfinished(run: LoadedRun) -> None:
     """Warn if the training was stopped before its end."""
+    position, unit = run.checkpoint.position, "samples" if run.experiment.environments is None else "steps"
     done, total = position.get("done", 0), position.get("total", 0)
     if done < total and not position.get("stopped_early"):
         warn(
-            f"{path}: was stopped after {done:,} of {total:,} {unit}; this evaluation is of its last checkpoint",
+            f"{run.folder.path}: was stopped after {done:,} of {total:,} {unit}; this evaluation is of its last checkpoint",
             UnfinishedRunWarning,
         )
 
