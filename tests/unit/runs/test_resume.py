@@ -171,10 +171,6 @@ def test_sigterm_and_a_line_behind_the_checkpoint(whole: Whole, tmp_path: pathli
     assert outcome(run.path) == outcome(whole("eprop"))
 
 
-def test_advice_without_a_function(tmp_path: pathlib.Path) -> None:
-    assert "the same call of ep.fit continues" in str(stop(bare(), tmp_path / "run", "learning"))
-
-
 @pytest.mark.parametrize(
     ("begun", "other", "words"),
     [
@@ -261,7 +257,7 @@ def test_nothing_is_left_of_a_run_that_could_not_begin(tmp_path: pathlib.Path, m
 
 
 def test_changed_data_are_noticed(tmp_path: pathlib.Path) -> None:
-    stop(bare(), tmp_path / "run", "learning")
+    assert "the same call of ep.fit continues" in str(stop(bare(), tmp_path / "run", "learning"))
     other = bare()
     events = np.zeros((12, small_tasks.STEPS, small_tasks.INPUTS), bool)
     changed = ep.Experiment(other.network, (events, np.arange(12) % 2), test=other.test, seed=1, epochs=3, batch_size=4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
 from collections.abc import Iterator
@@ -136,6 +135,7 @@ def test_samples_of_each_epoch_and_pieces_of_a_training(rule: str) -> None:
     first = ep.fit(Experiment(net, fresh), threads=1, **settings, callbacks=[lambda trainer, _: trainer.done >= 68])
     assert 68 <= first.learner.done < 180
     assert first.stopped_early
+    assert "stopped early" in repr(first)
     learner = SampleLearner(whole.experiment, ep.Simulator(net, threads=1))
     # The end of a training sets the learning rates to their first values, as a state does not have them.
     learner.simulator.set_state(first.simulator.state())
@@ -171,15 +171,6 @@ def test_a_warning_names_the_line_of_the_user() -> None:
     with pytest.warns(ep.errors.SaturationWarning) as told:
         ep.fit(sim, TRAIN, epochs=4, progress=False)
     assert told[0].filename == __file__
-
-
-def test_patience_ends_the_training_with_the_best_network() -> None:
-    sim, wrong = simulator(), dataclasses.replace(VALIDATION, labels=(VALIDATION.labels + 1) % 3)
-    history = ep.fit(sim, TRAIN, wrong, epochs=50, batch_size=10, patience=2, progress=False)
-    assert history.stopped_early
-    assert len(history) < 50
-    assert history.evaluate(wrong).error == history["validation_error"].min() < history["validation_error"][-1]
-    assert "stopped early" in repr(history)
 
 
 def test_only_the_window_counts() -> None:

@@ -89,11 +89,18 @@ def test_number_of_reports_does_not_move_validations(rule: str, reports: int) ->
     assert [line["samples"] for line in log.lines] == sorted(places | {4, 8, 12, 16, 20})
 
 
-@pytest.mark.parametrize("validations", [3, 7])
-def test_a_validation_waits_for_the_batch_to_end(validations: int) -> None:
-    options = {"batch_size": 2, "reports": 4, "validations": validations}
-    _, log = run(learner(validation=digits.recordings(2, seed=1), **options))
-    assert log.validated == [2 * -(-10 * k // validations) for k in range(1, validations + 1)]
+@pytest.mark.parametrize(
+    ("given", "validated"),
+    [
+        ({"validations": 3}, [8, 14, 20]),
+        ({"validations": 7}, [4, 6, 10, 12, 16, 18, 20]),
+        ({"validation_interval": 7}, [8, 14, 20]),
+        ({"validation_interval": 9}, [10, 18, 20]),
+    ],
+)
+def test_a_validation_waits_for_the_batch_to_end(given: dict[str, int], validated: list[int]) -> None:
+    _, log = run(learner(validation=digits.recordings(2, seed=1), batch_size=2, reports=4, **given))
+    assert log.validated == validated
 
 
 @pytest.mark.parametrize("rule", RULES)
