@@ -8,7 +8,7 @@ import pathlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from eprop import core
 from eprop.engine import Simulator
@@ -150,16 +150,18 @@ class Run:
     def learn(self) -> None:
         """Learn to the end, test, write the summary."""
         learns, history = not self.trainer.finished, self.history
-        with self.interrupt:
+        with self.interrupt, self._kept_if_it_stops():
             self.watcher.phase("learning")
-            with self._kept_if_it_stops():
-                self.trainer.run()
+            self.trainer.run()
             self.save()
             self.watcher.phase("testing")
-            history.evaluation = self._test()
+            history.evaluation = self.learner.evaluate(self._show)
         history.folder, history.stopped_early = self.folder, self.trainer.stopped_early
         history.summary = summary_of(history, time.perf_counter() - self.began)
-        if self.writes and (learns or not self._has_summary()):
+        known = None
+        with contextlib.suppress(CheckpointError):
+            known = self.folder.read_summary()
+        if self.writes and (learns or not known):  # a later test does not replace the summary of the whole training
             self.folder.write_summary(history.summary)
 
     def draw(self) -> None:
@@ -171,7 +173,7 @@ class Run:
             history = self.history
             run = Trained(
                 self.experiment, self.simulator, self._initial, history.lines, history.summary, self.learner.state(),
-                example_of(self.learner),
+                self.learner.example(),
             )  # fmt: skip
             pictures = {**pictures_of_network(run), **self.learner.pictures(run)}
             draw(pictures, self.folder.figures, self.execution.formats, writes=self.writes)
@@ -188,7 +190,7 @@ class Run:
             yield
         except Stopped as stop:
             self.save()
-            raise self._stopped(stop) from None
+            raise Stopped(self.advice(), stop.exit_code, together=stop.together) from None
         except DivergenceError as error:
             raise DivergenceError(f"{error} The last good checkpoint is {self.folder.checkpoint}.") from error
         except Exception as error:
@@ -199,34 +201,21 @@ class Run:
                 error.add_note(self.advice())
             raise
 
-    def _test(self) -> Any:
-        def show(done: int, total: int) -> None:
-            self.interrupt.check()
-            self.watcher.evaluating(done, total, self.learner.test_unit)
-
-        try:
-            return self.learner.evaluate(show)
-        except Stopped as stop:
-            raise self._stopped(stop) from None
+    def _show(self, done: int, total: int) -> None:
+        self.interrupt.check()
+        self.watcher.evaluating(done, total, self.learner.test_unit)
 
     def _write_line(self, trainer: Trainer, line: JsonObject) -> None:
         """Write a line of metrics, before any other callback sees it."""
         if self.writes:
             self.folder.add_metrics(line)
 
-    def _has_summary(self) -> bool:
-        """Whether the folder has a summary of the whole training; a later test does not replace it."""
-        try:
-            return bool(self.folder.read_summary())
-        except CheckpointError:
-            return False
-
     def save(self) -> None:
         """Write a checkpoint."""
         state = self.simulator.state()  # collective
         if self.writes:
             position = {**self.trainer.state(), "data": self.learner.fingerprint()}
-            record, example = RunRecord.of(self.experiment), packed(example_of(self.learner))
+            record, example = RunRecord.of(self.experiment), packed(self.learner.example())
             save_checkpoint(self.folder.checkpoint, Checkpoint(record, position, state, example, package_version()))
 
     def advice(self) -> str:
@@ -234,14 +223,6 @@ class Run:
         progress = f"{self.trainer.done:,} of {self.trainer.total:,} {self.learner.unit}"
         task = "" if self.experiment.origin is None else self.experiment.origin.task
         return f"stopped after {progress}; {self.folder.how_to_continue(task)}"
-
-    def _stopped(self, stop: Stopped) -> Stopped:
-        return Stopped(self.advice(), stop.exit_code, together=stop.together)
-
-
-def example_of(learner: Learner) -> Any:
-    """A sample for pictures; None of a learner that has none."""
-    return learner.example() if isinstance(learner, SampleLearner) else None
 
 
 def misfit(run: RunFolder, checkpoint: Checkpoint, error: Exception) -> CheckpointError:

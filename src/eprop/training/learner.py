@@ -16,6 +16,7 @@ from eprop.parallel import Communicator
 from eprop.training.watcher import Progress
 
 if TYPE_CHECKING:
+    from eprop.engine import Samples
     from eprop.training.pictures import Picture, Trained
 
 #: Raises `Stopped` if the user has asked to stop; a learner calls it where it may stop.
@@ -97,6 +98,10 @@ class Learner(Protocol):
     def fingerprint(self) -> str:
         """A short text that identifies what is learned from; a resumed run finds changed data with it."""
         return ""
+
+    def example(self) -> Samples | None:
+        """One sample for pictures; None of a learner that has none."""
+        return None
 
     def pictures(self, run: Trained) -> dict[str, Picture]:
         """Functions that draw what this learner can show of a training, by name; each returns a Matplotlib figure."""
