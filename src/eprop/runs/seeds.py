@@ -168,39 +168,49 @@ def _run_trial(
     from eprop.runs.fitting import run_in_folder
     from eprop.tasks import task_named
 
-    watcher, seed, parallel = Watcher(), arguments["seed"], os.getpid() != caller
+    seed, parallel = arguments["seed"], os.getpid() != caller
     if parallel:
-        os.chdir(here)  # a reused process is in the folder of its first call
-        watcher = _EndWithCaller(caller)
-        warnings.formatwarning = lambda message, *_, **__: f"eprop: warning: seed {seed}: {message}\n"
-        for number in (
-            signal.SIGINT,
-            signal.SIGHUP,
-        ):  # a terminal sends them to all processes; the caller sends SIGTERM
-            signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _prepare_process(here, seed)
     try:
         if known := RunFolder(out).read_summary():
             return known
-        experiment = (task_named(task) if isinstance(task, str) else task)(**arguments).changed(**settings)
-        run = run_in_folder(experiment, out, watcher, execution)
-        run.draw()
-        return run.history.summary
+        with Interrupt() if parallel else contextlib.nullcontext() as interrupt:
+            experiment = (task_named(task) if isinstance(task, str) else task)(**arguments).changed(**settings)
+            watcher = Watcher() if interrupt is None else _InWorker(caller, interrupt)
+            run = run_in_folder(experiment, out, watcher, execution)
+            run.draw()
+            return run.history.summary
     except KeyboardInterrupt:
         return None
     except Exception as error:
         error.add_note(f"with the seed {seed}")
         raise
-    finally:
-        if parallel:  # the end of an idle process would break the pool
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _prepare_process(here: str, seed: int) -> None:
+    """Prepare a process of joblib for a training."""
+    os.chdir(here)  # a reused process is in the folder of its first call
+    warnings.formatwarning = lambda message, *_, **__: f"eprop: warning: seed {seed}: {message}\n"
+    for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to all processes; the caller sends SIGTERM
+        signal.signal(number, signal.SIG_IGN)
+    # The end of an idle process would break the pool; and the signal may come twice, from a group and from the caller.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
 
 
 @dataclass(frozen=True)
-class _EndWithCaller(Watcher):
-    """Ends its process if the one that has started it is gone."""
+class _InWorker(Watcher):
+    """Stops before the training begins, too; ends its process if the one that has started it is gone."""
 
     caller: int
+    interrupt: Interrupt
+
+    def phase(self, text: str) -> None:
+        """See `Watcher`."""
+        self.interrupt.check()
+
+    def reading(self, what: str, done: int, total: int) -> None:
+        """See `Watcher`."""
+        self.interrupt.check()
 
     def progress(self, progress: Progress) -> None:
         """See `Watcher`."""
