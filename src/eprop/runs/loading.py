@@ -26,8 +26,8 @@ from eprop.tasks import task_named
 from eprop.training.evaluation import evaluate
 from eprop.training.experiment import Experiment, Stage
 from eprop.training.forms import Dataset
-from eprop.training.learner import in_turn
-from eprop.training.pictures import FORMATS, Picture, Trained, draw_trials_of, pictures_of_network, pictures_of_samples
+from eprop.training.learner import Learner, in_turn
+from eprop.training.pictures import FORMATS, Trained, draw_trials_of, pictures_of_network, pictures_of_samples
 from eprop.training.pictures import draw as draw_pictures
 from eprop.training.progress_bar import shown
 from eprop.training.scoring import scoring_for, scoring_of
@@ -99,6 +99,13 @@ class LoadedRun:
     def weights(self) -> dict[str, scipy.sparse.csr_matrix]:
         """Weights of each projection as matrices ``(n_post, n_pre)``."""
         return {p.name: self.simulator.weights(p.name) for p in self.network.projections}
+
+    @cached_property
+    def learner(self) -> Learner:
+        """What has learned, in the state of the checkpoint; one that learns from samples reads them."""
+        learner = learner_for(self.experiment, self.simulator, Watcher())
+        learner.set_state({name: value for name, value in self.checkpoint.position.items() if name != "data"})
+        return learner
 
     def untrained(self) -> Simulator:
         """The network before training."""
@@ -265,10 +272,8 @@ def _tested(run: LoadedRun, fresh: int | None, watcher: Watcher) -> tuple[Any, D
             watcher.evaluating(done, total, "episodes" if experiment.environments is not None else "samples")
 
         if acts:
-            learner = learner_for(experiment, simulator, watcher)
-            learner.set_state({name: value for name, value in run.checkpoint.position.items() if name != "data"})
             watcher.phase("testing")
-            return learner.evaluate(show), None
+            return run.learner.evaluate(show), None
         watcher.phase("reading data")
         stage = Stage(threads=simulator.threads, show=watcher.reading)
         read = experiment.test_samples if fresh is None else lambda _: experiment.fresh(fresh)
@@ -318,24 +323,14 @@ def draw(
         return draw_trials_of([_reported(folder.of_seed(seed)) for seed in seeds], target, formats)
     folder, checkpoint, experiment = _read(path, task)
     simulator = make_simulator(experiment, Execution())
-    initial = simulator.state()
+    initial, example = simulator.state(), unpacked(checkpoint.example)
     run = _loaded(folder, checkpoint, experiment, simulator)
-    position = {name: value for name, value in checkpoint.position.items() if name != "data"}
-    trained = Trained(
-        experiment, simulator, initial, folder.read_metrics(), run.summary, position,
-        unpacked(checkpoint.example),
-    )  # fmt: skip
-    return draw_pictures({**pictures_of_network(trained), **_pictures_of_learner(trained)}, target, formats)
-
-
-def _pictures_of_learner(run: Trained) -> dict[str, Picture]:
-    """Pictures of what learned; those of samples need no data, because the checkpoint has one."""
-    experiment = run.experiment
-    if run.example is not None and experiment.environments is None and experiment.learner is None:
-        return pictures_of_samples(run, scoring_for(experiment, run.example))
-    learner = learner_for(experiment, run.simulator, Watcher())
-    learner.set_state(run.state)
-    return learner.pictures(run)
+    trained = Trained(experiment, simulator, initial, folder.read_metrics(), run.summary, example)
+    if example is not None and experiment.environments is None and experiment.learner is None:  # no data are needed
+        pictures = pictures_of_samples(trained, scoring_for(experiment, example))
+    else:
+        pictures = run.learner.pictures(trained)
+    return draw_pictures({**pictures_of_network(trained), **pictures}, target, formats)
 
 
 def _reported(folder: RunFolder) -> tuple[list[JsonObject], JsonObject]:

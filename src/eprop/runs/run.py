@@ -171,10 +171,8 @@ class Run:
         try:
             self.watcher.phase("drawing figures")
             history = self.history
-            run = Trained(
-                self.experiment, self.simulator, self._initial, history.lines, history.summary, self.learner.state(),
-                self.learner.example(),
-            )  # fmt: skip
+            example = self.learner.example()
+            run = Trained(self.experiment, self.simulator, self._initial, history.lines, history.summary, example)
             pictures = {**pictures_of_network(run), **self.learner.pictures(run)}
             draw(pictures, self.folder.figures, self.execution.formats, writes=self.writes)
         except (EPropError, OSError, MemoryError) as error:

@@ -52,8 +52,6 @@ class Trained:
         The lines of metrics.
     summary : dict
         Content of ``summary.json``.
-    state : dict
-        `Learner.state` at the end.
     example : Samples or None
         One sample.
     """
@@ -63,7 +61,6 @@ class Trained:
     initial: Mapping[str, np.ndarray]
     lines: list[JsonObject] = field(default_factory=list)
     summary: JsonObject = field(default_factory=dict)
-    state: Mapping[str, Any] = field(default_factory=dict)
     example: Samples | None = None
 
     @contextlib.contextmanager

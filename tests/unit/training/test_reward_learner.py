@@ -140,7 +140,7 @@ def test_the_pictures_of_a_training(scaled):
     learns = learner(scaled=scaled, scale_rewards=scaled)
     initial, lines = learns.simulator.state(), trained(learns)
     summary = {**learns.evaluate().summary(), **learns.summary()}
-    run = Trained(learns.experiment, learns.simulator, initial, lines, summary, learns.state())
+    run = Trained(learns.experiment, learns.simulator, initial, lines, summary)
     before = bits(learns)
     drawn = {name: picture() for name, picture in learns.pictures(run).items()}
     assert drawn.keys() == {"returns", "episode"}
