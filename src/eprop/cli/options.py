@@ -61,7 +61,6 @@ class RunOptions:
     ] = "model"
     figures: Annotated[bool, _option("Draw figures at the end (the default).", "", "--figures/--no-figures")] = True
     formats: Annotated[list[str] | None, _option(*FORMATS)] = None
-    tensorboard: Annotated[bool, _option("Write metrics for TensorBoard, too.", "", "--tensorboard")] = False
     as_json: Json = False
     quiet: Quiet = False
 

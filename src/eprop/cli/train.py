@@ -141,7 +141,7 @@ def carry_out(task: str, given: Mapping[str, Any], asked: RunOptions) -> None:
 
     comm = find_communicator()
     parallel: Any = asked.parallel
-    execution = Execution(asked.threads, comm, parallel, asked.kinds_of_figures(), asked.tensorboard)
+    execution = Execution(asked.threads, comm, parallel, asked.kinds_of_figures())
     reporter, done = Reporter(quiet=asked.quiet, silent=comm.rank > 0), None
     with reporter:
         function = task_named(task)
@@ -157,6 +157,8 @@ def carry_out(task: str, given: Mapping[str, Any], asked: RunOptions) -> None:
             else:
                 done = run_in_folder(experiment, asked.out, reporter, execution, force=asked.force)
     if comm.rank > 0:
+        if done is not None:
+            done.draw()  # all ranks draw
         return
     outcome = trials if done is None else done.history
     folder, summary = outcome.folder, outcome.summary
@@ -180,7 +182,7 @@ def _several(experiment: Experiment, asked: RunOptions, reporter: Reporter) -> T
         raise ParameterError("--seeds starts its own processes: leave out mpiexec")
     trials: Trials = fit(
         experiment, folder=asked.out, force=asked.force, seeds=asked.seeds, jobs=asked.jobs, progress=reporter,
-        threads=asked.threads, formats=asked.kinds_of_figures(), tensorboard=asked.tensorboard,
+        threads=asked.threads, formats=asked.kinds_of_figures(),
     )  # fmt: skip
     return trials
 

@@ -115,7 +115,7 @@ def microcircuit(
         if plastic or name in THALAMIC:
             # Feedback cannot follow the weights of cells that no readout hears: there are none.
             net.feedback(out, name, chosen.feedback() if name in heard else RandomFeedback(Normal(0.0, 1.0)))
-    return Experiment(net, recordings, window=window, classes="0123456789", observed=POPULATIONS, **chosen.training)
+    return Experiment(net, recordings, window=window, classes="0123456789", **chosen.training)
 
 
 def _rule_of_cells(chosen: Chosen, unit: float) -> Rule:

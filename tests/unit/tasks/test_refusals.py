@@ -23,7 +23,7 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
     ("nmnist", {"eta": math.nan}, "nmnist.eta must be a finite number, got nan"),
     ("nmnist", {"eta": "fast"}, "nmnist.eta must be a number, got 'fast'"),
     ("nmnist", {"neurons": 1.5}, "nmnist.neurons must be a whole number, got 1.5"),
-    ("nmnist", {"chip": "yes"}, "nmnist.chip must be True or False, got 'yes'"),
+    ("nmnist", {"chip": "yes"}, "nmnist.chip must be true or false, in Python True or False, got 'yes'"),
     ("nmnist", {"nuerons": 3}, "nmnist has no argument nuerons; did you mean 'neurons'?"),
     ("nmnist", {"kappa": 0.9}, "kappa changes nothing: it belongs to eprop+"),
     ("nmnist", {"eta": -1.0}, "eta must be >= 0, got -1"),
