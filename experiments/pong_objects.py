@@ -114,7 +114,8 @@ def pong_objects(
     chosen = ActorCritic(
         {
             "eta": 2e-3, "eta_out": 5e-3, "eta_value": 1e-2, "active": 0.09, "greedy": False, "longest": 27_000, "rollout": 32,
-            "steps": 5_000_000, "entropy": 0.02, "value_scale": 1.0, "clip": 0.2, "passes": 3, "eta_final": 0.05, "entropy_final": 0.1,
+            "steps": 5_000_000, "entropy": 0.02, "value_scale": 1.0, "clip": 0.2, "passes": 3, "eta_final": 0.05,
+            "entropy_final": 0.1,
         },
         settings,
     )  # fmt: skip
