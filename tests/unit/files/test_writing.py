@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 
+from eprop.data import BinnedDataset, Events, EventSample, save_dataset, write_recording
 from eprop.errors import OutputError
 from eprop.files import output_errors, write_bytes, write_text
 from eprop.plot.style import new_figure, save
@@ -96,8 +97,11 @@ def test_a_missing_folder_is_explained(tmp_path: pathlib.Path) -> None:
         write_text(tmp_path / "none" / "a.txt", "text")
 
 
+MANY = Events(np.zeros(1000), np.zeros(1000), np.zeros(1000), np.arange(1000))
+
+
 def test_a_full_disk_names_the_size_that_is_wanted(tmp_path: pathlib.Path) -> None:
-    """Of a text, a picture and a checkpoint alike: all are made in memory first."""
+    """Of a text, a picture, a recording, a data set and a checkpoint alike."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     figure = new_figure(2.0, 2.0)
@@ -105,6 +109,8 @@ def test_a_full_disk_names_the_size_that_is_wanted(tmp_path: pathlib.Path) -> No
     writes = {
         "a.txt": lambda path: write_text(path, "x" * 5000),
         "a.png": lambda path: save(figure, path),
+        "00001.bin": lambda path: write_recording(path.parent, 0, EventSample(MANY, 0)),
+        "set": lambda path: save_dataset(BinnedDataset(np.array([[0, 1000]]), np.arange(1000), [0], 1000), path),
         "a.h5": lambda path: save_checkpoint(path, Checkpoint(RunRecord(), {}, {"x": np.zeros(1000)})),
     }
     for name, write in writes.items():
@@ -116,7 +122,7 @@ def test_a_full_disk_names_the_size_that_is_wanted(tmp_path: pathlib.Path) -> No
                 write(tmp_path / name)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert not list(tmp_path.iterdir())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     words = r"the disk is full; free some space, or write elsewhere \(12,345 bytes"
     with pytest.raises(OutputError, match=words), output_errors("a.txt", 12345):
         raise OSError(errno.ENOSPC, "full")
