@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import pathlib
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 import eprop as ep
-from eprop import plot
-from eprop.errors import CheckpointError, FiguresWarning, OutputError
+from eprop.errors import CheckpointError, FiguresWarning
 from eprop.runs import draw
 from eprop.tasks import task_named
 from eprop.training import pictures
-from learning_metrics import lines
 
 #: Small tasks, the labels of their learning curve, and their pictures beside those of every run.
 RUNS = {
@@ -124,21 +121,3 @@ def test_a_picture_that_fails_is_a_warning(tmp_path: pathlib.Path, monkeypatch: 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: [][0])
     with pytest.warns(FiguresWarning, match="could not be drawn: IndexError"):
         assert draw(tmp_path / "run") == []
-
-
-@pytest.mark.tiny
-def test_the_users_settings_are_left_alone() -> None:
-    import matplotlib.pyplot as plt
-
-    before, backend, figures = dict(mpl.rcParams), mpl.get_backend(), plt.get_fignums()
-    plot.draw_confusion([[1]])
-    plot.draw_learning_curve(lines())
-    assert dict(mpl.rcParams) == before
-    assert mpl.get_backend() == backend
-    assert plt.get_fignums() == figures
-
-
-@pytest.mark.tiny
-def test_a_figure_that_cannot_be_written(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(OutputError, match=r"a.png: cannot be written"):
-        plot.save(Figure(), tmp_path / "none" / "a.png")
