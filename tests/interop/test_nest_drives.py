@@ -35,6 +35,9 @@ DRIVES = {
 }  # fmt: skip
 
 
+SLOW = pytest.mark.slow
+
+
 def check(net: ep.Network, duration: float, names: list[str], row: str, deviations: Any) -> int:
     """The same spikes, and voltages to 1e-10 mV. Returns the number of spikes."""
     theirs = to_nest(net).run(duration)
@@ -90,19 +93,16 @@ def test_driven_networks_that_learn(deviations):
     assert np.abs(ours["rec", "v"] - theirs.v["rec"]).max() < 1e-9
 
 
-def test_microcircuit_at_a_fiftieth_with_its_background(deviations):
-    assert check(microcircuit(0.02), 100.0, list(POPULATIONS), "microcircuit, scale 0.02", deviations) > 300
-
-
-def test_balanced_network_with_its_background(deviations):
-    assert (
-        check(balanced_network(500, weight=2.5), 100.0, ["e", "i"], "balanced network, 500 neurons", deviations) > 300
-    )
-
-
-@pytest.mark.slow
-def test_microcircuit_at_a_tenth_with_its_background(deviations):
-    assert check(microcircuit(0.1), 200.0, list(POPULATIONS), "microcircuit, scale 0.1", deviations) > 4000
+@pytest.mark.parametrize(
+    ("make", "duration", "names", "row", "least"),
+    [
+        (lambda: balanced_network(500, weight=2.5), 100.0, ["e", "i"], "balanced network, 500 neurons", 300),
+        (lambda: microcircuit(0.02), 100.0, list(POPULATIONS), "microcircuit, scale 0.02", 300),
+        pytest.param(lambda: microcircuit(0.1), 200.0, list(POPULATIONS), "microcircuit, scale 0.1", 4000, marks=SLOW),
+    ],
+)  # fmt: skip
+def test_networks_with_their_background(make, duration, names, row, least, deviations):
+    assert check(make(), duration, names, row, deviations) > least
 
 
 @pytest.mark.parametrize(
