@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import random
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,12 +24,8 @@ def network() -> ep.Network:
     net = ep.Network(seed=1)
     adam = ep.EPropPlus(optimizer=ep.Adam(1e-3), cutoff=10.0)
     plain = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), cutoff=10.0)
-    x, rec, slow = (
-        net.add(ep.EventSource(), 4, "in"),
-        net.add(ep.LIF(v_th=0.3), 3, "rec"),
-        net.add(ep.ALIF(), 2, "slow"),
-    )
-    out = net.add(ep.Readout(), 2, "out")
+    x, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(v_th=0.3), 3, "rec")
+    slow, out = net.add(ep.ALIF(), 2, "slow"), net.add(ep.Readout(), 2, "out")
     net.connect(x, rec, weight=0.4, rule=plain, delay=2.0)
     net.connect(rec, slow, weight=0.4, rule=adam)
     net.connect(slow, rec, weight=0.2, rule=ep.STDP())
@@ -47,9 +42,7 @@ State = tuple[Any, dict[str, Any], dict[str, np.ndarray]]
 def simulators(folder: pathlib.Path) -> list[State]:
     sim = ep.Simulator(network(), threads=1)
     first, later = (np.random.default_rng(k).random((steps, 4)) < 0.3 for k, steps in ((0, 25), (1, 15)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        sim.run(25.0, {"in": first}, {"out": [0.0, 1.0]})
+    sim.run(25.0, {"in": first}, {"out": [0.0, 1.0]})
     return [(sim, {"inputs": {"in": later}, "targets": {"out": [0.0, 1.0]}}, sim.state())]
 
 

@@ -6,6 +6,8 @@ import importlib.util
 import json
 import pathlib
 import random
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +17,6 @@ from eprop.tasks import task_named
 from eprop.tasks.curves import read_path
 from fuzzing import circuits, events, states
 from fuzzing.mutate import damaged, reworded
-from fuzzing.run import Target
 
 
 def arguments(folder: pathlib.Path) -> list[str]:
@@ -80,22 +81,23 @@ def itself(folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-TARGETS = (
-    Target("recordings", events.recordings, events.read_recordings, 100),
-    Target("archives", events.archives, events.read_archive, 800),
-    Target("digits", events.digits, events.read_digits, 2000),
-    Target("data set", events.data_sets, events.read_set, 120),
-    Target("samples", itself, events.read_samples, 1500),
-    Target("live", itself, events.read_lines, 200),
-    Target("packed events", events.records, events.read_records, 200),
-    Target("live arrays", events.records, events.read_arrays, 200),
-    Target("arguments", arguments, read_arguments, 800),
-    Target("reward arguments", reward_arguments, read_reward_arguments, 300),
-    Target("path", itself, read_curve, 1500),
-    Target("spikes", circuits.spikes, circuits.read_spikes, 100),
-    Target("set_state", states.simulators, states.set_state, 200),
-    Target("state of a rule", states.rules, states.set_state, 200),
-    Target("streams", states.lanes_of_networks, states.set_lanes, 250),
-    Target("checkpoint", states.checkpoints, states.read_checkpoint, 600),
-    *((Target("nir", circuits.graphs, circuits.read_graph, 40),) if importlib.util.find_spec("nir") else ()),
-)
+#: What makes sound inputs once, and what damages one and reads it: it returns, or raises what the reader raises.
+TARGETS: dict[str, tuple[Callable[[pathlib.Path], Any], Callable[[Any, random.Random], None]]] = {
+    "recordings": (events.recordings, events.read_recordings),
+    "archives": (events.archives, events.read_archive),
+    "digits": (events.digits, events.read_digits),
+    "data set": (events.data_sets, events.read_set),
+    "samples": (itself, events.read_samples),
+    "live": (itself, events.read_lines),
+    "packed events": (events.records, events.read_records),
+    "live arrays": (events.records, events.read_arrays),
+    "arguments": (arguments, read_arguments),
+    "reward arguments": (reward_arguments, read_reward_arguments),
+    "path": (itself, read_curve),
+    "spikes": (circuits.spikes, circuits.read_spikes),
+    "set_state": (states.simulators, states.set_state),
+    "state of a rule": (states.rules, states.set_state),
+    "streams": (states.lanes_of_networks, states.set_lanes),
+    "checkpoint": (states.checkpoints, states.read_checkpoint),
+    **({"nir": (circuits.graphs, circuits.read_graph)} if importlib.util.find_spec("nir") else {}),
+}
