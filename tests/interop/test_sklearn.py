@@ -116,7 +116,7 @@ def test_the_validation_score_is_that_of_the_estimator() -> None:
     regressor = fitted(X, Y, EPropRegressor, epochs=20, validation_fraction=0.4)
     data = regressor._inputs(X, reset=False)
     numbered = ep.data.BinnedDataset(data.ptr, data.channels, np.arange(90), data.n_channels)
-    _, held = numbered.split((-1, 36), seed=regressor.seed_, stratified=False)
+    _, held = numbered.split((-1, 36), seed=regressor.seed_)
     train, validation = (np.setdiff1d(np.arange(90), held.labels), held.labels)
     errors = ((regressor.predict(X[validation]) - Y[validation]) ** 2).mean(axis=0) / Y[train].var(axis=0)
     assert min(regressor.history_["validation_error"]) == pytest.approx(errors.mean(), abs=0.02)

@@ -113,12 +113,6 @@ def test_test_digits_that_were_trained_on_are_warned_of(mnist, nmnist):
         load_recordings(data=nmnist, test=nmnist / "Train", loader=LOADER)
 
 
-def test_channels_are_chosen_by_the_training_data(mnist):
-    small, kept = load_recordings(mnist=mnist, loader=LOADER).keep_most_active(100)
-    assert small.train.n_channels == small.test.n_channels == kept.size == 100
-    assert small.validation is None
-
-
 def test_embedded_digits(monkeypatch, nmnist):
     images = np.zeros((40, 28, 28), np.uint8)
     images[:, 8:20, 8:20] = 255
