@@ -91,11 +91,8 @@ def plain(cochlea, sound, seed):
             for step, s in enumerate(drive):
                 k = 2000.0 * dt * (s + 1.0) / (s + 301.0)
                 eject, back = k * q, 66.3 * dt * w
-                q, c, w = (
-                    q + 5.05 * dt * (1.0 - q) - eject + back,
-                    c + eject - (2500.0 + 6580.0) * dt * c,
-                    w + 6580.0 * dt * c - back,
-                )
+                q, w = q + 5.05 * dt * (1.0 - q) - eject + back, w + 6580.0 * dt * c - back
+                c += eject - (2500.0 + 6580.0) * dt * c
                 p, n = min(50_000.0 * dt * c, 0.999), cochlea.fibres - sum(last[1:])
                 words = philox(seed, COCHLEA, channel, step // 4)
                 u = ((words[step % 4 // 2] >> (32 * (step % 2)) & 0xFFFFFFFF) + 0.5) / 2**32

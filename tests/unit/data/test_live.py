@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -72,22 +70,6 @@ PIXEL_STEPS = [[2 * 3 + 1, 12], [1 * 3 + 2]]
 def test_events_of_every_form_become_steps(source, options, wanted):
     """From the step of the first one on; a channel is active once in a step."""
     assert steps_of(source, **options) == wanted
-
-
-READ = {
-    "text": ("read_text(sys.stdin)", "".join(f"{t} {c}\n" for t, c in PAIRS).encode()),
-    "packed": ("read_packed(sys.stdin.buffer)", PACKED.tobytes()),
-}
-
-
-@pytest.mark.parametrize("kind", READ)
-def test_standard_input_is_read(kind):
-    reader, given = READ[kind]
-    code = (
-        f"import sys; from eprop.data import *; print([c.tolist() for c in LiveEvents({reader}, 8, real_time=False)])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], input=given, capture_output=True, timeout=60, check=False)
-    assert done.stdout.decode().strip() == str(STEPS), done.stderr.decode()
 
 
 WRONG = [

@@ -12,19 +12,6 @@ from eprop.training.pictures import paired
 pytestmark = pytest.mark.tiny
 
 
-def test_weights_of_the_same_connections_are_paired() -> None:
-    net = ep.Network()
-    x, rec, out = net.add(ep.EventSource(), 3), net.add(ep.LIF(), 4, name="rec"), net.add(ep.Readout(), 2, name="out")
-    net.connect(x, rec, weight=ep.Normal(0.0, 1.0), rule=ep.Static())
-    net.connect(rec, out, weight=ep.Normal(0.0, 1.0), rule=ep.EProp())
-    sims = [ep.Simulator(net, threads=1) for _ in range(2)]
-    for p in sims[1].network.projections:
-        if not isinstance(p.rule, ep.Static):
-            sims[1].set_weights(p, 2.0 * sims[1].connections(p)[2])
-    for sim, weights in zip(sims, paired(*(sim.connections("rec->out") for sim in sims)), strict=True):
-        assert np.array_equal(weights, sim.connections("rec->out")[2])
-
-
 def test_a_connection_that_one_of_two_networks_lacks_has_no_weight_there() -> None:
     sims = [ep.Simulator(nmnist(neurons=4, seed=seed).network, threads=1) for seed in (1, 2)]
     pairs = [{*zip(*sim.connections("in->rec")[:2], strict=True)} for sim in sims]
