@@ -24,7 +24,7 @@ SECONDS = float(os.environ.get("EPROP_FUZZ_SECONDS", "2"))
 SLOW = 20.0
 #: Inputs that something was wrong with once.
 SEEDS = {
-    "archives": [30], "set_state": [39, 86, 730, 2772, 3787, 4537, 1000572], "live": [241], "data set": [409],
+    "archives": [30], "live": [241], "data set": [409],
     "live arrays": [52], "streams": [1000124, 5010],
 }  # fmt: skip
 #: The first of the other inputs: the numbers depend on the day no more than on the machine.

@@ -11,7 +11,7 @@ import scipy
 from compare import assert_same
 from eprop.data import from_iterable
 from eprop.data.audio import Cochlea, MelSpikes
-from eprop.data.audio.cochlea import RATE, resampled, resampling_filter
+from eprop.data.audio.cochlea import RATE
 from eprop.errors import DataError, ParameterError
 from eprop.random import COCHLEA, philox
 from refusals import refusals
@@ -176,14 +176,6 @@ def test_warp_moves_the_places():
     places = np.diff(np.interp([1000.0, 1200.0], cochlea.frequencies, np.arange(70))).item()
     assert 0.6 * places < moved.max() < 1.1 * places
     assert -1.1 * places < moved.min() < -0.6 * places
-
-
-def test_the_level_is_measured_on_what_the_core_hears():
-    rate, sound = 22_050, noise(4, 500)
-    up, down, taps = resampling_filter(rate)
-    padded = np.concatenate([np.zeros(taps.shape[1] - 1), sound])
-    steps = [taps[p % up] @ padded[p // up :][: taps.shape[1]] for p in range(0, sound.size * up, down)]
-    np.testing.assert_allclose(resampled(sound, rate), steps, rtol=1e-9, atol=1e-15)
 
 
 REFUSED = [

@@ -140,14 +140,6 @@ def test_embedded_digits_of_another_form_are_refused(monkeypatch, tmp_path, text
             embedded_digits()
 
 
-@pytest.mark.tiny
-def test_training_digits_are_recognised():
-    indices = np.array([0, 1, 2, 500])
-    assert shows_training_digits(indices, np.array([5, 0, 4, 9]))
-    assert not shows_training_digits(indices, np.array([7, 2, 1, 9]))
-    assert not shows_training_digits(np.array([500]), np.array([1]))
-
-
 @pytest.mark.shared
 def test_the_original_files_are_read_as_published(shared: pathlib.Path):
     train, test = read_mnist(shared / "data" / "mnist"), read_mnist(shared / "data" / "mnist", "test")

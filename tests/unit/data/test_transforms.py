@@ -75,11 +75,8 @@ def test_deskewing_is_that_of_the_definition():
 def bars(slants, n_steps=150, dt=2.0):
     """Recordings of a bar and a hook that slants each of ``slants``: dx / dy."""
     y, x = np.mgrid[:28, :28] - 13.5
-    images = []
-    for slant in slants:
-        along = x - slant * y
-        ink = ((np.abs(along) < 1.5) & (np.abs(y) < 9)) | ((np.abs(along - 3) < 4) & (np.abs(y - 8) < 1.5))
-        images.append(255 * ink)
+    along = x - np.array(slants)[:, None, None] * y
+    images = 255 * (((np.abs(along) < 1.5) & (np.abs(y) < 9)) | ((np.abs(along - 3) < 4) & (np.abs(y - 8) < 1.5)))
     return CAMERA.binned(np.array(images, np.uint8), np.zeros(len(slants), int), seed=1, n_steps=n_steps, dt=dt)
 
 
@@ -90,13 +87,7 @@ def test_slanted_digits_stand_upright_in_the_middle():
     out = deskew(data)
     out.validate()
     for i in range(5):
-        # Of all events, those that meet others included, nothing is left but the chance of rounding.
-        steps, _, y, x = np.array(moved(data, i)).T
-        at = np.stack([x, y]) - np.stack([place(s, data.dt) for s in steps], axis=1)
-        covariance = np.cov(at, bias=True)
-        assert abs(covariance[0, 1] / covariance[1, 1]) < 0.005
-        # Those that are lost, where two meet, do not lie evenly.
-        assert abs(slope(out, i)) < 0.05
+        assert abs(slope(out, i)) < 0.05  # those that are lost, where two meet, do not lie evenly
         # x is right on average; y moves by whole pixels.
         x, y = moments(out, i)[0]
         assert abs(x - 13.5) < 0.1

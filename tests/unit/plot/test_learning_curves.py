@@ -82,11 +82,6 @@ def test_a_single_report_is_visible(metrics: list) -> None:
         assert "o" in [line.get_marker() for line in ax.lines]
 
 
-def test_smoothing_keeps_constants_and_length() -> None:
-    np.testing.assert_allclose(smooth(np.full(20, 3.0)), 3.0)
-    assert [smooth(np.arange(n)).size for n in (1.0, 3.0)] == [1, 3]
-
-
 # ---------------------------------------------------------------------------------------------------------------- trials
 
 
