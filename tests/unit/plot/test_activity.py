@@ -39,11 +39,11 @@ def test_activity_is_recorded_and_drawn(loss: str) -> None:
     assert len(figure.axes) == 2 * (8 if loss == "softmax" else 7)
     assert plot.telling_neuron(before, after) == after.spike_counts().argmax()
     signal = np.zeros_like(after.learning_signal)
-    signal[:, after.spike_counts().argmin()] = 1.0  # only this one is taught
+    signal[:, quiet := after.spike_counts().argmin()] = 1.0  # only this one is taught
     taught = [dataclasses.replace(a, learning_signal=signal) for a in (before, after)]
-    assert plot.telling_neuron(*taught) == after.spike_counts().argmin()
+    assert plot.telling_neuron(*taught) == quiet
     silent = [dataclasses.replace(a, spikes=(np.zeros(1), np.array([int(signal[0].argmin())]))) for a in taught]
-    assert plot.telling_neuron(*silent) == after.spike_counts().argmin()
+    assert plot.telling_neuron(*silent) == quiet
 
 
 def two_sources(network: ep.Network, aims: dict[str, np.ndarray]) -> ep.engine.Samples:
