@@ -88,7 +88,8 @@ def test_curves_have_a_target_for_each_observation():
 def test_fit_draws_anew_with_the_same_bits_for_any_threads(rule):
     runs = [simulator(threads, rule) for threads in (1, 2)]
     for sim in runs:
-        ep.fit(sim, DATA, DATA, epochs=3, batch_size=5, progress=False)
+        history = ep.fit(sim, DATA, DATA, epochs=3, batch_size=5, progress=False)
+    assert history.evaluate(DATA).error == history.evaluate(DATA.drawn()).error
     weights = runs[0].state()["synapses/weight"]
     assert_same(runs[1].state()["synapses/weight"], weights)
     given, same = simulator(rule=rule), simulator(rule=rule)
