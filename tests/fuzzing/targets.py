@@ -21,40 +21,29 @@ from fuzzing.mutate import damaged, reworded
 
 def arguments(folder: pathlib.Path) -> list[str]:
     """Tasks and all their arguments, as a checkpoint has them."""
-    made = [
-        task_named(name)(rule=rule)
-        for name in ("pattern-generation", "evidence-accumulation", "nmnist")
-        for rule in ("eprop", "eprop+")
-    ]
+    names = ("pattern-generation", "evidence-accumulation", "nmnist")
+    made = [task_named(name)(rule=rule) for name in names for rule in ("eprop", "eprop+")]
+    made += [task_named(name)() for name in ("cartpole", "delayed-reward", "gymnasium", "pong")]
     small = {"task": "nmnist", "arguments": {"neurons": 5, "loss": "softmax", "test_data": ["a", "b"], "epochs": 1}}
     return [json.dumps(RunRecord.of(each).entries()) for each in made] + [json.dumps(small)] * 6
 
 
-def reward_arguments(folder: pathlib.Path) -> list[str]:
-    names = ("cartpole", "delayed-reward", "gymnasium", "pong")
-    return [json.dumps(RunRecord.of(task_named(name)()).entries()) for name in names]
-
-
-def read_arguments(texts: list[str], rng: random.Random) -> None:
-    text = reworded(rng.choice(texts), rng)
-    if rng.random() < 0.3:
-        text = damaged(text.encode("utf-8", "surrogatepass"), rng).decode("utf-8", "replace")
-    made_again(text)
-
-
+#: Names of environments.
 NAMES = (
     "os:Env-v0", "antigravity:X-v0", "X-v" + "9" * 5000, "../x-v0", "CartPole-v9", "CartPole", "phys2d/CartPole-v0",
     "GymV26Environment-v0", "Humanoid-v5", "FrozenLake-v1", "\x00-v1", "a/b/c-v0", " ", "é-v1", "Blackjack-v1",
 )  # fmt: skip
 
 
-def read_reward_arguments(texts: list[str], rng: random.Random) -> None:
-    """Also names of environments."""
+def read_arguments(texts: list[str], rng: random.Random) -> None:
     text = rng.choice(texts)
     if '"CartPole-v1"' in text and rng.random() < 0.5:
-        made_again(text.replace('"CartPole-v1"', json.dumps(rng.choice(NAMES))))
+        text = text.replace('"CartPole-v1"', json.dumps(rng.choice(NAMES)))
     else:
-        made_again(reworded(text, rng))
+        text = reworded(text, rng)
+    if rng.random() < 0.2:
+        text = damaged(text.encode("utf-8", "surrogatepass"), rng).decode("utf-8", "replace")
+    made_again(text)
 
 
 def made_again(text: str) -> None:
@@ -92,7 +81,6 @@ TARGETS: dict[str, tuple[Callable[[pathlib.Path], Any], Callable[[Any, random.Ra
     "packed events": (events.records, events.read_records),
     "live arrays": (events.records, events.read_arrays),
     "arguments": (arguments, read_arguments),
-    "reward arguments": (reward_arguments, read_reward_arguments),
     "path": (itself, read_curve),
     "spikes": (circuits.spikes, circuits.read_spikes),
     "set_state": (states.rules, states.set_state),
