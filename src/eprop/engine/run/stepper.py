@@ -75,6 +75,11 @@ class Stepper:
         return f"Stepper(at {self._arrays.t * self._arrays.network.dt:g} ms)"
 
     @property
+    def rewarded(self) -> bool:
+        """Whether synapses have an `eprop.RewardTrace`, and so learn from the ``reward`` of a step."""
+        return bool(self._step.rewarded)
+
+    @property
     def loss(self) -> float:
         """Loss of the last step, of all readouts that had a target."""
         return float(self._step.loss)
