@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import pathlib
@@ -25,7 +26,7 @@ def arguments(folder: pathlib.Path) -> list[str]:
     made = [task_named(name)(rule=rule) for name in names for rule in ("eprop", "eprop+")]
     made += [task_named(name)() for name in ("cartpole", "delayed-reward", "gymnasium", "pong")]
     small = {"task": "nmnist", "arguments": {"neurons": 5, "loss": "softmax", "test_data": ["a", "b"], "epochs": 1}}
-    return [json.dumps(RunRecord.of(each).entries()) for each in made] + [json.dumps(small)] * 6
+    return [json.dumps(dataclasses.asdict(RunRecord.of(each))) for each in made] + [json.dumps(small)] * 6
 
 
 #: Names of environments.
