@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from eprop.core import lib
+
 SECONDS = 120
 
 
@@ -39,6 +41,9 @@ class ThreadRank:
         for other in others:
             total = total + other
         return total
+
+    def add_terms(self, total: np.ndarray, terms: np.ndarray) -> None:
+        lib.add_terms(total, np.concatenate(self.gather(terms.copy())))
 
     def threads(self, available: int) -> int:
         return available

@@ -11,6 +11,7 @@ from types import TracebackType
 import numpy as np
 from mpi4py import MPI
 
+from eprop.core import lib
 from eprop.parallel.communicator import T
 
 # Bytes of a message that fit into the first of two exchanges; it grows with the longest message so far.
@@ -95,6 +96,22 @@ class Mpi:
         for part in received[1:]:
             total += part
         return total
+
+    def add_terms(self, total: np.ndarray, terms: np.ndarray) -> None:
+        """Each rank gets its share of the columns of all terms, adds it, and sends the result to all."""
+        bounds = np.linspace(0, total.size, self.size + 1).astype(np.int64)
+        widths, numbers = np.diff(bounds), np.array(self._comm.allgather(len(terms)))
+        own, width = slice(*bounds[self.rank : self.rank + 2]), int(widths[self.rank])
+        received = np.empty((numbers.sum(), width), total.dtype)
+        starts = (np.cumsum(numbers) - numbers) * width
+        for k in range(
+            numbers.max()
+        ):  # the rows of a rank lie one after the other as they are received, not as they are sent
+            sent = terms[k] if k < len(terms) else total[:0]
+            to, of = widths * (k < len(terms)), width * (k < numbers)
+            self._comm.Alltoallv([sent, (to, bounds[:-1] * (to > 0))], [received, (of, starts + k * of)])
+        lib.add_terms(total[own], received)
+        self._comm.Allgatherv(MPI.IN_PLACE, [total, (widths, bounds[:-1])])
 
     def threads(self, available: int) -> int:
         """Cores of this rank, divided by the number of ranks of its machine that may run on them."""

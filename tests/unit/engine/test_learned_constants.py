@@ -175,7 +175,7 @@ def test_no_division_changes_a_bit(precision: Any) -> None:
 
 def test_replicas_learn_the_same_constants() -> None:
     wanted = trained(threads=1)
-    found = on_ranks(2, lambda comm: trained(threads=1, comm=comm, parallel="data"))
+    found = on_ranks(2, lambda comm: trained(threads=1, comm=comm))
     assert_same(found[0], found[1])
     assert_close(found[0], wanted, 1e-9)
 
