@@ -42,8 +42,10 @@ class ThreadRank:
             total = total + other
         return total
 
-    def add_terms(self, total: np.ndarray, terms: np.ndarray) -> None:
-        lib.add_terms(total, np.concatenate(self.gather(terms.copy())))
+    def add_terms(self, total: np.ndarray, terms: np.ndarray, numbers: np.ndarray) -> None:
+        parts = self.gather(terms.copy())
+        assert [len(part) for part in parts] == numbers.tolist()
+        lib.add_terms(total, np.concatenate(parts))
 
     def threads(self, available: int) -> int:
         return available

@@ -139,8 +139,6 @@ SAMPLES: dict[str, Any] = {
     "eprop_symmetric": lambda: network(sample(), sample(), feedback=ep.Symmetric(), loss=ep.CrossEntropy()),
     "eprop_delta": lambda: network(sample(ep.GradientDescent(eta=0.1)), sample(), models=DELTA, delays=2.0),
     "eprop_lif": lambda: network(sample(), sample(), models=LIKE),
-    # Two ranks have 15 and 9 of "a": too few for a table, enough for runs.
-    "eprop_runs": lambda: network(sample(), sample(), models=LIKE, sizes=(24, 6)),
     "eprop_per_neuron": lambda: network(sample(ep.Momentum(eta=0.05)), sample(), models=PER_NEURON),
     "eprop_current": lambda: network(sample(), sample(), models=CURRENT),
     "eprop_external": lambda: network(sample(), sample(), loss=ep.CrossEntropy()),

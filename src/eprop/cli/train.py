@@ -77,10 +77,6 @@ class RunOptions:
             "N",
         ),
     ] = None
-    parallel: Annotated[
-        str,
-        _option("What is divided among ranks: model (neurons) or data (samples).  \\[default: model]", "model|data"),
-    ] = "model"
     figures: Annotated[bool, _option("Draw figures at the end (the default).", None, "--figures/--no-figures")] = True
     formats: Annotated[list[str] | None, formats_option("png", RUN)] = None
     tensorboard: Annotated[bool, _option("Write metrics for TensorBoard, too.", None, "--tensorboard")] = False
@@ -235,8 +231,7 @@ def carry_out(task: str, given: Mapping[str, Any], asked: RunOptions) -> None:
     from eprop.training.number_text import line_of
 
     comm = find_communicator()
-    parallel: Any = asked.parallel
-    execution = Execution(asked.threads, comm, parallel, asked.kinds_of_figures(), asked.tensorboard)
+    execution = Execution(asked.threads, comm, asked.kinds_of_figures(), asked.tensorboard)
     reporter, done = Reporter(quiet=asked.quiet, silent=comm.rank > 0), None
     with reporter:
         function, callbacks = task_named(task), [_callback(text) for text in asked.callbacks or ()]

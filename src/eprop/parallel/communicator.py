@@ -53,7 +53,7 @@ class Communicator(Protocol):
         """Sum of one array per rank in rank order, on every rank (allreduce with a fixed order)."""
         ...
 
-    def add_terms(self, total: np.ndarray, terms: np.ndarray) -> None:
+    def add_terms(self, total: np.ndarray, terms: np.ndarray, numbers: np.ndarray) -> None:
         """Add the terms of all ranks to an array, in the order of ranks and terms, as one process would add them all.
 
         Parameters
@@ -61,6 +61,8 @@ class Communicator(Protocol):
         total : ndarray of float64 or float32, shape (n,)
             The same on all ranks, before and after.
         terms : ndarray of the same type, shape (terms of this rank, n)
+        numbers : ndarray of int64, shape (size,)
+            How many terms each rank has.
         """
         ...
 
@@ -98,7 +100,7 @@ class Serial:
         """The array itself."""
         return values
 
-    def add_terms(self, total: np.ndarray, terms: np.ndarray) -> None:
+    def add_terms(self, total: np.ndarray, terms: np.ndarray, numbers: np.ndarray) -> None:
         """Add its own terms."""
         lib.add_terms(total, terms)
 

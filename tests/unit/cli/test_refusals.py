@@ -26,7 +26,6 @@ NMNIST = [
     (["--test-data", "none"], "none: no such folder or zip archive"),
     (["--eta", "nan"], "eta must be a finite number, got nan"),
     (["--eta", "-1"], "eta must be >= 0"),
-    (["--parallel", "both"], "parallel must be"),
     (["--format", "gif"], "gif"),
     (["--format", "pdf", "--no-figures"], "contradict each other"),
     (["--resume", "none"], "none: no such folder"),

@@ -165,7 +165,15 @@ def test_ranks_divide_samples_and_lanes(n: int, threads: int, precision: str, mo
         out = [sim.gradients(samples)]
         for _ in range(2):
             trained, evaluated = sim.train(samples, progress=progress.append), sim.evaluate(samples)
-            out += [trained.y, trained.loss, trained.spikes, trained.neuron_spikes, evaluated.y, evaluated.loss, sim.events]
+            out += [
+                trained.y,
+                trained.loss,
+                trained.spikes,
+                trained.neuron_spikes,
+                evaluated.y,
+                evaluated.loss,
+                sim.events,
+            ]
         assert sum(progress) == 10
         run = sim.run(20.0, record=[("rec", "v")], spikes=["rec"])
         return [*out, run, *rollouts(sim), sim.state()]

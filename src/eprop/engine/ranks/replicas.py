@@ -7,7 +7,7 @@ import numpy as np
 from eprop.parallel import Communicator
 
 # Largest memory of the gradients of single samples on a rank, bytes; samples beyond wait for the next round.
-TERMS_BYTES = 1 << 28
+TERMS_BYTES = 1 << 26
 
 
 class Replicas:
@@ -49,11 +49,12 @@ class Replicas:
             rows.reshape(-1).view(np.uint8)[:] = message[start : start + rows.nbytes]
         return out
 
-    def terms(self, total: np.ndarray, count: int) -> np.ndarray:
-        """Array (terms, ...) to which the core adds ``count`` terms of this rank: the total itself, or zeros for each of them."""
-        return np.zeros((count, *total.shape), total.dtype) if self.several else total[None]
+    def terms(self, total: np.ndarray, n: int, each: int = 1) -> np.ndarray:
+        """Array (terms, ...) to which the core adds ``each`` term of own samples, of ``n``: zeros, or for one rank the total."""
+        return np.zeros((each * self.own(n).size, *total.shape), total.dtype) if self.several else total[None]
 
-    def add(self, total: np.ndarray, terms: np.ndarray) -> None:
+    def add(self, total: np.ndarray, terms: np.ndarray, n: int, each: int = 1) -> None:
         """Add the `terms` of all ranks to their total."""
         if self.several and total.size:
-            self.comm.add_terms(total.reshape(-1), terms.reshape(len(terms), total.size))
+            numbers = np.array([each * part.size for part in np.array_split(np.arange(n), self.comm.size)])
+            self.comm.add_terms(total.reshape(-1), terms.reshape(len(terms), total.size), numbers)

@@ -147,7 +147,7 @@ class Episodes:
         """Run the samples ``index``, of which each rank takes its own, and add their gradients."""
         own, found, problem = index[self.replicas.own(index.size)], None, None
         totals = self.totals() if learn else []
-        terms = [self.replicas.terms(total, own.size) for total in totals]
+        terms = [self.replicas.terms(total, index.size) for total in totals]
         y, events = np.empty((0, samples.n_steps, self.arrays.built.n_readouts)), self.arrays.online.events
         try:
             if own.size:
@@ -160,7 +160,7 @@ class Episodes:
             if problem is not None:
                 raise problem
         for total, part in zip(totals, terms, strict=True):
-            self.replicas.add(total, part)
+            self.replicas.add(total, part, index.size)
         result = _joined([found for found, _ in everyone if found is not None])
         result.y = self.replicas.joined(y, index.size)
         if learn:

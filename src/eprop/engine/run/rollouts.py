@@ -104,7 +104,8 @@ class LaneGroup:
             arrays.constants.no_products(),
             *self.episodes.rewirer.watched,
         ]
-        terms = [replicas.terms(totals[0], TERMS * n), *(replicas.terms(total, n) for total in totals[1:])]
+        each = [TERMS, *(1 for _ in totals[1:])]
+        terms = [replicas.terms(total, self.n, count) for total, count in zip(totals, each, strict=True)]
         request.samples, request.feedback = np.arange(n), arrays.neurons.feedback
         request.scales, request.given_errors = scales[self.here], errors[self.here]
         request.external = external_arrays(arrays, external)
@@ -112,8 +113,8 @@ class LaneGroup:
         if n:
             with self.episodes.rewirer.watching(self.core, terms[2:]):
                 self.core.backward(request, terms[0])
-        for total, part in zip(totals, terms, strict=True):
-            replicas.add(total, part)
+        for total, part, count in zip(totals, terms, each, strict=True):
+            replicas.add(total, part, self.n, count)
         pending, products = totals[:2]
         with np.errstate(invalid="ignore"):  # infinities of both signs
             finite = np.isfinite(pending.sum()) and np.isfinite(products.sum())
