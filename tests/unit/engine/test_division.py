@@ -160,20 +160,13 @@ def test_ranks_divide_samples_and_lanes(n: int, threads: int, precision: str, mo
     net = network("ALIF", "more", noise=True)
 
     def work(**options: Any) -> list[Any]:
-        sim, progress = ep.Simulator(net, **{"threads": threads, "precision": precision} | options), []
-        samples = samples_of(sim)
-        out = [sim.gradients(samples)]
+        sim = ep.Simulator(net, **{"threads": threads, "precision": precision} | options)
+        samples, progress = samples_of(sim), list[int]()
+        out: list[Any] = [sim.gradients(samples)]
         for _ in range(2):
-            trained, evaluated = sim.train(samples, progress=progress.append), sim.evaluate(samples)
-            out += [
-                trained.y,
-                trained.loss,
-                trained.spikes,
-                trained.neuron_spikes,
-                evaluated.y,
-                evaluated.loss,
-                sim.events,
-            ]
+            results = sim.train(samples, progress=progress.append), sim.evaluate(samples)
+            out += [getattr(r, name) for r in results for name in ("y", "loss", "spikes", "neuron_spikes")]
+            out.append(sim.events)
         assert sum(progress) == 10
         run = sim.run(20.0, record=[("rec", "v")], spikes=["rec"])
         return [*out, run, *rollouts(sim), sim.state()]
