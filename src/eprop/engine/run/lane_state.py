@@ -143,7 +143,7 @@ def _of_rank(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int) -> d
     }  # fmt: skip
 
 
-def _for_core(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int) -> dict[str, np.ndarray]:
+def _for_core(lanes: LaneGroup, given: dict[str, np.ndarray], steps: int) -> dict[str, np.ndarray]:
     """A state of this rank's lanes as the core takes it, the inverse of `_shaped`."""
     arrays, own = lanes.episodes.arrays, lanes.core.state()
     order, log = all_synapses(arrays), SpikeLog(given[COUNTS], given[SOURCES])
