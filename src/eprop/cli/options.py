@@ -55,10 +55,6 @@ class RunOptions:
             "N",
         ),
     ] = None
-    parallel: Annotated[
-        str,
-        _option("What is divided among ranks: model (neurons) or data (samples).  \\[default: model]", "model|data"),
-    ] = "model"
     figures: Annotated[bool, _option("Draw figures at the end (the default).", "", "--figures/--no-figures")] = True
     formats: Annotated[list[str] | None, _option(*FORMATS)] = None
     as_json: Json = False

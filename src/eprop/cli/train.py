@@ -140,8 +140,7 @@ def carry_out(task: str, given: Mapping[str, Any], asked: RunOptions) -> None:
     from eprop.training.number_text import line_of
 
     comm = find_communicator()
-    parallel: Any = asked.parallel
-    execution = Execution(asked.threads, comm, parallel, asked.kinds_of_figures())
+    execution = Execution(asked.threads, comm, asked.kinds_of_figures())
     reporter, done = Reporter(quiet=asked.quiet, silent=comm.rank > 0), None
     with reporter:
         function = task_named(task)

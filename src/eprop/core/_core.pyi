@@ -509,7 +509,7 @@ class EpisodesDouble:
     Lanes of e-prop in parallel, samples or environments; weights of one type.
     """
 
-    def __init__(self, topology: Topology, initial: object, lanes: int, steps: int, continues: bool, learns: bool, threads: int, latency: int) -> None: ...
+    def __init__(self, topology: Topology, initial: object, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> None: ...
 
     @property
     def lanes(self) -> int: ...
@@ -531,7 +531,7 @@ class EpisodesDouble:
 
     def set_absent(self, topology: Topology, gradients: NDArray[numpy.float64]) -> None:
         """
-        Add the gradients that the synapses of `topology` would have to `gradients`, until `forget_absent`.
+        Add the gradients that the synapses of `topology` would have to the sums `gradients`, until `forget_absent`.
         """
 
     def forget_absent(self) -> None:
@@ -547,9 +547,6 @@ class EpisodesDouble:
         Steps and sources of the spikes of sources first_source:stop_source of the last sample of a lane.
         """
 
-    def begin_samples(self, begin: int, width: int, request: EpisodeRequest) -> None:
-        """Begin samples of a request at rest."""
-
     def begin_steps(self, n_steps: int) -> None:
         """Begin more steps of the rollout of all lanes."""
 
@@ -561,22 +558,16 @@ class EpisodesDouble:
     def end_replay(self) -> None:
         """End a replay that has run all steps."""
 
-    def forward(self, begin: int, width: int, t_begin: int, t_stop: int, request: EpisodeRequest, exchanges: bool) -> None:
+    def forward(self, request: EpisodeRequest) -> None:
+        """Run all lanes for the steps of a request that have begun."""
+
+    def finish(self, request: EpisodeRequest) -> None:
+        """Count spikes and events of lanes that have run all their steps."""
+
+    def backward(self, request: EpisodeRequest, pending: NDArray[numpy.float64]) -> None:
         """
-        Run steps of a request that has begun; with several ranks a slice, whose spikes are then exchanged.
+        Add the gradients of all lanes to the sums `pending`, see `core/episodes/episodes.hpp`.
         """
-
-    def message(self, width: int) -> NDArray[numpy.uint8]:
-        """Spikes of a slice of the first lanes, as bytes for the other ranks."""
-
-    def receive(self, begin: int, width: int, t_begin: int, t_stop: int, request: EpisodeRequest, messages: NDArray[numpy.uint8], message_begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None:
-        """Log the spikes of all ranks in a slice."""
-
-    def finish(self, begin: int, width: int, request: EpisodeRequest) -> None:
-        """Count spikes and events of samples that have run all their steps."""
-
-    def backward(self, begin: int, width: int, request: EpisodeRequest, pending: NDArray[numpy.float64]) -> None:
-        """Add the gradients of lanes to `pending`."""
 
     def run_samples(self, begin: int, stop: int, request: EpisodeRequest, pending: NDArray[numpy.float64]) -> int:
         """
@@ -610,14 +601,14 @@ class EpisodesDouble:
         """Continue from a state; false if it does not fit."""
 
     def spikes(self) -> NDArray[numpy.int64]:
-        """Spikes of the own neurons of each lane in this rollout."""
+        """Spikes of the neurons of each lane in this rollout."""
 
 class EpisodesSingle:
     """
     Lanes of e-prop in parallel, samples or environments; weights of one type.
     """
 
-    def __init__(self, topology: Topology, initial: object, lanes: int, steps: int, continues: bool, learns: bool, threads: int, latency: int) -> None: ...
+    def __init__(self, topology: Topology, initial: object, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> None: ...
 
     @property
     def lanes(self) -> int: ...
@@ -639,7 +630,7 @@ class EpisodesSingle:
 
     def set_absent(self, topology: Topology, gradients: NDArray[numpy.float32]) -> None:
         """
-        Add the gradients that the synapses of `topology` would have to `gradients`, until `forget_absent`.
+        Add the gradients that the synapses of `topology` would have to the sums `gradients`, until `forget_absent`.
         """
 
     def forget_absent(self) -> None:
@@ -655,9 +646,6 @@ class EpisodesSingle:
         Steps and sources of the spikes of sources first_source:stop_source of the last sample of a lane.
         """
 
-    def begin_samples(self, begin: int, width: int, request: EpisodeRequest) -> None:
-        """Begin samples of a request at rest."""
-
     def begin_steps(self, n_steps: int) -> None:
         """Begin more steps of the rollout of all lanes."""
 
@@ -669,22 +657,16 @@ class EpisodesSingle:
     def end_replay(self) -> None:
         """End a replay that has run all steps."""
 
-    def forward(self, begin: int, width: int, t_begin: int, t_stop: int, request: EpisodeRequest, exchanges: bool) -> None:
+    def forward(self, request: EpisodeRequest) -> None:
+        """Run all lanes for the steps of a request that have begun."""
+
+    def finish(self, request: EpisodeRequest) -> None:
+        """Count spikes and events of lanes that have run all their steps."""
+
+    def backward(self, request: EpisodeRequest, pending: NDArray[numpy.float32]) -> None:
         """
-        Run steps of a request that has begun; with several ranks a slice, whose spikes are then exchanged.
+        Add the gradients of all lanes to the sums `pending`, see `core/episodes/episodes.hpp`.
         """
-
-    def message(self, width: int) -> NDArray[numpy.uint8]:
-        """Spikes of a slice of the first lanes, as bytes for the other ranks."""
-
-    def receive(self, begin: int, width: int, t_begin: int, t_stop: int, request: EpisodeRequest, messages: NDArray[numpy.uint8], message_begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None:
-        """Log the spikes of all ranks in a slice."""
-
-    def finish(self, begin: int, width: int, request: EpisodeRequest) -> None:
-        """Count spikes and events of samples that have run all their steps."""
-
-    def backward(self, begin: int, width: int, request: EpisodeRequest, pending: NDArray[numpy.float32]) -> None:
-        """Add the gradients of lanes to `pending`."""
 
     def run_samples(self, begin: int, stop: int, request: EpisodeRequest, pending: NDArray[numpy.float32]) -> int:
         """
@@ -718,17 +700,19 @@ class EpisodesSingle:
         """Continue from a state; false if it does not fit."""
 
     def spikes(self) -> NDArray[numpy.int64]:
-        """Spikes of the own neurons of each lane in this rollout."""
+        """Spikes of the neurons of each lane in this rollout."""
 
 def episode_bytes(topology: Topology, state_rows: int, lanes: int, steps: int, continues: bool, learns: bool, threads: int, real_size: int) -> int:
     """
     Bytes of lanes without their logs of spikes, and of all that they share.
     """
 
-def longest_latency(topology: Topology) -> int:
-    """
-    Longest time from a spike to an error that it causes and to later external signals, steps.
-    """
+@overload
+def add_terms(total: NDArray[numpy.float64], terms: NDArray[numpy.float64]) -> None: ...
+
+@overload
+def add_terms(total: NDArray[numpy.float32], terms: NDArray[numpy.float32]) -> None:
+    """Add terms (terms, n) to a total (n,), one after the other."""
 
 class Drop(enum.IntEnum):
     """Which synapses a target drops."""

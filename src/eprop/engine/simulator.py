@@ -18,7 +18,8 @@ from eprop.engine.build.memory import refusing_failed_allocations
 from eprop.engine.build.neurons import neurons_of, parameters_of_neurons
 from eprop.engine.build.progress import BuildProgress
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks, same_network
-from eprop.engine.ranks.parallelism import PRECISIONS, check_options, partition_count
+from eprop.engine.ranks.parallelism import PRECISIONS, check_options, learns_from_samples, partition_count
+from eprop.engine.ranks.replicas import Replicas
 from eprop.engine.run import inputs as checks
 from eprop.engine.run.collapse import CollapseWatch
 from eprop.engine.run.dropout import without_dropped
@@ -63,13 +64,10 @@ class Simulator(FixedProperties):
         Type of the numbers per synapse, of all propagators except that of the current block, and with `EProp` of the history
         of neurons during a sample. The state of neurons and readouts is always in double precision.
     comm : Communicator, optional
-        Ranks that simulate the network together, see `eprop.parallel`. The default is this process alone. Each rank owns a
-        range of the neurons. Every method and every attribute except `memory` returns the same on all ranks. All ranks call
-        the methods, in the same order.
-    parallel : {"model", "data"}
-        What the ranks divide. With "data" each rank has the whole network and its part of every mini-batch; gradients are
-        added in the order of the ranks. The last digits of the result then depend on the number of ranks, and on nothing
-        else.
+        Ranks that simulate the network together, see `eprop.parallel`. The default is this process alone. If the network
+        learns by `EProp`, each rank has the whole network and runs its part of every mini-batch, and of the lanes; otherwise it
+        owns a range of the neurons. Every method and every attribute except `memory` returns the same on all ranks, for any
+        number of ranks. All ranks call the methods, in the same order.
     timers : bool
         Whether to measure `phases`; this costs well below a microsecond per step.
     partitions : int, optional
@@ -81,10 +79,9 @@ class Simulator(FixedProperties):
     Raises
     ------
     NetworkError
-        If the parts of the network do not fit together, ``parallel="data"`` is used without `EProp`, or ranks have different
-        networks.
+        If the parts of the network do not fit together, or ranks have different networks.
     ParameterError
-        If ``precision``, ``threads`` or ``parallel`` has an invalid value.
+        If ``precision`` or ``threads`` has an invalid value.
     InputError
         If ``progress`` is neither True nor False.
     MemoryLimitError
@@ -109,17 +106,17 @@ class Simulator(FixedProperties):
         timers: bool = False,
         partitions: int | None = None,
         comm: Communicator | None = None,
-        parallel: Literal["model", "data"] = "model",
         progress: bool = False,
     ):
         checks.check_switch("Simulator.progress", progress)
         self._comm: Communicator = comm or Serial()
-        begin = partial(check_options, network, precision, parallel, threads, partitions)
-        self._network = same_network(self.comm, begin, precision=precision, parallel=parallel)
+        begin = partial(check_options, network, precision, threads, partitions)
+        self._network = same_network(self.comm, begin, precision=precision)
         self._precision: Precision = precision
-        # Ranks with a copy of the network each; without them the ranks divide the neurons.
-        replicas = self.comm if parallel == "data" else Serial()
-        divided = Serial() if replicas.size > 1 else self.comm
+        # Ranks have a copy of the network each, or divide its neurons.
+        replicas, divided = self.comm, Serial()
+        if not learns_from_samples(self.network):
+            replicas, divided = divided, replicas
         free = self.comm.threads(available_threads())  # collective: other ranks may have no requested number
         self._threads = free if threads is None else int(threads)
         # `partitions` is for tests: the results must not depend on it.
@@ -135,13 +132,12 @@ class Simulator(FixedProperties):
         self._arrays = Arrays(described, built, self.threads, timers)
         check_single_pairs(self.network, partial(weights.connections, self._arrays))
         self._timer, self._layout = PhaseTimer(timers), SampleLayout.of(self.network)
-        self._rewirer = Rewirer(self._arrays, replicas, self._timer)
+        self._rewirer = Rewirer(self._arrays, self.comm, self._timer)
         self._watch = CollapseWatch(self._arrays, self.comm)
         self._online = OnlineRunner(self._arrays, self._timer, self._rewirer, self._watch)
         self._by_batch, self._eta_factor, self._lock = built.learning.eprop, 1.0, OneThread()
-        self._episodes = Episodes(
-            self._arrays, self.comm, replicas, self._timer, self._rewirer, self._lock, self._watch
-        )
+        shared = self._timer, self._rewirer, self._lock, self._watch
+        self._episodes = Episodes(self._arrays, Replicas(replicas), *shared)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{p.size} {p.name}" for p in self.network.populations)
@@ -362,8 +358,8 @@ class Simulator(FixedProperties):
         """Run a network with `EProp`; simulate again if more than outputs and spikes is recorded."""
         sample = self._without_dropped(sample)
         recording, events, given = None, self.events, self._episodes.losses.without_targets(sample)
-        # Among replicas, only one rank runs the sample and has its spikes.
-        simple = self._episodes.replicas.size == 1 and not self._episodes.losses
+        # Of several ranks, only one runs the sample and has its spikes.
+        simple = not self._episodes.replicas.several and not self._episodes.losses
         if probes.columns or (wanted and not simple):  # the same condition on all ranks
             # Learn from the recorded sample, with its random spikes.
             clock = self._arrays.learned_steps
@@ -534,10 +530,12 @@ class Simulator(FixedProperties):
         with self._lock:
             checks.check_call(self.comm, "evaluate", self._layout, samples, progress, reset=reset)
             progress = self._lock.outside(progress)
-            if self._by_batch if reset is None else reset:
+            from_rest = self._by_batch if reset is None else bool(reset)
+            if from_rest and not self._arrays.exchange.several:
                 return self._episodes.run(samples, False, progress)
             losses = self._episodes.losses
-            return losses.add_to(self._online.evaluate(losses.without_targets(samples), progress), samples)
+            found = self._online.evaluate(losses.without_targets(samples), from_rest, progress)
+            return losses.add_to(found, samples)
 
     def gradients(self, samples: Samples, progress: Callable[[int], None] | None = None) -> dict[str, Floats]:
         """Compute e-prop gradients for a mini-batch, as `train` passes them to the optimisers; no weight changes.
@@ -645,7 +643,7 @@ class Simulator(FixedProperties):
         """Make ``n`` parallel lanes, each a state of the network at rest, that step together: one for each environment.
 
         The weights belong to the simulator. Threads divide the lanes; results do not depend on their number. Random spikes
-        depend on the seed, the lane and its steps. Several ranks divide the neurons, or with ``parallel="data"`` the lanes.
+        depend on the seed, the lane and its steps. Several ranks divide the lanes.
 
         Parameters
         ----------

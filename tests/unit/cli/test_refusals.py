@@ -21,7 +21,6 @@ NMNIST = [
     (["--data", "."], "no recording found"),
     (["--test-data", "none"], "none: no such folder or archive"),
     (["--eta", "-1"], "eta must be >= 0"),
-    (["--parallel", "both"], "parallel must be"),
     (["--format", "gif"], "gif"),
     (["--resume", "none"], "none: no such folder"),
     (["--resume", "."], "holds no checkpoint"),

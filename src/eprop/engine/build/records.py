@@ -3,7 +3,7 @@
 Local ids: *sources* are all nodes that spike (event sources, Poisson sources, neurons). *Targets* are all neurons followed by
 all readouts. *Branches* are the branches of axons: a source has a branch for each projection and each of its delays.
 
-With several ranks, each rank owns a range of the neurons. Its targets are its own neurons, followed by all readouts, which
+If several ranks divide the neurons, each owns a range of them. Its targets are its own neurons, followed by all readouts, which
 every rank computes. Its sources are its own neurons and the remote ones that reach its targets (ghosts).
 """
 

@@ -178,10 +178,11 @@ class OnlineRunner:
         self._watch.silent(result, samples.n_steps)
         return result
 
-    def evaluate(self, samples: Samples, progress: Progress) -> BatchResult:
-        """Run samples in a fixed number of chunks; each chunk is a copy of the network that runs without resets."""
+    def evaluate(self, samples: Samples, from_rest: bool, progress: Progress) -> BatchResult:
+        """Run samples in a fixed number of chunks, or each by itself: copies of the network, which run without resets."""
         arrays, several = self._arrays, self._arrays.exchange.several
-        chunks = np.array_split(np.arange(len(samples)), min(EVALUATION_CHUNKS, len(samples)))
+        n = len(samples)
+        chunks = np.array_split(np.arange(n), n if from_rest else min(EVALUATION_CHUNKS, n))
         events, stop = np.zeros(len(chunks), np.int64), threading.Event()
         counts = np.zeros((len(chunks), arrays.built.n_neurons), np.int64)
         out, weight = request_of(arrays, samples, frozen=True), arrays.effective_weights()
@@ -194,6 +195,8 @@ class OnlineRunner:
         spikes, events = arrays.exchange.sum(out.spikes), arrays.exchange.sum(events)
         result = self._result(samples, out, spikes, int(events.sum()))
         result.neuron_spikes = by_population(arrays, counts.sum(axis=0))
+        if from_rest:  # in the order of `Episodes`, step by step
+            result.loss = out.loss.reshape(n, -1).cumsum(axis=1)[:, -1]
         return result
 
     def _count_events_of_all(self, before: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.ranks.exchange import Core, Exchange
+from eprop.engine.ranks.exchange import Exchange
 from eprop.engine.run.results import Record, name_of
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.weights import branches_at, order_on_all_ranks
@@ -19,6 +19,8 @@ from eprop.network import Population
 from eprop.parameters import real_numbers
 
 Probe = lib.Probe
+# Lanes in either precision of the weights.
+Core = lib.EpisodesDouble | lib.EpisodesSingle
 # Recorded variables: rows of (kind, row of the state or axon branch, index, delay group).
 NO_PROBES = np.zeros((0, 4), np.int64)
 PROBE_COLUMNS = NO_PROBES.shape[1]

@@ -14,7 +14,6 @@ import numpy as np
 
 from eprop import random
 from eprop.core import lib
-from eprop.engine.ranks.exchange import Core
 from eprop.engine.run.candidates import Candidates
 from eprop.engine.run.timing import PhaseTimer
 from eprop.engine.state.arrays import Arrays
@@ -80,8 +79,8 @@ class Rewirer:
     Parameters
     ----------
     arrays : Arrays
-    replicas : Communicator
-        Ranks with a copy of the network each.
+    comm : Communicator
+        All ranks.
     timer : PhaseTimer
 
     Attributes
@@ -92,8 +91,8 @@ class Rewirer:
         First and last mini-batch, or ms, in which synapses of a `Rewiring` without ``until`` move.
     """
 
-    def __init__(self, arrays: Arrays, replicas: Communicator, timer: PhaseTimer):
-        self._arrays, self._replicas, self._timer = arrays, replicas, timer
+    def __init__(self, arrays: Arrays, comm: Communicator, timer: PhaseTimer):
+        self._arrays, self._timer = arrays, timer
         rewired = [p for p in arrays.network.projections if p.rewiring is not None]
         self._projections = [p for p in rewired if not is_silent(p)]
         # Silent synapses by the index of the projection that grows from them.
@@ -106,7 +105,7 @@ class Rewirer:
         self._watched: _Step | None = None
         self.training: tuple[float, float] | None = None
         for p in self._projections:
-            _warn_of_few(arrays, replicas, p)
+            _warn_of_few(arrays, comm, p)
 
     @property
     def now(self) -> float:
@@ -148,14 +147,19 @@ class Rewirer:
         """Forget the candidates of a mini-batch that did not end."""
         self._watched = None
 
+    @property
+    def watched(self) -> list[np.ndarray]:
+        """Gradients of the candidates in this mini-batch, if there are any."""
+        return [] if self._watched is None else [self._watched.absent.values]
+
     @contextmanager
-    def watching(self, core: Core) -> Iterator[None]:
-        """Let backward passes of ``core`` find the gradients of the candidates."""
-        if self._watched is None:
+    def watching(self, core: Any, terms: list[np.ndarray]) -> Iterator[None]:
+        """Let backward passes of ``core`` add the gradients of the candidates to their ``terms``."""
+        if self._watched is None or not terms:
             yield
             return
         try:
-            core.set_absent(self._watched.topology, self._watched.absent.values)
+            core.set_absent(self._watched.topology, *terms)
             yield
         finally:
             core.forget_absent()
@@ -166,8 +170,6 @@ class Rewirer:
             if _rewiring(p).l1 > 0.0 or _rewiring(p).noise > 0.0:
                 _perturb(self._arrays, p)
         watched, self._watched = self._watched, None
-        if watched is not None and self._replicas.size > 1:
-            watched.absent.values[...] = self._replicas.sum(watched.absent.values)
         for step in (watched, self._drawn("random", self._arrays.updates)):
             if step is not None:
                 self._move_all(step)
@@ -233,11 +235,11 @@ def _shape(arrays: Arrays, p: Projection) -> tuple[np.ndarray, np.ndarray]:
     return np.array(shape, np.int64), np.array(own.signs, np.int64)
 
 
-def _warn_of_few(arrays: Arrays, replicas: Communicator, p: Projection) -> None:
+def _warn_of_few(arrays: Arrays, comm: Communicator, p: Projection) -> None:
     """Warn if the share that a target moves at first rounds to no synapse."""
-    targets, rewiring, comm = synapse_order(arrays, p.index)[2], _rewiring(p), arrays.exchange.comm
+    targets, rewiring = synapse_order(arrays, p.index)[2], _rewiring(p)
     most = max(comm.gather(int(np.max(np.bincount(targets), initial=0))))
-    if rewiring.drop == "weight" and rewiring.fraction * most < 0.5 and most and comm.rank == replicas.rank == 0:
+    if rewiring.drop == "weight" and rewiring.fraction * most < 0.5 and most and comm.rank == 0:
         warn(
             f"{p.name}: no synapse moves, because Rewiring(fraction={rewiring.fraction:g}) of the {most} synapses of a target "
             f"rounds to none: take fraction={math.ceil(50.0 / most) / 100.0:g} or more"
