@@ -25,6 +25,11 @@ using CurrentArrays = std::tuple<In3<double>, In1<Index>, In1<Index>, In1<double
 
 // A request, and the arrays that it views, by field.
 template <class Request> struct PyRequest : Request {
+  PyRequest() = default;
+  PyRequest(const PyRequest& other)
+      : Request(other), external_arrays(other.external_arrays), current_arrays(other.current_arrays) {
+    arrays.update(other.arrays);
+  }
   nb::dict arrays;
   ExternalArrays external_arrays;
   CurrentArrays current_arrays;

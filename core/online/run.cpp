@@ -324,16 +324,29 @@ bool is_taught(const Topology& topology, const RunRequest& request, Index column
   return false;
 }
 
+void add_sums(const RunRequest& request, double loss, double silent) {
+  const auto sum = [&](Sum name) -> double& { return request.sums[static_cast<Index>(name)]; };
+  sum(Sum::steps) += 1.0;
+  if (request.frozen) return;
+  sum(Sum::learned) += 1.0;
+  sum(Sum::loss) += loss;
+  sum(Sum::silent) += silent;
+}
+
 // Errors of all readouts in this step and their sums, outputs, and the loss.
 template <class Real> void compare_step(OnlineRun<Real>& run, Index column, const RunRequest& request) {
   OnlineState<Real>& state = run.state;
+  double loss = 0.0, silent = 0.0;
   if (state.topology.readouts.size > 0) {
     double* error = state.history.error.row(run.t & (state.history.error.rows - 1));
-    request.loss[column] += compare_readouts(state.topology, state.neurons.y.data, true, target_of(request, column),
-                                             window_of(request, column), error);
+    const double *target = target_of(request, column), *window = window_of(request, column);
+    loss = compare_readouts(state.topology, state.neurons.y.data, true, target, window, error);
+    silent = silent_loss(state.topology, target, window);
+    request.loss[column] += loss;
     if (run.sums_errors && !waits_for_reward(state)) extend_error_sums(state, run.t);
     std::copy_n(state.neurons.y.data, state.neurons.y.size, request.y.row(column));
   }
+  if (request.sums.size > 0) add_sums(request, loss, silent);
 }
 
 // Values of the recorded variables after this step.

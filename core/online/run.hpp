@@ -14,6 +14,10 @@ namespace eprop {
 // Recorded variables: kind, row of the state or branch, index of the node or synapse, delay group.
 enum class Probe : Index { state, psi, signal, readout, error, weight, trace };
 
+// Numbers that a run adds up: steps, those with learning, and of these the loss and that of outputs at zero.
+enum class Sum : Index { steps, learned, loss, silent };
+inline constexpr Index kSums = 4;
+
 // Inputs of a run and arrays for its results; a run consists of consecutive samples.
 struct RunRequest {
   std::uint64_t seed = 0;
@@ -34,6 +38,7 @@ struct RunRequest {
   Array1<double> loss;         // (steps of all samples,)
   Array1<Index> spikes;        // (samples,)
   Array1<Index> of_neurons;    // (neurons or 0,) spikes of each neuron in all samples
+  Array1<double> sums;         // (kSums or 0,), see `Sum`
 };
 
 // Time of the phases of one thread; without `timed` it does nothing.

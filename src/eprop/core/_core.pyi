@@ -778,8 +778,14 @@ def bin_spikes(times: NDArray[numpy.float64], channels: NDArray[numpy.int64], si
     Channels of spikes step by step; None if a time or channel is out of range.
     """
 
-def copy_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], size: int, start: NDArray[numpy.int64], out: NDArray[numpy.int32]) -> bool:
-    """Whether the events of samples are in order; copies them if so."""
+@overload
+def copy_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], size: int, start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
+
+@overload
+def copy_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int64], size: int, start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None:
+    """
+    Channels of samples, ascending within a step; None if offsets or channels are not valid.
+    """
 
 def all_finite(numbers: NDArray[numpy.float64]) -> bool:
     """Whether all numbers are finite."""
@@ -845,9 +851,9 @@ class InUse:
 class Stepper:
     """Arguments and results of single steps."""
 
-    def __init__(self, topology: Topology, seed: int, frozen: bool, threads: int, source: int, readouts: tuple[int, int], neurons: tuple[int, int], in_use: InUse) -> None:
+    def __init__(self, topology: Topology, seed: int, frozen: bool, threads: int, source: int, readouts: tuple[int, int], neurons: tuple[int, int], in_use: InUse, of_neurons: NDArray[numpy.int64], sums: NDArray[numpy.float64]) -> None:
         """
-        `source`, `readouts` and `neurons` are the only ones that an argument can mean: index of the source or -1, and (first, size) with size -1 if there are several.
+        `source`, `readouts` and `neurons` are the only ones that an argument can mean: index of the source or -1, and (first, size) with size -1 if there are several. `of_neurons` and `sums` are those of a `RunRequest`.
         """
 
     def take(self, source: int, channels: object) -> bool:
@@ -873,14 +879,6 @@ class Stepper:
     @property
     def y(self) -> NDArray[numpy.float64]:
         """Outputs of the last step, mV."""
-
-    @property
-    def counts(self) -> NDArray[numpy.int64]:
-        """Spikes of each neuron, added up."""
-
-    @property
-    def sums(self) -> NDArray[numpy.float64]:
-        """Steps, their loss, and that of outputs at zero, added up."""
 
     @property
     def rewarded(self) -> bool:
@@ -918,6 +916,22 @@ class Probe(enum.IntEnum):
 
     trace = 6
 
+class Sum(enum.IntEnum):
+    """Entry of `sums`."""
+
+    steps = 0
+
+    learned = 1
+    """Steps with learning."""
+
+    loss = 2
+    """Of these steps."""
+
+    silent = 3
+    """
+    Loss of outputs at zero in these steps; NaN, unknown, if a weight of the window is negative.
+    """
+
 class Phase(enum.IntEnum):
     """Column of `phases`."""
 
@@ -941,7 +955,12 @@ largest_voltage: float
 class RunRequest:
     """Inputs of a run of consecutive samples, and arrays for its results."""
 
+    @overload
     def __init__(self) -> None: ...
+
+    @overload
+    def __init__(self, other: RunRequest) -> None:
+        """The same inputs and arrays for results."""
 
     @property
     def seed(self) -> int: ...
@@ -1072,6 +1091,13 @@ class RunRequest:
 
     @of_neurons.setter
     def of_neurons(self, array: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def sums(self) -> NDArray[numpy.float64]:
+        """Out: (4 or 0,) numbers that are added up, see `Sum`."""
+
+    @sums.setter
+    def sums(self, array: NDArray[numpy.float64]) -> None: ...
 
 class OnlineSingle:
     """
@@ -1205,6 +1231,11 @@ class OnlineSingle:
 
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:
         """Losses of all steps of one sample, from its outputs in mV."""
+
+    def silent_loss(self, target: NDArray[numpy.float64], window: NDArray[numpy.float64]) -> float:
+        """
+        Loss of outputs at zero in all steps of samples; NaN, unknown, if a weight of the window is negative.
+        """
 
     def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, given: int) -> int:
         """
@@ -1347,6 +1378,11 @@ class OnlineDouble:
 
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:
         """Losses of all steps of one sample, from its outputs in mV."""
+
+    def silent_loss(self, target: NDArray[numpy.float64], window: NDArray[numpy.float64]) -> float:
+        """
+        Loss of outputs at zero in all steps of samples; NaN, unknown, if a weight of the window is negative.
+        """
 
     def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, given: int) -> int:
         """

@@ -44,7 +44,7 @@ class Stepper:
         watch: CollapseWatch,
     ):  # fmt: skip
         self._arrays, self._alone, self._rewirer, network = arrays, alone, rewirer, arrays.network
-        self._watch, self._learns = watch, learn
+        self._watch = watch
         table, n = arrays.built.topology.populations, arrays.built.n_neurons
         spans: dict[str, dict[str, slice]] = {"neuron": {}, "readout": {}, "source": {}}
         for p in network.populations:
@@ -61,7 +61,7 @@ class Stepper:
         source = -1 if self._only is None else self._only
         self._step = lib.Stepper(
             arrays.built.topology, network.seed, not learn, arrays.threads, source, _place(aims), _place(spans["neuron"]),
-            alone.in_use,
+            alone.in_use, watch.spikes, watch.sums,
         )  # fmt: skip
         y = self._step.y
         y.flags.writeable = False
@@ -202,11 +202,7 @@ class Stepper:
             raise InputError(_PROBLEMS[StepStatus(status)])
         check_voltages(self._arrays, "step", self.loss)
         check_weights(self._arrays, "step", self._arrays.online.weights_finite(self._arrays.threads))
-        counts, sums = self._step.counts, self._step.sums
-        steps, loss, silent = sums.tolist()
-        self._watch.spikes += counts
-        counts[:], sums[:] = 0, 0.0
-        self._watch.advanced(int(steps), loss, silent if self._learns else None)
+        self._watch.advanced()
 
 
 class _Places:
