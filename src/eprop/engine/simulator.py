@@ -285,7 +285,7 @@ class Simulator(FixedProperties):
         keeping = Keeping(spikes_to, interval, checkpoint, progress)
         plan = partial(checks.plan_run, self._arrays, self._layout, duration, learn, given, record, spikes, keeping)
         with self._lock:
-            run = run_on_all_ranks(self.comm, "run", plan, checks.RunPlan.keys, BATCH)
+            run = run_on_all_ranks(self._comm, "run", plan, checks.RunPlan.keys, BATCH)
             if self._untaught and learn:
                 self._warn_of_no_feedback(run.sample)
             if self._by_batch:

@@ -63,7 +63,7 @@ class CollapseWatch:
         self._learns, self._learned = bool(plastic), [name for name in self._intervals if name in onto]
         self._regulated = any(p.rule.regulates_rates for p in plastic)
         self._has_sources = any(p.model.role == "source" for p in network.populations)
-        self._steps_of_window = math.ceil(WINDOW / network.dt)
+        self._steps_of_window, self._shortest = math.ceil(WINDOW / network.dt), SHORTEST / network.dt
         self.spikes, self.sums = np.zeros(arrays.built.n_neurons, np.int64), np.zeros(len(Sum))
         self._told: set[str] = set()
         self._saturated: dict[str, bool] = {}  # in the last window
@@ -86,11 +86,11 @@ class CollapseWatch:
     @property
     def left(self) -> int:
         """Steps until the end of this window."""
-        return self._steps_of_window - int(self.sums[0])
+        return self._steps_of_window - int(self.sums.item(0))
 
     def advanced(self) -> None:
         """Judge this window if it has ended: the core has added steps to `spikes` and `sums`."""
-        if self.sums[0] >= self._steps_of_window:
+        if self.sums.item(0) >= self._steps_of_window:
             self._close()
 
     def batch(self, result: BatchResult, samples: Samples) -> None:
@@ -120,7 +120,7 @@ class CollapseWatch:
 
     def end_of_run(self, steps: int) -> None:
         """Judge the rest of a run of so many steps, if it did not learn."""
-        if steps * self._arrays.network.dt < SHORTEST or not self.sums[Sum.steps]:
+        if steps < self._shortest or not self.sums[Sum.steps]:
             return
         if not (self._learns and self.sums[Sum.learned]):
             self._close()

@@ -39,7 +39,8 @@ def set_inputs(
     """
     request.event_start, request.event_channels = samples.event_start, samples.event_channels
     request.target, request.window = samples.target, samples.window
-    set_external(request, arrays, samples)
+    if samples.signals or len(samples.modulator) or len(samples.reward):
+        set_external(request, arrays, samples)
     if arrays.network.stimulations:
         request.drive = drive_factors(arrays.network, samples.n_steps, first_step)
     if samples.currents:
@@ -54,9 +55,8 @@ def set_inputs(
 
 def set_external(request: lib.RunRequest | lib.EpisodeRequest, arrays: Arrays, external: Samples | External) -> None:
     """Give a request signals, modulator and reward."""
-    if external.signals or len(external.modulator) or len(external.reward):
-        signals, first = _own_columns(arrays, external.signals)
-        request.external = signals, first, external.modulator, external.reward
+    signals, first = _own_columns(arrays, external.signals)
+    request.external = signals, first, external.modulator, external.reward
 
 
 def _own_columns(arrays: Arrays, given: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

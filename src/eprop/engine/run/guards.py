@@ -69,11 +69,14 @@ _STATUS = {
 }
 
 
-def check_voltages(arrays: Arrays, where: str, loss: float) -> None:
-    """Raise with advice if a voltage is not finite, or implausibly large."""
+def check_state(arrays: Arrays, where: str, loss: float) -> None:
+    """Raise with advice if the online loop has a number that is not finite, or a voltage that is implausibly large."""
     status = _STATUS[arrays.online.divergence()]
     if status != Status.NOT_FINITE and not math.isfinite(loss):
         status = Status.NOT_FINITE
+    finite = arrays.online.weights_finite(arrays.threads)
+    if status == Status.OK and not finite:
+        status = Status.WEIGHT_NOT_FINITE
     if status or arrays.exchange.several:
         check_status(arrays.exchange.worst(status), where)
 

@@ -52,7 +52,7 @@ class Keeping(NamedTuple):
     @property
     def wanted(self) -> bool:
         """Whether the run is a long one."""
-        return self != Keeping()
+        return self != NOTHING
 
     def in_steps(self, steps_in: Callable[[str, Any], int]) -> Keeping:
         """Check the arguments; times become steps by ``steps_in``.
@@ -74,6 +74,10 @@ class Keeping(NamedTuple):
                 _path("checkpoint", checkpoint[0]), steps_in("the time between two checkpoints", checkpoint[1]),
             )  # fmt: skip
         return Keeping(path, interval, checkpoint, bool(self.progress))
+
+
+#: A run that is no long one.
+NOTHING = Keeping()
 
 
 def _path(label: str, given: object) -> pathlib.Path:

@@ -14,7 +14,7 @@ from eprop.core import lib
 from eprop.engine.ranks.parallelism import run_in_threads
 from eprop.engine.run.collapse import CollapseWatch, by_population
 from eprop.engine.run.core_inputs import set_inputs
-from eprop.engine.run.guards import check_losses, check_voltages, check_weights
+from eprop.engine.run.guards import check_losses, check_state
 from eprop.engine.run.own_loss import OwnLosses
 from eprop.engine.run.probes import Probes, SpikeReader
 from eprop.engine.run.results import BatchResult, Recording
@@ -61,6 +61,7 @@ class OnlineRunner:
     def __init__(self, arrays: Arrays, timer: PhaseTimer, rewirer: Rewirer, watch: CollapseWatch):
         self._arrays, self._timer, self._rewirer, self._watch = arrays, timer, rewirer, watch
         table, n, learning = arrays.built.topology.populations, arrays.built.n_neurons, arrays.built.learning
+        self._dt = arrays.network.dt
         self._leak = arrays.built.topology.readouts["leak"].copy()
         self._leaks, self._learns = bool(self._leak.any()), learning.eprop or learning.at_spikes
         self._drops_inputs = self._learns and any(
@@ -78,29 +79,29 @@ class OnlineRunner:
         """Run one sample; see `Simulator.run`. Random numbers start at step ``clock``."""
         arrays, online, n_steps = self._arrays, self._arrays.online, sample.n_steps
         t0, before, reader, done = online.t, online.events, SpikeReader(arrays, wanted) if wanted else None, 0
-        if not frozen:
+        if self._drops_inputs and not frozen:
             sample = self.learned(sample)
-        shown, out = self._shown(sample), self._results(sample)
+        shown, out = self._shown(sample) if self._losses else sample, self._results(sample)
         request = self._request_of(shown, out, frozen, clock, t0)
         if probes.count:
             probed = np.zeros((n_steps, len(probes.table)))
             request.probes, request.probed = probes.table, probed
+        arrays.weight_changes += 1
         while done < n_steps:
             limit = reader.limit(n_steps - done) if reader else n_steps - done
             done += self._run_steps(request, done, limit)
-            check_voltages(arrays, "run", out.loss[done - 1])
+            check_state(arrays, "run", out.loss.item(done - 1))
             if reader:
                 reader.read()
-        arrays.weight_changes += 1
-        check_weights(arrays, "run", online.weights_finite(arrays.threads))
         times = np.arange(t0 + 1.0, t0 + n_steps + 1.0)
-        if arrays.network.dt != 1.0:
-            times *= arrays.network.dt
+        if self._dt != 1.0:
+            times *= self._dt
         spikes = reader.spikes() if reader else {}
         traces = probes.collect(probed, arrays.exchange) if probes.count else {}
-        if self._leaks:
-            np.add(out.y, self._leak, out=out.y)
-        recording = Recording(times, self._by_readout(out.y), out.loss, spikes, traces, probes.index)
+        y = out.y + self._leak if self._leaks else out.y
+        recording = Recording(
+            times, {name: y[:, span] for name, span in self._columns}, out.loss, spikes, traces, probes.index
+        )
         if arrays.exchange.several:
             self._count_events_of_all(before)
         return recording if self._losses is None else self._losses.add_to(recording, sample)
@@ -172,7 +173,7 @@ class OnlineRunner:
         arrays.online.losses_of_steps(y, shown.target[0], shown.window[0], loss)
         times = np.arange(1.0, sample.n_steps + 1.0)
         times *= arrays.network.dt
-        recording = Recording(times, self._by_readout(y), loss, spikes)
+        recording = Recording(times, {name: y[:, span] for name, span in self._columns}, loss, spikes)
         return recording if self._losses is None else self._losses.add_to(recording, sample)
 
     def train(self, samples: Samples, progress: Progress) -> BatchResult:
@@ -181,17 +182,15 @@ class OnlineRunner:
         out = self._results(samples)
         request = self._request_of(samples, out, frozen=False)
         events, done, counted = arrays.events, 0, self._watch.spikes.copy()
+        arrays.weight_changes += 1
         while done < total:
             before, limit = done, total - done
             limit = min(limit, n_steps) if arrays.exchange.several else limit
             done += self._run_steps(request, done, limit)
             finite = np.isfinite(out.loss[before:done])
             last = done - 1 if finite.all() else before + int(np.argmin(finite))
-            check_voltages(arrays, f"sample {last // n_steps}", out.loss[last])
+            check_state(arrays, f"sample {last // n_steps}", out.loss[last])
             _report(progress, before, done, n_steps)
-        arrays.weight_changes += 1
-        check_voltages(arrays, "train", 0.0)
-        check_weights(arrays, "train", arrays.online.weights_finite(arrays.threads))
         spikes = arrays.exchange.sum(out.spikes)
         self._count_events_of_all(events)
         result = self._result(samples, out, spikes, arrays.events - events)
@@ -225,10 +224,6 @@ class OnlineRunner:
         """Sum the events since ``before`` over all ranks."""
         arrays = self._arrays
         arrays.online.events = before + arrays.exchange.total(arrays.events - before)
-
-    def _by_readout(self, y: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs of each readout population."""
-        return {name: y[..., span] for name, span in self._columns}
 
     def _result(self, samples: Samples, out: Results, spikes: np.ndarray, events: int) -> BatchResult:
         n, n_steps, y = len(samples), samples.n_steps, out.y

@@ -23,8 +23,8 @@ DOUBLE_PRECISION = float(np.finfo(np.float64).eps)
 
 
 def is_pair(given: object) -> bool:
-    """Whether the input is a pair, or a sparse matrix."""
-    return (isinstance(given, tuple) and len(given) == 2) or scipy.sparse.issparse(given)
+    """Whether an input is a pair."""
+    return isinstance(given, tuple) and len(given) == 2
 
 
 def find_events(name: str, size: int, given: Any, form: Arrangement, start: np.ndarray) -> np.ndarray:
@@ -50,13 +50,15 @@ def find_events(name: str, size: int, given: Any, form: Arrangement, start: np.n
     ------
     InputError
     """
-    several = isinstance(given, (list, tuple)) and bool(given)
-    if several and all(map(scipy.sparse.issparse, given)):
-        given = _dense_of_sparse(name, given)
-        given = given[0] if form.run else given
-    elif several and isinstance(given, list) and all(isinstance(one, tuple) and len(one) == 2 for one in given):
-        return _of_times(name, size, given, form, start)
-    elif is_pair(given):
+    if form.run and (is_pair(given) or scipy.sparse.issparse(given)):
+        given = [given]
+    if isinstance(given, (list, tuple)) and given:
+        if all(map(is_pair, given)) and isinstance(given, list):
+            return _of_times(name, size, given, form, start)
+        if all(map(scipy.sparse.issparse, given)):
+            given = _dense_of_sparse(name, given)
+            given = given[0] if form.run else given
+    if is_pair(given):
         return _of_offsets(f"input {name!r}", size, given, form, start)
     return _of_dense(f"input {name!r}", size, given, form, start)
 
@@ -87,7 +89,8 @@ def _binned(label: str, pair: Any, size: int, dt: float, start: np.ndarray) -> n
         )
     if channels.size and channels.dtype.kind not in "iu":
         raise InputError(f"{label}: channels must be whole numbers")
-    precision = DOUBLE_PRECISION if times.dtype.kind != "f" else float(np.finfo(times.dtype).eps)
+    single = times.dtype.kind == "f" and times.dtype.char != "d"
+    precision = float(np.finfo(times.dtype).eps) if single else DOUBLE_PRECISION
     found: np.ndarray | None = lib.bin_spikes(
         np.ascontiguousarray(times, np.float64), np.ascontiguousarray(channels, np.int64), size, dt, precision, start
     )
@@ -117,7 +120,7 @@ def _of_offsets(label: str, size: int, given: Any, form: Arrangement, start: np.
     if any(part.size and part.dtype.kind not in "iu" for part in (ptr, channels)):
         raise InputError(f"{label}: ptr and channels must be whole numbers, got {ptr.dtype}, {channels.dtype}")
     ptr = np.ascontiguousarray(ptr, np.int64)
-    exact = np.ascontiguousarray(channels, np.int32 if channels.dtype == np.int32 else np.int64)
+    exact: Any = np.ascontiguousarray(channels, np.int32 if channels.dtype == np.int32 else np.int64)
     found: np.ndarray | None = lib.copy_events(ptr, exact, size, start)
     if found is not None:
         return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from eprop.core import lib
 from eprop.engine.build.memory import NOTICEABLE, check_room, refusing_failed_allocations
 from eprop.engine.run.results import ByValue
-from eprop.engine.run.sample_events import find_events, is_pair
+from eprop.engine.run.sample_events import find_events
 from eprop.errors import InputError
 from eprop.markup import table
 from eprop.models import EventSource, Readout
@@ -23,8 +24,8 @@ MOST = 10**18
 # Offsets into the events are stored for every step of every sample.
 MOST_STEPS = 2**31
 NO_REWARD_TRACE = "reward: no projection of this network uses it; give projections EPropPlus(reward=RewardTrace())"
-# Stands for a missing modulator or reward.
-NONE_GIVEN = np.zeros((0, 0))
+# Stand for a missing modulator or reward, and for no events.
+NONE_GIVEN, NO_EVENTS = np.zeros((0, 0)), np.zeros(0, np.int32)
 # Sizes of the sources, and of the readouts with or without softmax, for which samples are made.
 Shape = tuple[tuple[int, ...], tuple[tuple[int, bool], ...]]
 
@@ -39,7 +40,7 @@ class InputPart(NamedTuple):
     loss: Any = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SampleLayout:
     """Requirements of a network on its samples; made once for all runs of a simulator.
 
@@ -50,6 +51,7 @@ class SampleLayout:
     n_readouts : columns of targets
     neurons : sizes of the populations of neurons by name, in the order of the network
     made_for : see `Samples`
+    no_target : (1, 1, n_readouts), the target of a sample that has none
     rewarded : whether some projection has a reward trace
     """
 
@@ -59,7 +61,13 @@ class SampleLayout:
     n_readouts: int
     neurons: Mapping[str, int]
     made_for: Shape
+    no_target: Floats
     rewarded: bool = False
+
+    @cached_property
+    def sizes(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Sizes of event sources and of readouts, by name."""
+        return {p.name: p.size for p in self.sources}, {p.name: p.size for p in self.readouts}
 
     @classmethod
     def of(cls, network: Network) -> SampleLayout:
@@ -73,10 +81,10 @@ class SampleLayout:
         neurons = {p.name: p.size for p in network.populations if p.model.role == "neuron"}
         made_for = tuple(p.size for p in sources), tuple((p.size, p.softmax) for p in readouts)
         rewarded = any(getattr(p.rule, "reward", None) is not None for p in network.projections)
-        return cls(network.dt, sources, tuple(readouts), n, neurons, made_for, rewarded)
+        return cls(network.dt, sources, tuple(readouts), n, neurons, made_for, np.full((1, 1, n), np.nan), rewarded)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Samples(ByValue):
     """``n`` samples of ``n_steps`` steps each; ``samples[3]``, ``samples[:10]`` and ``samples[[4, 2]]`` select samples.
 
@@ -264,27 +272,31 @@ class Arrangement:
         needed = 8 * n * n_steps * (len(layout.sources) + 1)
         if needed > NOTICEABLE:
             check_room(f"the events of {n:,} x {n_steps:,} steps", needed, "give them in parts")
-        inputs, starts = by_name("inputs", given.inputs), np.zeros((len(layout.sources), n * n_steps + 1), np.int64)
-        currents, channels = self.of_neurons("currents into", inputs), self._events(inputs, starts)
+        starts = np.zeros((len(layout.sources), n * n_steps + 1), np.int64)
+        channels, currents = self._inputs(given.inputs, starts)
         window = self._window(given.window)
-        target, labels = self._target(by_name("targets", given.targets), given.labels, window)
+        target, labels = self._target(given.targets, given.labels, window)
         signals, modulator = self.external(given.signals, given.modulator)
         if given.reward is not None and not layout.rewarded:
             raise InputError(NO_REWARD_TRACE)
-        external = signals, modulator, self._of_steps("reward", given.reward), currents
-        return Samples(starts, channels, target, window, n, n_steps, labels, *external, layout.made_for)
+        reward = NONE_GIVEN if given.reward is None else self._of_steps("reward", given.reward)
+        return Samples(
+            starts, channels, target, window, n, n_steps, labels, signals, modulator, reward, currents, layout.made_for
+        )
 
     def external(self, signals: object, modulator: object) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Make ``signals`` and ``modulator`` of `Samples`."""
-        given = by_name("signals", signals)
-        if given:
+        found = {}
+        if signals is not None:
+            given = by_name("signals", signals)
             check_names("population of neurons", given, self.layout.neurons)
-        return self.of_neurons("signals", given), self._of_steps("modulator", modulator)
+            found = self.of_neurons("signals", given)
+        return found, NONE_GIVEN if modulator is None else self._of_steps("modulator", modulator)
 
     def of_neurons(self, what: str, given: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Make ``signals`` or ``currents`` of `Samples`, in the order of the network."""
         out = {}
-        for name, size in self.layout.neurons.items() if given else ():
+        for name, size in self.layout.neurons.items():
             if name not in given:
                 continue
             value = self.array(f"{what} {name!r}", given[name], size)
@@ -311,43 +323,38 @@ class Arrangement:
             wanted = f"({n}, {n_steps}{' or 1' * constant}, {size})"
         raise InputError(f"{label} must have shape {wanted}, got {shape}")
 
-    def _events(self, inputs: Mapping[str, Any], starts: np.ndarray) -> np.ndarray:
-        """Make ``event_channels`` of `Samples`; write their offsets to ``starts``."""
-        if not inputs:
-            return np.zeros(0, np.int32)
-        layout, parts, offset = self.layout, [], 0
-        check_names("event source", inputs, (p.name for p in layout.sources), layout.neurons)
+    def _inputs(self, given: object, starts: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Make ``event_channels`` and ``currents`` of `Samples`; write the offsets of the former to ``starts``."""
+        if given is None:
+            return NO_EVENTS, {}
+        layout, inputs, parts, offset = self.layout, by_name("inputs", given), [], 0
+        check_names("event source", inputs, layout.sizes[0], layout.neurons)
         for p, start in zip(layout.sources, starts, strict=True):
             if p.name not in inputs:
                 continue
-            given = inputs[p.name]
-            if self.run and is_pair(given):
-                given = [given]
-            found = find_events(p.name, p.size, given, self, start)
+            found = find_events(p.name, p.size, inputs[p.name], self, start)
             start += offset
             parts.append(found)
             offset += found.size
-        if len(parts) == 1:
-            return parts[0]
-        return np.concatenate(parts) if parts else np.zeros(0, np.int32)
+        parts = parts or [NO_EVENTS]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts), self.of_neurons("currents into", inputs)
 
-    def _target(
-        self, targets: Mapping[str, Any], labels: object, window: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray | None]:
+    def _target(self, given: object, labels: object, window: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Make ``target`` and ``labels`` of `Samples`."""
-        readouts = self.layout.readouts
+        if given is None and labels is None and self.n == 1:
+            return self.layout.no_target, None
+        readouts, targets = self.layout.readouts, {} if given is None else by_name("targets", given)
         if labels is not None:
             return _one_hot(readouts, targets, found := _labels(labels, self.n)), found
+        check_names("readout", targets, self.layout.sizes[1])
         arrays, length = dict[str, np.ndarray](), 1
-        if targets:
-            check_names("readout", targets, (p.name for p in readouts))
-            for p in readouts:
-                if p.name in targets:
-                    arrays[p.name] = self.array(f"target {p.name!r}", targets[p.name], p.size, constant=True)
-                    length = max(length, arrays[p.name].shape[1])
+        for p in readouts:
+            if p.name in targets:
+                arrays[p.name] = self.array(f"target {p.name!r}", targets[p.name], p.size, constant=True)
+                length = max(length, arrays[p.name].shape[1])
         out = np.empty((self.n, length, self.layout.n_readouts))
         out.fill(np.nan)
-        for k, p in enumerate(readouts if arrays else ()):
+        for k, p in enumerate(readouts):
             if p.name not in arrays:
                 continue
             part = out[:, :, p.first : p.first + p.size]
@@ -369,7 +376,7 @@ class Arrangement:
         if not isinstance(window, Mapping):
             return np.repeat(self._of_steps("window", window)[:, :, None], shape[2], axis=2)
         own = by_name("window", window)
-        check_names("readout", own, (p.name for p in readouts))
+        check_names("readout", own, self.layout.sizes[1])
         found = {name: self._of_steps(f"window of {name!r}", value) for name, value in own.items()}
         out = np.ones((max([1, *map(len, found.values())]), *shape[1:]))
         for k, p in enumerate(readouts):
@@ -377,9 +384,7 @@ class Arrangement:
         return out
 
     def _of_steps(self, label: str, values: object) -> np.ndarray:
-        """A number for each step, of all samples or of each sample, (1 or n, n_steps); (0, 0) for None."""
-        if values is None:
-            return NONE_GIVEN
+        """A number for each step, of all samples or of each sample, (1 or n, n_steps)."""
         n, n_steps, out = self.n, self.n_steps, real_numbers(label, values, InputError).astype(np.float64)
         if out.shape not in ((n_steps,), (n, n_steps), (1, n_steps)):
             raise InputError(f"{label} must have shape ({n_steps},) or ({n}, {n_steps}), got {out.shape}")
@@ -434,9 +439,7 @@ def count_of(what: str, value: object) -> int:
 
 def by_name(what: str, given: object) -> dict[str, Any]:
     """Values for populations, which are given in a dictionary, by name; a key may be the population itself."""
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
+    if type(given) is not dict and not isinstance(given, Mapping):
         raise InputError(f"{what} must be a dictionary from names of populations to arrays, got {type(given).__name__}")
     out: dict[str, Any] = {}
     for key, value in given.items():
@@ -447,9 +450,10 @@ def by_name(what: str, given: object) -> dict[str, Any]:
     return out
 
 
-def check_names(what: str, given: Mapping[str, Any], *names: Iterable[str]) -> None:
-    """Refuse names of unknown populations; the message lists the first of ``names``."""
-    known = [list(each) for each in names]
-    if unknown := given.keys() - set().union(*known):
-        listed = ", ".join(known[0]) or "none"
-        raise InputError(f"no {what} named {', '.join(map(repr, sorted(unknown)))}; there are: {listed}")
+def check_names(
+    what: str, given: Mapping[str, Any], names: Mapping[str, int], others: Mapping[str, int] | None = None
+) -> None:
+    """Refuse names of populations that are neither one of ``names``, which the message lists, nor of ``others``."""
+    if unknown := given.keys() - names.keys() - (others or {}).keys():
+        known = ", ".join(names) or "none"
+        raise InputError(f"no {what} named {', '.join(map(repr, sorted(unknown)))}; there are: {known}")

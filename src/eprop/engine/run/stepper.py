@@ -10,7 +10,7 @@ import numpy as np
 from eprop.core import lib
 from eprop.engine.build.drives import refuse_modulation
 from eprop.engine.run.collapse import CollapseWatch
-from eprop.engine.run.guards import OneThread, check_voltages, check_weights
+from eprop.engine.run.guards import OneThread, check_state
 from eprop.engine.run.results import name_of
 from eprop.engine.run.rewiring import Rewirer
 from eprop.engine.run.samples import NO_REWARD_TRACE
@@ -200,8 +200,7 @@ class Stepper:
             self._alone.refuse()
         if status != StepStatus.check:
             raise InputError(_PROBLEMS[StepStatus(status)])
-        check_voltages(self._arrays, "step", self.loss)
-        check_weights(self._arrays, "step", self._arrays.online.weights_finite(self._arrays.threads))
+        check_state(self._arrays, "step", self.loss)
         self._watch.advanced()
 
 
