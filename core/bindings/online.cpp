@@ -18,7 +18,7 @@ using PyRunRequest = PyRequest<RunRequest>;
 // Refuses a request whose arrays do not fit together, the network or the steps of a call.
 void check_request(const RunRequest& r, const Topology& topology, Index state_rows, Index n_steps, Index offset) {
   const Index steps = r.loss.size, samples = r.target.planes;
-  const bool fits = r.window.rows > 0 && r.window.rows * samples == steps && r.spikes.size == samples && r.y.rows == steps &&
+  const bool fits = r.window.rows > 0 && r.window.rows * samples == steps && (r.spikes.size == 0 || r.spikes.size == samples) && r.y.rows == steps &&
                     (r.probes.rows == 0 || (r.probed.rows == steps && r.probes.columns == 4)) &&
                     r.probed.columns == r.probes.rows && (r.window.planes == 1 || r.window.planes == samples) &&
                     (r.target.rows == 1 || r.target.rows == r.window.rows) &&
@@ -369,7 +369,7 @@ void bind_request(nb::module_& m) {
   bind_array<Out2<double>>(bound, "probed", &R::probed, "Out: (steps of all samples, probes)");
   bind_array<Out2<double>>(bound, "y", &R::y, "Out: (steps of all samples, readouts), without the leak potential, mV.");
   bind_array<Out1<double>>(bound, "loss", &R::loss, "Out: (steps of all samples,); losses are added.");
-  bind_array<Out1<Index>>(bound, "spikes", &R::spikes, "Out: (samples,) spikes of own neurons; they are added.");
+  bind_array<Out1<Index>>(bound, "spikes", &R::spikes, "Out: (samples or 0,) spikes of own neurons; they are added.");
   bind_array<Out1<Index>>(bound, "of_neurons", &R::of_neurons, "Out: (own neurons or 0,) spikes of each; they are added.");
   bind_array<Out1<double>>(bound, "sums", &R::sums, "Out: (4 or 0,) numbers that are added up, see `Sum`.");
 }

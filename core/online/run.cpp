@@ -212,6 +212,7 @@ template <class Real> void gather_segments(OnlineRun<Real>& run, Index column, c
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
     if (population.role == Role::events) {
+      if (request.event_start.rows == 0) continue;  // no events at all
       const Index* start = request.event_start.row(population.channel);
       run.segments.push_back(
           {b, request.event_channels.data + start[column], population.first_source, start[column + 1] - start[column]});
@@ -277,7 +278,7 @@ template <class Real> Index count_tied_weights(const OnlineState<Real>& state) {
 template <class Real> void collect_step(OnlineRun<Real>& run, Index column, const RunRequest& request, int threads) {
   OnlineState<Real>& state = run.state;
   const Index t = run.t, partitions = state.topology.n_partitions();
-  Index& spikes = request.spikes[column / request.window.rows];
+  Index spikes = 0;
   bool post_full = false;
   for (Index partition = 0; partition < partitions; partition++) {
     PartitionNotes& notes = run.notes[partition];
@@ -289,6 +290,7 @@ template <class Real> void collect_step(OnlineRun<Real>& run, Index column, cons
       request.of_neurons[state.spikes[partition][k]]++;
     post_full |= notes.post_full;
   }
+  if (request.spikes.size > 0) request.spikes[column / request.window.rows] += spikes;
   if (post_full) grow_post_spikes(state.post);
   const Index tied = run.has_plus ? count_tied_weights(state) : 0;
   const auto tie = [&](Index partition) { tie_branches(state, partition, t); };
@@ -551,7 +553,7 @@ template <class Real> bool weights_finite(OnlineRun<Real>& run, int threads) {
   const Array1<Real>& weight = run.state.synapses.weight;
   // A call takes ten microseconds, an event a few nanoseconds, and checking a weight less than one: a few percent of the time.
   run.unchecked_work += 1e4;
-  if (!finite || run.unchecked_work < 16.0 * static_cast<double>(weight.size)) return finite;
+  if (!finite || run.unchecked_work < 32.0 * static_cast<double>(weight.size)) return finite;
   run.unchecked_work = 0.0;
   constexpr Index kPiece = 1 << 16;
   const Index pieces = (weight.size + kPiece - 1) / kPiece;

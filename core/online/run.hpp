@@ -36,7 +36,7 @@ struct RunRequest {
   Array2<const Index> probes;  // (probes, 4), see Probe
   Array2<double> probed, y;    // (steps of all samples, probes), (.., readouts) without the leak potential
   Array1<double> loss;         // (steps of all samples,)
-  Array1<Index> spikes;        // (samples,)
+  Array1<Index> spikes;        // (samples or 0,)
   Array1<Index> of_neurons;    // (neurons or 0,) spikes of each neuron in all samples
   Array1<double> sums;         // (kSums or 0,), see `Sum`
 };

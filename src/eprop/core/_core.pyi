@@ -1080,7 +1080,7 @@ class RunRequest:
 
     @property
     def spikes(self) -> NDArray[numpy.int64]:
-        """Out: (samples,) spikes of own neurons; they are added."""
+        """Out: (samples or 0,) spikes of own neurons; they are added."""
 
     @spikes.setter
     def spikes(self, array: NDArray[numpy.int64]) -> None: ...

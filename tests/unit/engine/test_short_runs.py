@@ -28,6 +28,15 @@ def made() -> ep.Simulator:
     return ep.Simulator(net, threads=1)
 
 
+def test_a_run_follows_more_steps_than_a_window_of_rates():
+    """A stepper closes the windows of `CollapseWatch` late; a run that follows ends where it should."""
+    sim = made()
+    stepper = sim.stepper()
+    for _ in range(1020):
+        stepper.step()
+    assert sim.run(5.0).times[-1] == sim.time == 1025.0
+
+
 def count_calls(work: Callable[[], Any]) -> list[str]:
     """Names of the Python functions that work calls, once it has run before."""
     work()

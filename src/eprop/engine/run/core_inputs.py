@@ -37,7 +37,8 @@ def set_inputs(
     InputError
         If neurons take no current, or learn a constant on which its effect depends.
     """
-    request.event_start, request.event_channels = samples.event_start, samples.event_channels
+    if samples.event_channels.size or isinstance(request, lib.EpisodeRequest):
+        request.event_start, request.event_channels = samples.event_start, samples.event_channels
     request.target, request.window = samples.target, samples.window
     if samples.signals or len(samples.modulator) or len(samples.reward):
         set_external(request, arrays, samples)

@@ -71,14 +71,19 @@ _STATUS = {
 
 def check_state(arrays: Arrays, where: str, loss: float) -> None:
     """Raise with advice if the online loop has a number that is not finite, or a voltage that is implausibly large."""
-    status = _STATUS[arrays.online.divergence()]
-    if status != Status.NOT_FINITE and not math.isfinite(loss):
+    found, finite, several = (
+        arrays.online.divergence(),
+        arrays.online.weights_finite(arrays.threads),
+        arrays.exchange.several,
+    )
+    if not found and finite and math.isfinite(loss) and not several:
+        return
+    status = _STATUS[found]
+    if not math.isfinite(loss):
         status = Status.NOT_FINITE
-    finite = arrays.online.weights_finite(arrays.threads)
     if status == Status.OK and not finite:
         status = Status.WEIGHT_NOT_FINITE
-    if status or arrays.exchange.several:
-        check_status(arrays.exchange.worst(status), where)
+    check_status(arrays.exchange.worst(status), where)
 
 
 def check_weights(arrays: Arrays, where: str, finite: bool) -> None:

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import NamedTuple
 
 import numpy as np
 
@@ -30,21 +29,6 @@ from eprop.parallel.interrupt import Postponed
 Progress = Callable[[int], None] | None
 # Evaluation without resets runs this many chunks of samples in parallel, for any number of threads.
 EVALUATION_CHUNKS = 8
-
-
-class Results(NamedTuple):
-    """Arrays for the results of samples in sequence.
-
-    Attributes
-    ----------
-    y : (steps of all samples, readouts), mV, without the leak potential
-    loss : (steps of all samples,)
-    spikes : (samples,) of own neurons
-    """
-
-    y: np.ndarray
-    loss: np.ndarray
-    spikes: np.ndarray
 
 
 class OnlineRunner:
@@ -81,8 +65,9 @@ class OnlineRunner:
         t0, before, reader, done = online.t, online.events, SpikeReader(arrays, wanted) if wanted else None, 0
         if self._drops_inputs and not frozen:
             sample = self.learned(sample)
-        shown, out = self._shown(sample) if self._losses else sample, self._results(sample)
-        request = self._request_of(shown, out, frozen, clock, t0)
+        shown, y, loss = self._shown(sample), np.zeros((n_steps, self._leak.size)), np.zeros(n_steps)
+        request = self._request_of(shown, frozen, clock, t0)
+        request.y, request.loss = y, loss
         if probes.count:
             probed = np.zeros((n_steps, len(probes.table)))
             request.probes, request.probed = probes.table, probed
@@ -90,7 +75,7 @@ class OnlineRunner:
         while done < n_steps:
             limit = reader.limit(n_steps - done) if reader else n_steps - done
             done += self._run_steps(request, done, limit)
-            check_state(arrays, "run", out.loss.item(done - 1))
+            check_state(arrays, "run", loss.item(done - 1))
             if reader:
                 reader.read()
         times = np.arange(t0 + 1.0, t0 + n_steps + 1.0)
@@ -98,9 +83,9 @@ class OnlineRunner:
             times *= self._dt
         spikes = reader.spikes() if reader else {}
         traces = probes.collect(probed, arrays.exchange) if probes.count else {}
-        y = out.y + self._leak if self._leaks else out.y
+        y = y + self._leak if self._leaks else y
         recording = Recording(
-            times, {name: y[:, span] for name, span in self._columns}, out.loss, spikes, traces, probes.index
+            times, {name: y[:, span] for name, span in self._columns}, loss, spikes, traces, probes.index
         )
         if arrays.exchange.several:
             self._count_events_of_all(before)
@@ -118,14 +103,8 @@ class OnlineRunner:
         """Samples as the core knows them."""
         return samples if self._losses is None else self._losses.without_targets(samples)
 
-    def _results(self, samples: Samples) -> Results:
-        n = samples.n * samples.n_steps
-        return Results(np.zeros((n, self._leak.size)), np.zeros(n), np.zeros(samples.n, np.int64))
-
-    def _request_of(
-        self, samples: Samples, out: Results, frozen: bool, clock: int = 0, first_step: int = 0
-    ) -> lib.RunRequest:
-        """Make a request to the core for samples in sequence.
+    def _request_of(self, samples: Samples, frozen: bool, clock: int = 0, first_step: int = 0) -> lib.RunRequest:
+        """Make a request to the core for samples in sequence, without arrays for results.
 
         Random numbers start at step ``clock``, and drives that change with time at ``first_step``.
         """
@@ -138,7 +117,13 @@ class OnlineRunner:
         )
         request.drops = not frozen and self._learns
         set_inputs(request, arrays, samples, first_step)
-        request.y, request.loss, request.spikes = out
+        return request
+
+    def _request_of_batch(self, samples: Samples, frozen: bool) -> lib.RunRequest:
+        """The same, with arrays for results."""
+        request, n = self._request_of(samples, frozen), samples.n * samples.n_steps
+        request.y, request.loss = np.zeros((n, self._leak.size)), np.zeros(n)
+        request.spikes = np.zeros(samples.n, np.int64)
         return request
 
     def _run_steps(self, request: lib.RunRequest, offset: int, n_steps: int) -> int:
@@ -179,8 +164,7 @@ class OnlineRunner:
     def train(self, samples: Samples, progress: Progress) -> BatchResult:
         """Learn at every spike, from the samples in sequence."""
         arrays, n_steps, total = self._arrays, samples.n_steps, len(samples) * samples.n_steps
-        out = self._results(samples)
-        request = self._request_of(samples, out, frozen=False)
+        request = out = self._request_of_batch(samples, frozen=False)
         events, done, counted = arrays.events, 0, self._watch.spikes.copy()
         arrays.weight_changes += 1
         while done < total:
@@ -204,11 +188,10 @@ class OnlineRunner:
         chunks = np.array_split(np.arange(n), min(EVALUATION_CHUNKS, n))
         events, stop = np.zeros(len(chunks), np.int64), threading.Event()
         counts = np.zeros((len(chunks), arrays.built.n_neurons), np.int64)
-        out, weight = self._results(samples), arrays.effective_weights()
-        inputs = self._request_of(self._shown(samples), out, frozen=True)
+        out, weight = self._request_of_batch(self._shown(samples), frozen=True), arrays.effective_weights()
 
         def one(c: int) -> None:
-            request, first = lib.RunRequest(inputs), int(chunks[c][0]) * samples.n_steps
+            request, first = lib.RunRequest(out), int(chunks[c][0]) * samples.n_steps
             request.clock, request.of_neurons = first, counts[c]  # each chunk has the random numbers of its samples
             request.threads = arrays.threads if several else 1
             events[c] = _run_chunk(arrays, weight, request, (first, chunks[c].size, samples.n_steps), stop, progress)
@@ -225,7 +208,7 @@ class OnlineRunner:
         arrays = self._arrays
         arrays.online.events = before + arrays.exchange.total(arrays.events - before)
 
-    def _result(self, samples: Samples, out: Results, spikes: np.ndarray, events: int) -> BatchResult:
+    def _result(self, samples: Samples, out: lib.RunRequest, spikes: np.ndarray, events: int) -> BatchResult:
         n, n_steps, y = len(samples), samples.n_steps, out.y
         y += self._leak
         return BatchResult(out.loss.reshape(n, n_steps).sum(axis=1), y.reshape(n, n_steps, y.shape[1]), spikes, events)

@@ -50,7 +50,9 @@ def find_events(name: str, size: int, given: Any, form: Arrangement, start: np.n
     ------
     InputError
     """
-    if form.run and (is_pair(given) or scipy.sparse.issparse(given)):
+    if form.run and is_pair(given):
+        return _binned(f"input {name!r}", given, size, form.layout.dt, start)
+    if form.run and scipy.sparse.issparse(given):
         given = [given]
     if isinstance(given, (list, tuple)) and given:
         if all(map(is_pair, given)) and isinstance(given, list):
@@ -73,8 +75,7 @@ def _of_times(name: str, size: int, given: list[Any], form: Arrangement, start: 
     found: list[np.ndarray] = []
     offset, steps = 0, np.empty(form.n_steps + 1, np.int64)
     for k, pair in enumerate(given):
-        label = f"input {name!r}" if form.run else f"input {name!r}, sample {k}"
-        found.append(_binned(label, pair, size, form.layout.dt, steps))
+        found.append(_binned(f"input {name!r}, sample {k}", pair, size, form.layout.dt, steps))
         start[k * form.n_steps + 1 : (k + 1) * form.n_steps + 1] = steps[1:] + offset
         offset += found[-1].size
     return found[0] if len(found) == 1 else np.concatenate(found)

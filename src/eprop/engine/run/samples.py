@@ -328,16 +328,17 @@ class Arrangement:
         if given is None:
             return NO_EVENTS, {}
         layout, inputs, parts, offset = self.layout, by_name("inputs", given), [], 0
-        check_names("event source", inputs, layout.sizes[0], layout.neurons)
         for p, start in zip(layout.sources, starts, strict=True):
-            if p.name not in inputs:
-                continue
-            found = find_events(p.name, p.size, inputs[p.name], self, start)
-            start += offset
-            parts.append(found)
-            offset += found.size
-        parts = parts or [NO_EVENTS]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts), self.of_neurons("currents into", inputs)
+            if p.name in inputs:
+                parts.append(find_events(p.name, p.size, inputs[p.name], self, start))
+                if offset:
+                    start += offset
+                offset += parts[-1].size
+        currents = {}
+        if len(parts) < len(inputs):
+            check_names("event source", inputs, layout.sizes[0], layout.neurons)
+            currents = self.of_neurons("currents into", inputs)
+        return parts[0] if len(parts) == 1 else np.concatenate([NO_EVENTS, *parts]), currents
 
     def _target(self, given: object, labels: object, window: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Make ``target`` and ``labels`` of `Samples`."""
@@ -346,22 +347,21 @@ class Arrangement:
         readouts, targets = self.layout.readouts, {} if given is None else by_name("targets", given)
         if labels is not None:
             return _one_hot(readouts, targets, found := _labels(labels, self.n)), found
-        check_names("readout", targets, self.layout.sizes[1])
         arrays, length = dict[str, np.ndarray](), 1
         for p in readouts:
             if p.name in targets:
-                arrays[p.name] = self.array(f"target {p.name!r}", targets[p.name], p.size, constant=True)
-                length = max(length, arrays[p.name].shape[1])
+                arrays[p.name] = value = self.array(f"target {p.name!r}", targets[p.name], p.size, constant=True)
+                length = max(length, value.shape[1])
+        if len(arrays) < len(targets):
+            check_names("readout", targets, self.layout.sizes[1])
         out = np.empty((self.n, length, self.layout.n_readouts))
-        out.fill(np.nan)
+        for p in readouts:
+            out[:, :, p.first : p.first + p.size] = arrays.get(p.name, np.nan)
+        finite = lib.all_finite(out)
         for k, p in enumerate(readouts):
-            if p.name not in arrays:
-                continue
-            part = out[:, :, p.first : p.first + p.size]
-            part[...] = arrays[p.name]
-            if not lib.all_finite(np.ascontiguousarray(part)):
+            if not finite and p.name in arrays and not np.isfinite(arrays[p.name]).all():
                 raise InputError(f"target {p.name!r} holds values that are not finite")
-            if p.softmax:
+            if p.softmax and p.name in arrays:
                 _check_shares(p, arrays[p.name], window[:, :, k] != 0.0)
         return out, None
 
@@ -443,7 +443,7 @@ def by_name(what: str, given: object) -> dict[str, Any]:
         raise InputError(f"{what} must be a dictionary from names of populations to arrays, got {type(given).__name__}")
     out: dict[str, Any] = {}
     for key, value in given.items():
-        name: Any = getattr(key, "name", key)
+        name: Any = key if type(key) is str else getattr(key, "name", key)
         if name in out:
             raise InputError(f"{name!r} is given twice, by its name and as a population")
         out[name] = value
