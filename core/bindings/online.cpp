@@ -18,18 +18,16 @@ using PyRunRequest = PyRequest<RunRequest>;
 // Refuses a request whose arrays do not fit together, the network or the steps of a call.
 void check_request(const RunRequest& r, const Topology& topology, Index state_rows, Index n_steps, Index offset) {
   const Index steps = r.loss.size, samples = r.target.planes;
-  const bool fits = r.window.rows > 0 && r.window.rows * samples == steps && (r.spikes.size == 0 || r.spikes.size == samples) && r.y.rows == steps &&
+  const bool fits = r.window.rows > 0 && r.window.rows * samples == steps && r.y.rows == steps &&
+                    (r.spikes.size == 0 || r.spikes.size == samples) &&
                     (r.probes.rows == 0 || (r.probed.rows == steps && r.probes.columns == 4)) &&
-                    r.probed.columns == r.probes.rows && (r.window.planes == 1 || r.window.planes == samples) &&
-                    (r.target.rows == 1 || r.target.rows == r.window.rows) &&
-                    (r.event_start.rows == 0 || r.event_start.columns > steps) &&
+                    r.probed.columns == r.probes.rows && (r.event_start.rows == 0 || r.event_start.columns > steps) &&
                     (r.of_neurons.size == 0 || r.of_neurons.size == topology.n_neurons()) &&
                     (r.sums.size == 0 || r.sums.size == kSums);
   if (!fits) throw nb::value_error("RunRequest: the arrays do not fit together");
   if (n_steps < 0 || offset < 0 || offset + n_steps > steps) throw nb::value_error("run: more steps than the request has");
-  if (r.y.columns != topology.readouts.size || r.target.columns != r.y.columns || !windows_fit(topology, r.window) ||
-      !external_fits(topology, r.external, samples, r.window.rows) || !drive_fits(topology, r.drive, r.window.rows) ||
-      !currents_fit(topology, r.currents, samples, r.window.rows, state_rows))
+  if (r.y.columns != topology.readouts.size || !inputs_fit(topology, r, samples, r.window.rows, state_rows) ||
+      !external_fits(topology, r.external, samples, r.window.rows))
     throw nb::value_error("run: the request is for another network");
 }
 
@@ -354,17 +352,10 @@ void bind_request(nb::module_& m) {
   nb::class_<PyRunRequest> bound(m, "RunRequest", "Inputs of a run of consecutive samples, and arrays for its results.");
   bound.def(nb::init<>())
       .def(nb::init<const PyRunRequest&>(), "other"_a, "The same inputs and arrays for results.")
-      .def_rw("seed", &PyRunRequest::seed)
       .def_rw("clock", &PyRunRequest::clock, "First step of the random numbers.")
       .def_rw("frozen", &PyRunRequest::frozen, "Whether weights stay constant while all traces continue.")
       .def_rw("threads", &PyRunRequest::threads);
-  bind_array<In2<Index>>(bound, "event_start", &R::event_start, "(event sources, steps of all samples + 1)");
-  bind_array<In1<std::int32_t>>(bound, "event_channels", &R::event_channels, "Channels of all events, in order.");
-  bind_array<In3<double>>(bound, "target", &R::target, "(samples, steps or 1, readouts)");
-  bind_array<In3<double>>(bound, "window", &R::window, "(samples or 1, steps, readout populations or 1)");
-  bind_external(bound);
-  bind_currents(bound);
-  bind_array<In2<double>>(bound, "drive", &R::drive, "(steps of a sample or 0, stimuli): factors of the stimuli in time.");
+  bind_inputs(bound);
   bind_array<In2<Index>>(bound, "probes", &R::probes, "(probes, 4): a `Probe`, row of the state or branch, index, delay group.");
   bind_array<Out2<double>>(bound, "probed", &R::probed, "Out: (steps of all samples, probes)");
   bind_array<Out2<double>>(bound, "y", &R::y, "Out: (steps of all samples, readouts), without the leak potential, mV.");

@@ -3,9 +3,8 @@
 #include <chrono>
 #include <vector>
 
-#include "common/drives.hpp"
 #include "common/exchange.hpp"
-#include "common/signals.hpp"
+#include "common/inputs.hpp"
 #include "eprop_plus/eprop_plus.hpp"
 #include "online/spike_log.hpp"
 
@@ -19,20 +18,11 @@ enum class Sum : Index { steps, learned, loss, silent };
 inline constexpr Index kSums = 4;
 
 // Inputs of a run and arrays for its results; a run consists of consecutive samples.
-struct RunRequest {
-  std::uint64_t seed = 0;
+struct RunRequest : Inputs {
   Index clock = 0;      // first step of the random numbers
   bool frozen = false;  // traces continue, weights are constant
   int threads = 1;
-  Array2<const Index> event_start;  // (event sources, steps of all samples + 1)
-  Array1<const std::int32_t> event_channels;
-  Array3<const double> target;  // (samples, steps or 1, readouts)
-  Array3<const double> window;  // (samples or 1, steps, readout populations or 1)
   bool errors_given = false;    // whether the errors of the step before were given (stepper)
-  External external;
-  Array2<const double> drive;  // (steps of a sample or 0, stimuli) their factors in time
-  GivenCurrents currents;
-  bool drops = false;          // whether spikes of neurons are lost, see `Population::dropout`
   Array2<const Index> probes;  // (probes, 4), see Probe
   Array2<double> probed, y;    // (steps of all samples, probes), (.., readouts) without the leak potential
   Array1<double> loss;         // (steps of all samples,)

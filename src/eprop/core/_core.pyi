@@ -366,12 +366,6 @@ class EpisodeRequest:
     def learn(self, arg: bool, /) -> None: ...
 
     @property
-    def seed(self) -> int: ...
-
-    @seed.setter
-    def seed(self, arg: int, /) -> None: ...
-
-    @property
     def samples(self) -> NDArray[numpy.int64]: ...
 
     @samples.setter
@@ -384,34 +378,70 @@ class EpisodeRequest:
     def clocks(self, array: NDArray[numpy.int64]) -> None: ...
 
     @property
-    def event_start(self) -> NDArray[numpy.int64]: ...
+    def seed(self) -> int: ...
+
+    @seed.setter
+    def seed(self, arg: int, /) -> None: ...
+
+    @property
+    def drops(self) -> bool:
+        """Whether spikes of neurons are lost, see `Population::dropout`."""
+
+    @drops.setter
+    def drops(self, arg: bool, /) -> None: ...
+
+    @property
+    def event_start(self) -> NDArray[numpy.int64]:
+        """(event sources, steps of all samples + 1)"""
 
     @event_start.setter
     def event_start(self, array: NDArray[numpy.int64]) -> None: ...
 
     @property
-    def event_channels(self) -> NDArray[numpy.int32]: ...
+    def event_channels(self) -> NDArray[numpy.int32]:
+        """Channels of all events, in order."""
 
     @event_channels.setter
     def event_channels(self, array: NDArray[numpy.int32]) -> None: ...
 
     @property
-    def target(self) -> NDArray[numpy.float64]: ...
+    def target(self) -> NDArray[numpy.float64]:
+        """(samples, steps or 1, readouts)"""
 
     @target.setter
     def target(self, array: NDArray[numpy.float64]) -> None: ...
 
     @property
-    def window(self) -> NDArray[numpy.float64]: ...
+    def window(self) -> NDArray[numpy.float64]:
+        """(samples or 1, steps, readout populations or 1)"""
 
     @window.setter
     def window(self, array: NDArray[numpy.float64]) -> None: ...
 
     @property
-    def drive(self) -> NDArray[numpy.float64]: ...
+    def drive(self) -> NDArray[numpy.float64]:
+        """(steps of a sample or 0, stimuli): factors of the stimuli in time."""
 
     @drive.setter
     def drive(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def external(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]:
+        """
+        Signals, their first columns, modulator and reward; see `ExternalSignals`.
+        """
+
+    @external.setter
+    def external(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
+
+    @property
+    def currents(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]:
+        """
+        Currents of the neurons in each step, their first columns, rows of the state, and what remains; see `GivenCurrents`.
+        """
+
+    @currents.setter
+    def currents(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
 
     @property
     def feedback(self) -> NDArray[numpy.float64]: ...
@@ -478,31 +508,6 @@ class EpisodeRequest:
 
     @events.setter
     def events(self, array: NDArray[numpy.int64]) -> None: ...
-
-    @property
-    def external(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]:
-        """
-        Signals, their first columns, modulator and reward; see `ExternalSignals`.
-        """
-
-    @external.setter
-    def external(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
-
-    @property
-    def currents(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]:
-        """
-        Currents of the neurons in each step, their first columns, rows of the state, and what remains; see `GivenCurrents`.
-        """
-
-    @currents.setter
-    def currents(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
-
-    @property
-    def drops(self) -> bool:
-        """Whether spikes of neurons are lost, see `Population::dropout`."""
-
-    @drops.setter
-    def drops(self, arg: bool, /) -> None: ...
 
 class EpisodesDouble:
     """
@@ -963,12 +968,6 @@ class RunRequest:
         """The same inputs and arrays for results."""
 
     @property
-    def seed(self) -> int: ...
-
-    @seed.setter
-    def seed(self, arg: int, /) -> None: ...
-
-    @property
     def clock(self) -> int:
         """First step of the random numbers."""
 
@@ -987,6 +986,19 @@ class RunRequest:
 
     @threads.setter
     def threads(self, arg: int, /) -> None: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @seed.setter
+    def seed(self, arg: int, /) -> None: ...
+
+    @property
+    def drops(self) -> bool:
+        """Whether spikes of neurons are lost, see `Population::dropout`."""
+
+    @drops.setter
+    def drops(self, arg: bool, /) -> None: ...
 
     @property
     def event_start(self) -> NDArray[numpy.int64]:
@@ -1017,6 +1029,13 @@ class RunRequest:
     def window(self, array: NDArray[numpy.float64]) -> None: ...
 
     @property
+    def drive(self) -> NDArray[numpy.float64]:
+        """(steps of a sample or 0, stimuli): factors of the stimuli in time."""
+
+    @drive.setter
+    def drive(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
     def external(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]:
         """
         Signals, their first columns, modulator and reward; see `ExternalSignals`.
@@ -1033,20 +1052,6 @@ class RunRequest:
 
     @currents.setter
     def currents(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
-
-    @property
-    def drops(self) -> bool:
-        """Whether spikes of neurons are lost, see `Population::dropout`."""
-
-    @drops.setter
-    def drops(self, arg: bool, /) -> None: ...
-
-    @property
-    def drive(self) -> NDArray[numpy.float64]:
-        """(steps of a sample or 0, stimuli): factors of the stimuli in time."""
-
-    @drive.setter
-    def drive(self, array: NDArray[numpy.float64]) -> None: ...
 
     @property
     def probes(self) -> NDArray[numpy.int64]:
