@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -14,7 +14,6 @@ from eprop.engine.build.memory import NOTICEABLE, check_room, refusing_failed_al
 from eprop.engine.run.results import ByValue
 from eprop.engine.run.sample_events import find_events
 from eprop.errors import InputError
-from eprop.markup import table
 from eprop.models import EventSource, Readout
 from eprop.network import Network
 from eprop.parameters import Floats, Integers, brief, check_count, real_numbers
@@ -139,26 +138,28 @@ class Samples(ByValue):
         # The channels of a sample are contiguous for each source.
         edges = self.event_start[:, :: self.n_steps]
         parts = [self.event_channels[edge[k] : edge[k + 1]] for edge in edges for k in chosen]
-        window, modulator, reward = (
-            part if len(part) <= 1 else part[chosen] for part in (self.window, self.modulator, self.reward)
-        )
-        return replace(
-            self, event_start=starts, event_channels=np.concatenate(parts or [self.event_channels[:0]]),
-            target=self.target[chosen], window=window, n=chosen.size, labels=None if self.labels is None else self.labels[chosen],
-            signals={name: values[chosen] for name, values in self.signals.items()}, modulator=modulator,
-            currents={name: values[chosen] for name, values in self.currents.items()}, reward=reward,
+        return self._changed(
+            lambda array: array[chosen] if len(array) == self.n else array,
+            event_start=starts, event_channels=np.concatenate(parts or [NO_EVENTS]), n=chosen.size,
+            labels=None if self.labels is None else self.labels[chosen],
         )  # fmt: skip
 
     def steps(self, begin: int, stop: int) -> Samples:
         """Steps ``begin:stop`` of a single sample."""
-        span = slice(begin, stop)
-        target = self.target[:, span] if self.target.shape[1] > 1 else self.target
-        return replace(
-            self, event_start=np.ascontiguousarray(self.event_start[:, begin : stop + 1]), target=target,
-            window=self.window[:, span], n_steps=stop - begin, modulator=self.modulator[:, span], reward=self.reward[:, span],
-            signals={name: values[:, span] for name, values in self.signals.items()},
-            currents={name: values[:, span] for name, values in self.currents.items()},
+        start = np.ascontiguousarray(self.event_start[:, begin : stop + 1])
+        return self._changed(
+            lambda array: array[:, begin:stop] if array.shape[1] == self.n_steps else array,
+            event_start=start, n_steps=stop - begin,
         )  # fmt: skip
+
+    def _changed(self, change: Callable[[np.ndarray], np.ndarray], **others: Any) -> Samples:
+        """Other samples, by a change of each array with axes of samples and of steps."""
+        changes: dict[str, Any] = {
+            name: change(getattr(self, name)) for name in ("target", "window", "modulator", "reward")
+        }
+        for name in ("signals", "currents"):
+            changes[name] = {key: change(values) for key, values in getattr(self, name).items()}
+        return replace(self, **changes, **others)
 
     @property
     def window_of_readouts(self) -> np.ndarray:
@@ -177,19 +178,6 @@ class Samples(ByValue):
         parts += [f"signals of {name!r}" for name in self.signals] + ["modulator"] * bool(len(self.modulator))
         parts += ["reward"] * bool(len(self.reward))
         return f"Samples({'; '.join(parts)})"
-
-    def _repr_html_(self) -> str:
-        """Table of sizes, for notebooks."""
-        rows: list[tuple[str, object]] = [
-            ("steps of a sample", self.n_steps),
-            ("events", self.event_channels.size),
-            ("target", " x ".join(map(str, self.target.shape))),
-            ("steps in the window", int(np.count_nonzero(self.window.any(axis=(0, 2))))),
-        ]
-        if self.labels is not None:
-            classes, counts = np.unique(self.labels, return_counts=True)
-            rows.append(("samples of each class", ", ".join(f"{k}: {n}" for k, n in zip(classes, counts, strict=True))))
-        return table(f"{self.n:,} samples", rows)
 
 
 def _chosen(which: Any, n: int) -> np.ndarray:
@@ -346,7 +334,8 @@ class Arrangement:
             return self.layout.no_target, None
         readouts, targets = self.layout.readouts, {} if given is None else by_name("targets", given)
         if labels is not None:
-            return _one_hot(readouts, targets, found := _labels(labels, self.n)), found
+            found = _labels(() if targets else readouts, labels, self.n)
+            return np.eye(readouts[0].size)[found][:, None, :], found
         arrays, length = dict[str, np.ndarray](), 1
         for p in readouts:
             if p.name in targets:
@@ -393,25 +382,21 @@ class Arrangement:
         return np.ascontiguousarray(np.atleast_2d(out))
 
 
-def _labels(labels: object, n: int) -> np.ndarray:
+def _labels(readouts: tuple[InputPart, ...], labels: object, n: int) -> np.ndarray:
+    """Check classes of samples; each has a readout."""
     out = real_numbers("labels", labels, InputError)
     if out.shape != (n,):
         raise InputError(f"labels must be {n} whole numbers, got shape {out.shape}")
     if out.dtype.kind == "f" and (fractions := np.flatnonzero(~np.isfinite(out) | (out != np.rint(out)))).size:
         raise InputError(f"labels must be {n} whole numbers, but label {fractions[0]} is {out[fractions[0]]:g}")
-    return np.asarray(out.astype(np.int64))
-
-
-def _one_hot(readouts: tuple[InputPart, ...], targets: Mapping[str, Any], labels: np.ndarray) -> np.ndarray:
-    if targets or len(readouts) != 1:
+    if len(readouts) != 1:
         raise InputError("labels need exactly one readout population, and no targets")
-    size = readouts[0].size
-    if labels.min() < 0 or labels.max() >= size:
+    if out.min() < 0 or out.max() >= readouts[0].size:
         raise InputError(
-            f"labels must lie in 0..{size - 1}, got {labels.min()}..{labels.max()}: each class needs a readout, and there "
-            f"are {size}"
+            f"labels must lie in 0..{readouts[0].size - 1}, got {out.min()}..{out.max()}: each class needs a readout, and "
+            f"there are {readouts[0].size}"
         )
-    return np.eye(size)[labels][:, None, :]
+    return np.asarray(out.astype(np.int64))
 
 
 def _check_shares(p: InputPart, value: np.ndarray, opened: np.ndarray) -> None:
