@@ -86,7 +86,8 @@ class CollapseWatch:
     @property
     def left(self) -> int:
         """Steps until the end of this window; one if it has ended, because a `Stepper` looks every 256 steps only."""
-        return max(self._steps_of_window - int(self.sums.item(0)), 1)
+        left = self._steps_of_window - int(self.sums.item(0))
+        return left if left > 0 else 1
 
     def advanced(self) -> None:
         """Judge this window if it has ended: the core has added steps to `spikes` and `sums`."""

@@ -40,7 +40,7 @@ def set_inputs(
     if samples.event_channels.size or isinstance(request, lib.EpisodeRequest):
         request.event_start, request.event_channels = samples.event_start, samples.event_channels
     request.target, request.window = samples.target, samples.window
-    if samples.signals or len(samples.modulator) or len(samples.reward):
+    if samples.signals or samples.modulator.size or samples.reward.size:
         set_external(request, arrays, samples)
     if arrays.network.stimulations:
         request.drive = drive_factors(arrays.network, samples.n_steps, first_step)

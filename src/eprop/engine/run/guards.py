@@ -37,7 +37,7 @@ class OneThread:
 
     def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
         self.in_use.release()
-        if isinstance(problem, MemoryError):
+        if problem is not None and isinstance(problem, MemoryError):
             with refusing_failed_allocations():
                 raise problem
 

@@ -26,9 +26,9 @@ def steps_in(label: str, duration: Any, dt: float) -> int:
     if not is_finite_number(duration):
         raise InputError(f"{label} must be a number of ms, got {duration!r:.80}")
     count = float(duration) / dt
-    if not math.isfinite(count) or count < 1 - 1e-9 or abs(count - round(count)) > 1e-6:
+    if not 1 - 1e-9 <= count < math.inf or abs(count - (steps := round(count))) > 1e-6:
         raise InputError(f"{label} must be a multiple of dt = {dt:g} ms, at least one step, got {duration!r}")
-    return round(count)
+    return steps
 
 
 def check_switch(label: str, value: object) -> None:
@@ -39,7 +39,7 @@ def check_switch(label: str, value: object) -> None:
 
 def populations_that_spike(network: Network, names: object) -> list[Population]:
     """Return the populations whose spikes are requested, each once."""
-    if isinstance(names, tuple) and not names:  # the default
+    if type(names) is tuple and not names:  # the default
         return []
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise InputError(f'spikes takes a list of names such as ["rec"], got {names!r:.80}')

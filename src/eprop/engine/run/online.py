@@ -45,7 +45,7 @@ class OnlineRunner:
     def __init__(self, arrays: Arrays, timer: PhaseTimer, rewirer: Rewirer, watch: CollapseWatch):
         self._arrays, self._timer, self._rewirer, self._watch = arrays, timer, rewirer, watch
         table, n, learning = arrays.built.topology.populations, arrays.built.n_neurons, arrays.built.learning
-        self._dt = arrays.network.dt
+        self._dt, self._seed = arrays.network.dt, arrays.network.seed
         self._leak = arrays.built.topology.readouts["leak"].copy()
         self._leaks, self._learns = bool(self._leak.any()), learning.eprop or learning.at_spikes
         self._drops_inputs = self._learns and any(
@@ -65,7 +65,8 @@ class OnlineRunner:
         t0, before, reader, done = online.t, online.events, SpikeReader(arrays, wanted) if wanted else None, 0
         if self._drops_inputs and not frozen:
             sample = self.learned(sample)
-        shown, y, loss = self._shown(sample), np.zeros((n_steps, self._leak.size)), np.zeros(n_steps)
+        shown = sample if self._losses is None else self._losses.without_targets(sample)
+        y, loss = np.zeros((n_steps, self._leak.size)), np.zeros(n_steps)
         request = self._request_of(shown, frozen, clock, t0)
         request.y, request.loss = y, loss
         if probes.count:
@@ -110,7 +111,7 @@ class OnlineRunner:
         """
         arrays, request = self._arrays, lib.RunRequest()
         request.seed, request.clock, request.frozen, request.threads = (
-            arrays.network.seed,
+            self._seed,
             clock,
             frozen,
             arrays.threads,

@@ -252,15 +252,15 @@ class Arrangement:
         ------
         InputError, MemoryLimitError
         """
-        layout, n, n_steps = self.layout, self.n, self.n_steps
+        layout, n, n_steps, sources = self.layout, self.n, self.n_steps, len(self.layout.sources)
         if n * n_steps > MOST_STEPS:
             raise InputError(
                 f"{n} samples of {n_steps} steps are more than {MOST_STEPS} steps; give them in several parts"
             )
-        needed = 8 * n * n_steps * (len(layout.sources) + 1)
+        needed = 8 * n * n_steps * (sources + 1)
         if needed > NOTICEABLE:
             check_room(f"the events of {n:,} x {n_steps:,} steps", needed, "give them in parts")
-        starts = np.zeros((len(layout.sources), n * n_steps + 1), np.int64)
+        starts = np.zeros((sources, n * n_steps + 1), np.int64)
         channels, currents = self._inputs(given.inputs, starts)
         window = self._window(given.window)
         target, labels = self._target(given.targets, given.labels, window)
@@ -357,7 +357,7 @@ class Arrangement:
     def _window(self, window: object) -> np.ndarray:
         """Make ``window`` of `Samples`."""
         readouts = self.layout.readouts
-        shape = 1, self.n_steps, max(len(readouts), 1)
+        shape = 1, self.n_steps, len(readouts) or 1
         if window is None:
             out = np.empty(shape)
             out.fill(1.0)
