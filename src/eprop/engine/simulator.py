@@ -30,7 +30,7 @@ from eprop.engine.run.probes import Probes
 from eprop.engine.run.results import BatchResult, Record, Recording
 from eprop.engine.run.rewiring import PART, Moved, Rewirer
 from eprop.engine.run.rollouts import Rollout, check_learns, forward
-from eprop.engine.run.samples import Given, SampleLayout, Samples, arrange_samples, count_of
+from eprop.engine.run.samples import Given, SampleLayout, Samples, count_of, make_samples
 from eprop.engine.run.stepper import Stepper
 from eprop.engine.run.timing import BATCH_PHASES, PHASES, PhaseTimer
 from eprop.engine.state import snapshot, weights
@@ -417,8 +417,8 @@ class Simulator(FixedProperties):
         MemoryLimitError
             If the steps do not fit into memory.
         """
-        given = Given(inputs, targets, window, labels, signals, modulator, reward)
-        return arrange_samples(self._layout, n, n_steps, given)
+        external = {"signals": signals, "modulator": modulator, "reward": reward}
+        return make_samples(self._layout, n, n_steps, inputs, targets, window, labels, **external)
 
     def train(self, samples: Samples, progress: Callable[[int], None] | None = None) -> BatchResult:
         """Learn from samples: `EProp` as one mini-batch, `EPropPlus` in sequence, at every spike.

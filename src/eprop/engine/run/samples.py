@@ -204,7 +204,7 @@ class Given(NamedTuple):
 
 
 def make_samples(
-    network: Network,
+    network: Network | SampleLayout,
     n: int,
     n_steps: int,
     inputs: Mapping[str, Any] | None = None,
@@ -213,22 +213,17 @@ def make_samples(
     labels: object = None,
     **external: object,
 ) -> Samples:
-    """Make samples for a network that no simulator has built, such as a task's; the arguments of `Simulator.samples`.
+    """Make samples for a network, which no simulator needs to have built; the arguments of `Simulator.samples`.
 
     Raises
     ------
     InputError, MemoryLimitError
         As for `Simulator.samples`.
     """
-    given = Given(inputs, targets, window, labels, **external)
-    return arrange_samples(SampleLayout.of(network), n, n_steps, given)
-
-
-def arrange_samples(layout: SampleLayout, n: int, n_steps: int, given: Given) -> Samples:
-    """Check and convert the arguments of `Simulator.samples`."""
+    layout = network if isinstance(network, SampleLayout) else SampleLayout.of(network)
     n, n_steps = count_of("samples", n), count_of("steps", n_steps)
     with refusing_failed_allocations():
-        return Arrangement(layout, n, n_steps).samples(given)
+        return Arrangement(layout, n, n_steps).samples(Given(inputs, targets, window, labels, **external))
 
 
 class Arrangement:
