@@ -92,8 +92,9 @@ enum class Divergence : int { none = 0, not_finite = 1, voltage = 4 };
 template <class Real> Divergence find_divergence(const OnlineRun<Real>& run);
 
 // Whether all weights are finite, as far as the check is cheap: all weights are checked once synapses have done enough work that
-// the check adds little (some ten steps of a small network, some seconds of a large one). In shorter runs a weight that is not finite is
-// detected when a spike delivers it, because the input of its target is then not finite. Without learning there is no check.
+// the check adds little (some ten steps of a small network, up to a minute of a large one). In shorter runs a weight that is not
+// finite is detected when a spike delivers it, because the input of its target is then not finite. Without learning there is no
+// check.
 template <class Real> bool weights_finite(OnlineRun<Real>& run, int threads);
 
 }  // namespace eprop
