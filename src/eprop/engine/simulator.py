@@ -282,7 +282,9 @@ class Simulator(FixedProperties):
             If ``interval`` is longer than the run: the recording has no rows.
         """
         given = Given(inputs, targets, window, None, signals, modulator, reward)
-        keeping = Keeping(spikes_to, interval, checkpoint, progress)
+        keeping = None
+        if progress is not False or spikes_to is not None or interval is not None or checkpoint is not None:
+            keeping = Keeping(spikes_to, interval, checkpoint, progress)
         plan = partial(checks.plan_run, self._arrays, self._layout, duration, learn, given, record, spikes, keeping)
         with self._lock:
             run = run_on_all_ranks(self._comm, "run", plan, checks.RunPlan.keys, BATCH)

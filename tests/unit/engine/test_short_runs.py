@@ -37,6 +37,13 @@ def test_a_run_follows_more_steps_than_a_window_of_rates():
     assert sim.run(5.0).times[-1] == sim.time == 1025.0
 
 
+def test_a_switch_of_numpy_is_one():
+    """A run with progress=False of NumPy is no long run, which `EProp` could not learn from."""
+    net = ep.Network(seed=1)
+    net.connect(net.add(ep.EventSource(), 4), net.add(ep.Readout(), 2), rule=ep.EProp())
+    assert ep.Simulator(net, threads=1).run(2.0, progress=np.False_).loss.shape == (2,)
+
+
 def count_calls(work: Callable[[], Any]) -> list[str]:
     """Names of the Python functions that work calls, once it has run before."""
     work()

@@ -79,9 +79,9 @@ def plan_run(
     given: Given,
     record: Any,
     spikes: Any,
-    keeping: Keeping,
+    keeping: Keeping | None,
 ) -> RunPlan:
-    """Check the arguments of `Simulator.run`.
+    """Check the arguments of `Simulator.run`; ``keeping`` are those of a long one.
 
     Raises
     ------
@@ -91,15 +91,16 @@ def plan_run(
         If the results do not fit into memory.
     """
     check_switch("learn", learn)
-    check_switch("progress", keeping.progress)
-    n_steps = steps_in("duration", duration, layout.dt)
-    found = keeping.in_steps(lambda label, value: steps_in(label, value, layout.dt)) if keeping.wanted else None
+    n_steps, found = steps_in("duration", duration, layout.dt), None
+    if keeping is not None:
+        check_switch("progress", keeping.progress)
+        found = keeping.in_steps(lambda label, value: steps_in(label, value, layout.dt)) if keeping.wanted else None
     if found and arrays.built.learning.eprop and learn:
         raise InputError(
             "a network with EProp learns from a run as from one sample, not in pieces: leave out spikes_to, interval, "
             "checkpoint and progress, or give learn=False"
         )
-    if found and found.interval > n_steps and arrays.exchange.comm.rank == 0:
+    if keeping and found and found.interval > n_steps and arrays.exchange.comm.rank == 0:
         warn(
             f"run: the recording has no rows, because interval={keeping.interval:g} ms is longer than the run of {duration:g} "
             "ms: give a shorter interval or a longer run"

@@ -52,7 +52,7 @@ class Keeping(NamedTuple):
     @property
     def wanted(self) -> bool:
         """Whether the run is a long one."""
-        return self != NOTHING
+        return bool(self.progress) or any(value is not None for value in self[:3])
 
     def in_steps(self, steps_in: Callable[[str, Any], int]) -> Keeping:
         """Check the arguments; times become steps by ``steps_in``.
@@ -74,10 +74,6 @@ class Keeping(NamedTuple):
                 _path("checkpoint", checkpoint[0]), steps_in("the time between two checkpoints", checkpoint[1]),
             )  # fmt: skip
         return Keeping(path, interval, checkpoint, bool(self.progress))
-
-
-#: A run that is no long one.
-NOTHING = Keeping()
 
 
 def _path(label: str, given: object) -> pathlib.Path:
