@@ -132,7 +132,9 @@ class NestNetwork:
         if self._eprop:
             raise NetworkError("NEST learns by EProp from samples: use train()")
         n_steps = steps_in("duration", duration, self.network.dt)
-        samples = Arrangement(SampleLayout.of(self.network), 1, n_steps, run=True).samples(Given(inputs, targets, window))
+        samples = Arrangement(SampleLayout.of(self.network), 1, n_steps, run=True).samples(
+            Given(inputs, targets, window)
+        )
         check_currents(samples)
         if any(isinstance(o, Adam) for o in optimizers_of(self.network)):
             check_first_step(samples, "with Adam at every spike, NEST's clock is its step count", window=True)
