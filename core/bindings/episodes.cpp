@@ -23,15 +23,10 @@ void bind_request(nb::module_& m) {
                                      "Steps of lanes, and arrays for their results; see `core/episodes/state.hpp`.");
   bound.def(nb::init<>());
   bound.def_rw("n_steps", &PyEpisodeRequest::n_steps)
-      .def_rw("learn", &PyEpisodeRequest::learn)
-      .def_rw("seed", &PyEpisodeRequest::seed);
+      .def_rw("learn", &PyEpisodeRequest::learn);
   bind_array<In1<Index>>(bound, "samples", &R::samples);
   bind_array<In1<Index>>(bound, "clocks", &R::clocks);
-  bind_array<In2<Index>>(bound, "event_start", &R::event_start);
-  bind_array<In1<std::int32_t>>(bound, "event_channels", &R::event_channels);
-  bind_array<In3<double>>(bound, "target", &R::target);
-  bind_array<In3<double>>(bound, "window", &R::window);
-  bind_array<In2<double>>(bound, "drive", &R::drive);
+  bind_inputs(bound);
   bind_array<In2<double>>(bound, "feedback", &R::feedback);
   bind_array<In2<double>>(bound, "scales", &R::scales);
   bind_array<In3<double>>(bound, "given_errors", &R::given_errors);
@@ -43,8 +38,6 @@ void bind_request(nb::module_& m) {
   bind_array<Out1<Index>>(bound, "spikes", &R::spikes);
   bind_array<Out1<Index>>(bound, "of_neurons", &R::of_neurons);
   bind_array<Out1<Index>>(bound, "events", &R::events);
-  bind_external(bound);
-  bind_currents(bound);
 }
 
 template <class Real> struct PyEpisodes {
@@ -78,11 +71,8 @@ template <class Real> struct PyEpisodes {
     check((q.spikes.size == 0 || q.spikes.size >= n) && (q.events.size == 0 || q.events.size >= n), "counts");
     check(q.of_neurons.size == 0 || q.of_neurons.size == t.n_neurons(), "counts of neurons");
     check(episodes.weight.size == t.targets.size, "weights");
-    check(drive_fits(t, q.drive, steps), "factors of drives");
-    check(currents_fit(t, q.currents, samples, steps, episodes.initial.rows), "currents");
+    check(inputs_fit(t, q, samples, steps, episodes.initial.rows), "targets, windows, factors of drives or currents");
     if (q.target.planes == 0) return;
-    check(q.target.columns == k && (q.target.rows == 1 || q.target.rows == steps), "targets");
-    check(q.window.rows == steps && (q.window.planes == 1 || q.window.planes >= samples) && windows_fit(t, q.window), "windows");
     check(q.error.planes == 0 || (q.error.planes >= n && q.error.rows == steps && q.error.columns == k), "errors");
     check(q.loss.size >= n, "losses");
   }

@@ -18,17 +18,16 @@ using PyRunRequest = PyRequest<RunRequest>;
 // Refuses a request whose arrays do not fit together, the network or the steps of a call.
 void check_request(const RunRequest& r, const Topology& topology, Index state_rows, Index n_steps, Index offset) {
   const Index steps = r.loss.size, samples = r.target.planes;
-  const bool fits = r.window.rows > 0 && r.window.rows * samples == steps && r.spikes.size == samples && r.y.rows == steps &&
+  const bool fits = r.window.rows > 0 && r.window.rows * samples == steps && r.y.rows == steps &&
+                    (r.spikes.size == 0 || r.spikes.size == samples) &&
                     (r.probes.rows == 0 || (r.probed.rows == steps && r.probes.columns == 4)) &&
-                    r.probed.columns == r.probes.rows && (r.window.planes == 1 || r.window.planes == samples) &&
-                    (r.target.rows == 1 || r.target.rows == r.window.rows) &&
-                    (r.event_start.rows == 0 || r.event_start.columns > steps) &&
-                    (r.of_neurons.size == 0 || r.of_neurons.size == topology.n_neurons());
+                    r.probed.columns == r.probes.rows && (r.event_start.rows == 0 || r.event_start.columns > steps) &&
+                    (r.of_neurons.size == 0 || r.of_neurons.size == topology.n_neurons()) &&
+                    (r.sums.size == 0 || r.sums.size == kSums);
   if (!fits) throw nb::value_error("RunRequest: the arrays do not fit together");
   if (n_steps < 0 || offset < 0 || offset + n_steps > steps) throw nb::value_error("run: more steps than the request has");
-  if (r.y.columns != topology.readouts.size || r.target.columns != r.y.columns || !windows_fit(topology, r.window) ||
-      !external_fits(topology, r.external, samples, r.window.rows) || !drive_fits(topology, r.drive, r.window.rows) ||
-      !currents_fit(topology, r.currents, samples, r.window.rows, state_rows))
+  if (r.y.columns != topology.readouts.size || !inputs_fit(topology, r, samples, r.window.rows, state_rows) ||
+      !external_fits(topology, r.external, samples, r.window.rows))
     throw nb::value_error("run: the request is for another network");
 }
 
@@ -193,12 +192,6 @@ template <class Real> void receive(PyRun<Real>& run, Index n_steps, Index offset
   receive_spikes(run, n_steps, offset, request, inbox);
 }
 
-template <class Real> Index advance(PyRun<Real>& run, Index n_steps, Index offset, const PyRunRequest& request) {
-  check_request(request, run.state.topology, run.state.neurons.state.rows, n_steps, offset);
-  nb::gil_scoped_release release;
-  return run_online(run, n_steps, offset, request);
-}
-
 // After another state has been set.
 template <class Real> void restart(PyRun<Real>& run, Index first_step, Index room) {
   if (room <= 0 || (room & (room - 1)) != 0) throw nb::value_error("restart_records: the room must be a power of two");
@@ -292,7 +285,19 @@ template <class Real> void bind_weights(nb::class_<PyRun<Real>>& bound) {
             losses_of_steps(view2(y), view2(target), view2(window), run.state.topology, loss.data());
           },
           "y"_a.noconvert(), "target"_a.noconvert(), "window"_a.noconvert(), "loss"_a.noconvert(),
-          "Losses of all steps of one sample, from its outputs in mV.");
+          "Losses of all steps of one sample, from its outputs in mV.")
+      .def(
+          "silent_loss",
+          [](const PyRun<Real>& run, In3<double> target, In3<double> window) {
+            const auto aims = view3(target), windows = view3(window);
+            double loss = 0.0;
+            for (Index s = 0; s < aims.planes; s++)
+              for (Index t = 0; t < windows.rows; t++)
+                loss += silent_loss(run.state.topology, aims.row(s, aims.rows > 1 ? t : 0), windows.row(windows.planes > 1 ? s : 0, t));
+            return loss;
+          },
+          "target"_a.noconvert(), "window"_a.noconvert(),
+          "Loss of outputs at zero in all steps of samples; NaN, unknown, if a weight of the window is negative.");
 }
 
 template <class Real> void bind_run_of(nb::module_& m, const char* name) {
@@ -301,7 +306,14 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
   bound
       .def("__init__", &make_run<Real>, "topology"_a, "synapses"_a, "axons"_a, "neurons"_a, "history"_a, "learns"_a, "timed"_a,
            "Arrays as in `eprop.engine.state.storage`; `timed` measures `phases`.")
-      .def("run", &advance<Real>, "n_steps"_a, "offset"_a, "request"_a,
+      .def(
+          "run",
+          [](S& run, Index n_steps, Index offset, const PyRunRequest& request) {
+            check_request(request, run.state.topology, run.state.neurons.state.rows, n_steps, offset);
+            nb::gil_scoped_release release;
+            return run_online(run, n_steps, offset, request);
+          },
+          "n_steps"_a, "offset"_a, "request"_a,
            "Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, fewer once 50 ms have "
            "passed.\n\n"
            "C++: `run_online` in core/online/run.cpp.")
@@ -339,23 +351,18 @@ void bind_request(nb::module_& m) {
   using R = RunRequest;
   nb::class_<PyRunRequest> bound(m, "RunRequest", "Inputs of a run of consecutive samples, and arrays for its results.");
   bound.def(nb::init<>())
-      .def_rw("seed", &PyRunRequest::seed)
+      .def(nb::init<const PyRunRequest&>(), "other"_a, "The same inputs and arrays for results.")
       .def_rw("clock", &PyRunRequest::clock, "First step of the random numbers.")
       .def_rw("frozen", &PyRunRequest::frozen, "Whether weights stay constant while all traces continue.")
       .def_rw("threads", &PyRunRequest::threads);
-  bind_array<In2<Index>>(bound, "event_start", &R::event_start, "(event sources, steps of all samples + 1)");
-  bind_array<In1<std::int32_t>>(bound, "event_channels", &R::event_channels, "Channels of all events, in order.");
-  bind_array<In3<double>>(bound, "target", &R::target, "(samples, steps or 1, readouts)");
-  bind_array<In3<double>>(bound, "window", &R::window, "(samples or 1, steps, readout populations or 1)");
-  bind_external(bound);
-  bind_currents(bound);
-  bind_array<In2<double>>(bound, "drive", &R::drive, "(steps of a sample or 0, stimuli): factors of the stimuli in time.");
+  bind_inputs(bound);
   bind_array<In2<Index>>(bound, "probes", &R::probes, "(probes, 4): a `Probe`, row of the state or branch, index, delay group.");
   bind_array<Out2<double>>(bound, "probed", &R::probed, "Out: (steps of all samples, probes)");
   bind_array<Out2<double>>(bound, "y", &R::y, "Out: (steps of all samples, readouts), without the leak potential, mV.");
   bind_array<Out1<double>>(bound, "loss", &R::loss, "Out: (steps of all samples,); losses are added.");
-  bind_array<Out1<Index>>(bound, "spikes", &R::spikes, "Out: (samples,) spikes of own neurons; they are added.");
+  bind_array<Out1<Index>>(bound, "spikes", &R::spikes, "Out: (samples or 0,) spikes of own neurons; they are added.");
   bind_array<Out1<Index>>(bound, "of_neurons", &R::of_neurons, "Out: (own neurons or 0,) spikes of each; they are added.");
+  bind_array<Out1<double>>(bound, "sums", &R::sums, "Out: (4 or 0,) numbers that are added up, see `Sum`.");
 }
 
 void bind_codes(nb::module_& m) {
@@ -371,6 +378,11 @@ void bind_codes(nb::module_& m) {
       .value("error", Probe::error)
       .value("weight", Probe::weight)
       .value("trace", Probe::trace);
+  nb::enum_<Sum>(m, "Sum", nb::is_arithmetic(), "Entry of `sums`.")
+      .value("steps", Sum::steps)
+      .value("learned", Sum::learned, "Steps with learning.")
+      .value("loss", Sum::loss, "Of these steps.")
+      .value("silent", Sum::silent, "Loss of outputs at zero in these steps; NaN, unknown, if a weight of the window is negative.");
   nb::enum_<Phase>(m, "Phase", nb::is_arithmetic(), "Column of `phases`.")
       .value("between", kBetween, "Between calls, and between steps of a partition.")
       .value("propagators", kPropagators)

@@ -8,8 +8,8 @@
 
 #include "common/aligned.hpp"
 #include "common/drives.hpp"
+#include "common/inputs.hpp"
 #include "common/interrupt.hpp"
-#include "common/signals.hpp"
 #include "common/tables.hpp"
 #include "episodes/plan.hpp"
 
@@ -174,20 +174,11 @@ struct Chunk {
 };
 
 // Steps of lanes, and arrays for their results. `n` lanes run; each belongs to one of the given samples.
-struct EpisodeRequest {
+struct EpisodeRequest : Inputs {
   Index n_steps = 0;
   bool learn = false;  // whether psi is stored
-  std::uint64_t seed = 0;
   Array1<const Index> samples;      // (n,) indices among all given samples
   Array1<const Index> clocks;       // (n,) first step of the random spikes of samples from rest
-  Array2<const Index> event_start;  // (channels, all samples * n_steps + 1)
-  Array1<const std::int32_t> event_channels;
-  Array3<const double> target;  // (all samples, n_steps or 1, readouts) NaN: none; or without planes
-  Array3<const double> window;  // (all samples or 1, n_steps, readout populations or 1)
-  External external;            // for all samples
-  Array2<const double> drive;   // (n_steps or 0, stimuli) their factors in time
-  GivenCurrents currents;       // for all samples
-  bool drops = false;           // whether spikes of neurons are lost, see `Population::dropout`
   // For the backward pass:
   Array2<const double> feedback;        // (readouts, neurons)
   Array2<const double> scales;          // (n, delay groups) factors of gradients

@@ -212,6 +212,7 @@ template <class Real> void gather_segments(OnlineRun<Real>& run, Index column, c
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
     if (population.role == Role::events) {
+      if (request.event_start.rows == 0) continue;  // no events at all
       const Index* start = request.event_start.row(population.channel);
       run.segments.push_back(
           {b, request.event_channels.data + start[column], population.first_source, start[column + 1] - start[column]});
@@ -277,7 +278,7 @@ template <class Real> Index count_tied_weights(const OnlineState<Real>& state) {
 template <class Real> void collect_step(OnlineRun<Real>& run, Index column, const RunRequest& request, int threads) {
   OnlineState<Real>& state = run.state;
   const Index t = run.t, partitions = state.topology.n_partitions();
-  Index& spikes = request.spikes[column / request.window.rows];
+  Index spikes = 0;
   bool post_full = false;
   for (Index partition = 0; partition < partitions; partition++) {
     PartitionNotes& notes = run.notes[partition];
@@ -289,6 +290,7 @@ template <class Real> void collect_step(OnlineRun<Real>& run, Index column, cons
       request.of_neurons[state.spikes[partition][k]]++;
     post_full |= notes.post_full;
   }
+  if (request.spikes.size > 0) request.spikes[column / request.window.rows] += spikes;
   if (post_full) grow_post_spikes(state.post);
   const Index tied = run.has_plus ? count_tied_weights(state) : 0;
   const auto tie = [&](Index partition) { tie_branches(state, partition, t); };
@@ -324,16 +326,29 @@ bool is_taught(const Topology& topology, const RunRequest& request, Index column
   return false;
 }
 
+void add_sums(const RunRequest& request, double loss, double silent) {
+  const auto sum = [&](Sum name) -> double& { return request.sums[static_cast<Index>(name)]; };
+  sum(Sum::steps) += 1.0;
+  if (request.frozen) return;
+  sum(Sum::learned) += 1.0;
+  sum(Sum::loss) += loss;
+  sum(Sum::silent) += silent;
+}
+
 // Errors of all readouts in this step and their sums, outputs, and the loss.
 template <class Real> void compare_step(OnlineRun<Real>& run, Index column, const RunRequest& request) {
   OnlineState<Real>& state = run.state;
+  double loss = 0.0, silent = 0.0;
   if (state.topology.readouts.size > 0) {
     double* error = state.history.error.row(run.t & (state.history.error.rows - 1));
-    request.loss[column] += compare_readouts(state.topology, state.neurons.y.data, true, target_of(request, column),
-                                             window_of(request, column), error);
+    const double *target = target_of(request, column), *window = window_of(request, column);
+    loss = compare_readouts(state.topology, state.neurons.y.data, true, target, window, error);
+    silent = silent_loss(state.topology, target, window);
+    request.loss[column] += loss;
     if (run.sums_errors && !waits_for_reward(state)) extend_error_sums(state, run.t);
     std::copy_n(state.neurons.y.data, state.neurons.y.size, request.y.row(column));
   }
+  if (request.sums.size > 0) add_sums(request, loss, silent);
 }
 
 // Values of the recorded variables after this step.
@@ -536,8 +551,9 @@ template <class Real> bool weights_finite(OnlineRun<Real>& run, int threads) {
     notes.input_finite = true;
   }
   const Array1<Real>& weight = run.state.synapses.weight;
-  // Checking a weight takes a fraction of a nanosecond, an event takes a few.
-  if (!finite || run.unchecked_work < 4.0 * static_cast<double>(weight.size)) return finite;
+  // A call takes ten microseconds, an event a few nanoseconds, and checking a weight less than one: a few percent of the time.
+  run.unchecked_work += 1e4;
+  if (!finite || run.unchecked_work < 32.0 * static_cast<double>(weight.size)) return finite;
   run.unchecked_work = 0.0;
   constexpr Index kPiece = 1 << 16;
   const Index pieces = (weight.size + kPiece - 1) / kPiece;

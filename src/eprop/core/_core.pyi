@@ -366,12 +366,6 @@ class EpisodeRequest:
     def learn(self, arg: bool, /) -> None: ...
 
     @property
-    def seed(self) -> int: ...
-
-    @seed.setter
-    def seed(self, arg: int, /) -> None: ...
-
-    @property
     def samples(self) -> NDArray[numpy.int64]: ...
 
     @samples.setter
@@ -384,34 +378,70 @@ class EpisodeRequest:
     def clocks(self, array: NDArray[numpy.int64]) -> None: ...
 
     @property
-    def event_start(self) -> NDArray[numpy.int64]: ...
+    def seed(self) -> int: ...
+
+    @seed.setter
+    def seed(self, arg: int, /) -> None: ...
+
+    @property
+    def drops(self) -> bool:
+        """Whether spikes of neurons are lost, see `Population::dropout`."""
+
+    @drops.setter
+    def drops(self, arg: bool, /) -> None: ...
+
+    @property
+    def event_start(self) -> NDArray[numpy.int64]:
+        """(event sources, steps of all samples + 1)"""
 
     @event_start.setter
     def event_start(self, array: NDArray[numpy.int64]) -> None: ...
 
     @property
-    def event_channels(self) -> NDArray[numpy.int32]: ...
+    def event_channels(self) -> NDArray[numpy.int32]:
+        """Channels of all events, in order."""
 
     @event_channels.setter
     def event_channels(self, array: NDArray[numpy.int32]) -> None: ...
 
     @property
-    def target(self) -> NDArray[numpy.float64]: ...
+    def target(self) -> NDArray[numpy.float64]:
+        """(samples, steps or 1, readouts)"""
 
     @target.setter
     def target(self, array: NDArray[numpy.float64]) -> None: ...
 
     @property
-    def window(self) -> NDArray[numpy.float64]: ...
+    def window(self) -> NDArray[numpy.float64]:
+        """(samples or 1, steps, readout populations or 1)"""
 
     @window.setter
     def window(self, array: NDArray[numpy.float64]) -> None: ...
 
     @property
-    def drive(self) -> NDArray[numpy.float64]: ...
+    def drive(self) -> NDArray[numpy.float64]:
+        """(steps of a sample or 0, stimuli): factors of the stimuli in time."""
 
     @drive.setter
     def drive(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def external(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]:
+        """
+        Signals, their first columns, modulator and reward; see `ExternalSignals`.
+        """
+
+    @external.setter
+    def external(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
+
+    @property
+    def currents(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]:
+        """
+        Currents of the neurons in each step, their first columns, rows of the state, and what remains; see `GivenCurrents`.
+        """
+
+    @currents.setter
+    def currents(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
 
     @property
     def feedback(self) -> NDArray[numpy.float64]: ...
@@ -478,31 +508,6 @@ class EpisodeRequest:
 
     @events.setter
     def events(self, array: NDArray[numpy.int64]) -> None: ...
-
-    @property
-    def external(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]:
-        """
-        Signals, their first columns, modulator and reward; see `ExternalSignals`.
-        """
-
-    @external.setter
-    def external(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
-
-    @property
-    def currents(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]:
-        """
-        Currents of the neurons in each step, their first columns, rows of the state, and what remains; see `GivenCurrents`.
-        """
-
-    @currents.setter
-    def currents(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
-
-    @property
-    def drops(self) -> bool:
-        """Whether spikes of neurons are lost, see `Population::dropout`."""
-
-    @drops.setter
-    def drops(self, arg: bool, /) -> None: ...
 
 class EpisodesDouble:
     """
@@ -762,8 +767,14 @@ def bin_spikes(times: NDArray[numpy.float64], channels: NDArray[numpy.int64], si
     Channels of spikes step by step; None if a time or channel is out of range.
     """
 
-def copy_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], size: int, start: NDArray[numpy.int64], out: NDArray[numpy.int32]) -> bool:
-    """Whether the events of samples are in order; copies them if so."""
+@overload
+def copy_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], size: int, start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
+
+@overload
+def copy_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int64], size: int, start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None:
+    """
+    Channels of samples, ascending within a step; None if offsets or channels are not valid.
+    """
 
 def all_finite(numbers: NDArray[numpy.float64]) -> bool:
     """Whether all numbers are finite."""
@@ -829,9 +840,9 @@ class InUse:
 class Stepper:
     """Arguments and results of single steps."""
 
-    def __init__(self, topology: Topology, seed: int, frozen: bool, threads: int, source: int, readouts: tuple[int, int], neurons: tuple[int, int], in_use: InUse) -> None:
+    def __init__(self, topology: Topology, seed: int, frozen: bool, threads: int, source: int, readouts: tuple[int, int], neurons: tuple[int, int], in_use: InUse, of_neurons: NDArray[numpy.int64], sums: NDArray[numpy.float64]) -> None:
         """
-        `source`, `readouts` and `neurons` are the only ones that an argument can mean: index of the source or -1, and (first, size) with size -1 if there are several.
+        `source`, `readouts` and `neurons` are the only ones that an argument can mean: index of the source or -1, and (first, size) with size -1 if there are several. `of_neurons` and `sums` are those of a `RunRequest`.
         """
 
     def take(self, source: int, channels: object) -> bool:
@@ -857,14 +868,6 @@ class Stepper:
     @property
     def y(self) -> NDArray[numpy.float64]:
         """Outputs of the last step, mV."""
-
-    @property
-    def counts(self) -> NDArray[numpy.int64]:
-        """Spikes of each neuron, added up."""
-
-    @property
-    def sums(self) -> NDArray[numpy.float64]:
-        """Steps, their loss, and that of outputs at zero, added up."""
 
     @property
     def rewarded(self) -> bool:
@@ -902,6 +905,22 @@ class Probe(enum.IntEnum):
 
     trace = 6
 
+class Sum(enum.IntEnum):
+    """Entry of `sums`."""
+
+    steps = 0
+
+    learned = 1
+    """Steps with learning."""
+
+    loss = 2
+    """Of these steps."""
+
+    silent = 3
+    """
+    Loss of outputs at zero in these steps; NaN, unknown, if a weight of the window is negative.
+    """
+
 class Phase(enum.IntEnum):
     """Column of `phases`."""
 
@@ -925,13 +944,12 @@ largest_voltage: float
 class RunRequest:
     """Inputs of a run of consecutive samples, and arrays for its results."""
 
+    @overload
     def __init__(self) -> None: ...
 
-    @property
-    def seed(self) -> int: ...
-
-    @seed.setter
-    def seed(self, arg: int, /) -> None: ...
+    @overload
+    def __init__(self, other: RunRequest) -> None:
+        """The same inputs and arrays for results."""
 
     @property
     def clock(self) -> int:
@@ -952,6 +970,19 @@ class RunRequest:
 
     @threads.setter
     def threads(self, arg: int, /) -> None: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @seed.setter
+    def seed(self, arg: int, /) -> None: ...
+
+    @property
+    def drops(self) -> bool:
+        """Whether spikes of neurons are lost, see `Population::dropout`."""
+
+    @drops.setter
+    def drops(self, arg: bool, /) -> None: ...
 
     @property
     def event_start(self) -> NDArray[numpy.int64]:
@@ -982,6 +1013,13 @@ class RunRequest:
     def window(self, array: NDArray[numpy.float64]) -> None: ...
 
     @property
+    def drive(self) -> NDArray[numpy.float64]:
+        """(steps of a sample or 0, stimuli): factors of the stimuli in time."""
+
+    @drive.setter
+    def drive(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
     def external(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]:
         """
         Signals, their first columns, modulator and reward; see `ExternalSignals`.
@@ -998,20 +1036,6 @@ class RunRequest:
 
     @currents.setter
     def currents(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
-
-    @property
-    def drops(self) -> bool:
-        """Whether spikes of neurons are lost, see `Population::dropout`."""
-
-    @drops.setter
-    def drops(self, arg: bool, /) -> None: ...
-
-    @property
-    def drive(self) -> NDArray[numpy.float64]:
-        """(steps of a sample or 0, stimuli): factors of the stimuli in time."""
-
-    @drive.setter
-    def drive(self, array: NDArray[numpy.float64]) -> None: ...
 
     @property
     def probes(self) -> NDArray[numpy.int64]:
@@ -1045,7 +1069,7 @@ class RunRequest:
 
     @property
     def spikes(self) -> NDArray[numpy.int64]:
-        """Out: (samples,) spikes of own neurons; they are added."""
+        """Out: (samples or 0,) spikes of own neurons; they are added."""
 
     @spikes.setter
     def spikes(self, array: NDArray[numpy.int64]) -> None: ...
@@ -1056,6 +1080,13 @@ class RunRequest:
 
     @of_neurons.setter
     def of_neurons(self, array: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def sums(self) -> NDArray[numpy.float64]:
+        """Out: (4 or 0,) numbers that are added up, see `Sum`."""
+
+    @sums.setter
+    def sums(self, array: NDArray[numpy.float64]) -> None: ...
 
 class OnlineSingle:
     """
@@ -1189,6 +1220,11 @@ class OnlineSingle:
 
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:
         """Losses of all steps of one sample, from its outputs in mV."""
+
+    def silent_loss(self, target: NDArray[numpy.float64], window: NDArray[numpy.float64]) -> float:
+        """
+        Loss of outputs at zero in all steps of samples; NaN, unknown, if a weight of the window is negative.
+        """
 
     def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, given: int) -> int:
         """
@@ -1331,6 +1367,11 @@ class OnlineDouble:
 
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:
         """Losses of all steps of one sample, from its outputs in mV."""
+
+    def silent_loss(self, target: NDArray[numpy.float64], window: NDArray[numpy.float64]) -> float:
+        """
+        Loss of outputs at zero in all steps of samples; NaN, unknown, if a weight of the window is negative.
+        """
 
     def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, given: int) -> int:
         """

@@ -126,9 +126,12 @@ def check_room(what: str, needed: int, advice: str) -> None:
 
 def check_results(n_steps: int, readouts: int, recorded: int = 0) -> None:
     """Check as `check_room` does, for the results of a run: outputs, the loss and recordings."""
-    what = f"results of {n_steps:,} steps ({readouts} readouts{f', {recorded} recorded values' if recorded else ''})"
-    advice = "run them in several parts" + (", or record less" if recorded else "")
-    check_room(what, 8 * n_steps * (readouts + recorded + 1), advice)
+    needed = 8 * n_steps * (readouts + recorded + 1)
+    if needed > NOTICEABLE:
+        what = (
+            f"results of {n_steps:,} steps ({readouts} readouts{f', {recorded} recorded values' if recorded else ''})"
+        )
+        check_room(what, needed, "run them in several parts" + (", or record less" if recorded else ""))
 
 
 @contextmanager

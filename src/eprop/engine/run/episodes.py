@@ -13,19 +13,18 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.built import Built, all_targets
-from eprop.engine.build.drives import drive_factors
 from eprop.engine.build.memory import check_room
 from eprop.engine.build.records import Rule, Topology
 from eprop.engine.ranks.replicas import Replicas
 from eprop.engine.run.collapse import CollapseWatch, by_population
-from eprop.engine.run.currents import given_currents
+from eprop.engine.run.core_inputs import set_inputs
 from eprop.engine.run.guards import check_losses
 from eprop.engine.run.optimizers import Optimizers, batch_scale, constant_scales, sample_scales
 from eprop.engine.run.own_loss import OwnLosses
 from eprop.engine.run.probes import Core, spikes_of_sample
 from eprop.engine.run.results import BatchResult
 from eprop.engine.run.rewiring import Rewirer
-from eprop.engine.run.samples import Samples, external_arrays
+from eprop.engine.run.samples import Samples
 from eprop.engine.run.timing import PhaseTimer
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import DivergenceError
@@ -237,7 +236,6 @@ class Episodes:
         request.seed, request.learn, request.drops = arrays.network.seed, learn, learn
         request.clocks = arrays.noise_clocks(samples.n_steps, index, learn)
         request.scales = sample_scales(arrays, samples, index)
-        request.external = external_arrays(arrays, samples)
         if arrays.constants:
             request.product_scales = constant_scales(arrays, samples, index).of_samples
         request.y, request.loss = np.zeros((n, samples.n_steps, arrays.built.n_readouts)), np.zeros(n)
@@ -279,10 +277,8 @@ def request_of(arrays: Arrays, samples: Samples, index: np.ndarray) -> lib.Episo
     """Make a request of the core for the steps of samples ``index``, without arrays for results."""
     request = lib.EpisodeRequest()
     request.n_steps, request.samples = samples.n_steps, index
-    request.event_start, request.event_channels = samples.event_start, samples.event_channels
-    request.target, request.window = samples.target, samples.window
-    request.feedback, request.drive = arrays.neurons.feedback, drive_factors(arrays.network, samples.n_steps)
-    request.currents = given_currents(arrays, samples)
+    request.feedback = arrays.neurons.feedback
+    set_inputs(request, arrays, samples)
     return request
 
 

@@ -13,14 +13,14 @@ from eprop.core import lib
 from eprop.engine.build.drives import refuse_modulation
 from eprop.engine.build.memory import check_room
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
+from eprop.engine.run.core_inputs import External
 from eprop.engine.run.episodes import Episodes
 from eprop.engine.run.guards import check_outputs
 from eprop.engine.run.lane_events import ChannelReader, chosen_parts
 from eprop.engine.run.lane_state import set_lanes, state_of_lanes
-from eprop.engine.run.layout import SampleLayout, count_of
 from eprop.engine.run.optimizers import constant_scales_of_rollout, rollout_scales
 from eprop.engine.run.rollouts import LaneGroup, checked_errors, chosen_lanes
-from eprop.engine.run.samples import External, arrange_external
+from eprop.engine.run.samples import Arrangement, SampleLayout, count_of
 from eprop.errors import InputError
 from eprop.parameters import Floats, Integers
 
@@ -289,7 +289,7 @@ class Lanes:
     def _checked(self, errors: Any, signals: Any, modulator: Any) -> tuple[np.ndarray, External]:
         """Errors of all lanes, and external values for the lanes of this rank."""
         given = checked_errors(errors, (self.n, self.steps, self._y.shape[1]))
-        values, factors = arrange_external(self._layout, self.n, self.steps, signals, modulator)
+        values, factors = Arrangement(self._layout, self.n, self.steps).external(signals, modulator)
         here = self._lanes.here
         return given, External(
             {name: value[here] for name, value in values.items()}, factors[here] if len(factors) > 1 else factors

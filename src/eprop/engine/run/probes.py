@@ -68,7 +68,7 @@ def make_probes(arrays: Arrays, wanted: object) -> Probes:
     InputError
         If the network has no such variables.
     """
-    if isinstance(wanted, tuple) and not wanted:  # the default
+    if type(wanted) is tuple and not wanted:  # the default
         return Probes()
     found, rows, offsets = Probes(), [NO_PROBES], [np.zeros(0)]
     for item in _listed(wanted):

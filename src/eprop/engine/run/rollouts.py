@@ -10,13 +10,13 @@ import numpy as np
 from eprop.core import lib
 from eprop.engine.build.drives import refuse_modulation
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
-from eprop.engine.run.dropout import without_dropped
+from eprop.engine.run.core_inputs import External, set_external
 from eprop.engine.run.episodes import TERMS, Episodes, request_of
 from eprop.engine.run.inputs import check_samples, keys_of
-from eprop.engine.run.layout import SampleLayout
 from eprop.engine.run.optimizers import ConstantScales, batch_scale, constant_scales, sample_scales
 from eprop.engine.run.probes import Core
-from eprop.engine.run.samples import External, Samples, external_arrays
+from eprop.engine.run.sample_events import without_dropped
+from eprop.engine.run.samples import SampleLayout, Samples
 from eprop.errors import DivergenceError, InputError, Status, check_status
 from eprop.parameters import Floats, Integers, real_numbers
 
@@ -108,7 +108,7 @@ class LaneGroup:
         terms = [replicas.terms(total, self.n, count) for total, count in zip(totals, each, strict=True)]
         request.samples, request.feedback = np.arange(n), arrays.neurons.feedback
         request.scales, request.given_errors = scales[self.here], errors[self.here]
-        request.external = external_arrays(arrays, external)
+        set_external(request, arrays, external)
         request.product_scales, request.products = of_constants.of_samples[self.here], terms[1]
         if n:
             with self.episodes.rewirer.watching(self.core, terms[2:]):

@@ -61,7 +61,7 @@ class Arrays:
     moves : Moves
         What moved, in a network with rewiring.
     current_effects : dict
-        How a current acts on the neurons of a population, by its index, once it was needed (`eprop.engine.run.currents`).
+        How a current acts on the neurons of a population, by its index, once it was needed (`eprop.engine.run.core_inputs`).
     """
 
     def __init__(self, network: Network, built: Built, threads: int, timed: bool = False):
