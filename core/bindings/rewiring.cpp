@@ -5,7 +5,7 @@
 #include <numeric>
 #include <vector>
 
-#include "bindings/convert.hpp"
+#include "bindings/online.hpp"
 #include "bindings/topology.hpp"
 #include "common/threads.hpp"
 
@@ -24,18 +24,15 @@ template <class Real> struct AllSynapses {
 };
 
 // What synapses keep besides their weights; gradients only where they outlast a mini-batch.
-template <class Real> std::vector<Real*> others_of(const PyTopology& topology, nb::handle synapses) {
+template <class Real> std::vector<Real*> others_of(PyRun<Real>& run) {
   std::vector<Real*> found;
-  const auto add = [&](const char* name) {
-    const auto array = attribute1<Real>(synapses, name);
-    if (array.size > 0) found.push_back(array.data);
-  };
-  for (const char* name : {"moment_1", "moment_2", "trace", "trace_reg", "trace_reward"}) add(name);
-  const Array1<DelayGroup>& groups = topology.groups;
-  const auto keeps = [](const DelayGroup& group) { return group.rule == Rule::eprop_plus || group.rule == Rule::pairs; };
-  if (std::any_of(groups.data, groups.data + groups.size, keeps)) add("pending");
-  const auto own = attribute2<Real>(synapses, "own");
-  for (Index row = 0; own.columns > 0 && row < own.rows; row++) found.push_back(own.row(row));
+  const Synapses<Real>& synapses = run.state.synapses;
+  each_field(run.state.synapses, [&](const auto&, const auto& array) {
+    if constexpr (std::is_same_v<decltype(*array.data), Real&>) {
+      if (array.data == synapses.weight.data || (array.data == synapses.pending.data && !run.sizes.at_spikes())) return;
+      for (Index k = 0; k < shape_of(array).entries(); k += run.sizes.synapses) found.push_back(array.data + k);
+    }
+  });
   return found;
 }
 
@@ -46,19 +43,15 @@ RewiredBranches branches_of(const In1<Index>& shape, const In1<Index>& signs) {
   return {given[0], given[1], given[2], given[3], given[4], given[5], signs.data()};
 }
 
-template <class Real> AllSynapses<Real> synapses_of(const PyTopology& topology, nb::handle synapses, std::uint32_t* born) {
-  return {attribute2<Index>(topology.arrays, "branch_start"),
-          {nullptr, attribute1<std::uint32_t>(topology.arrays, "targets").data, attribute1<Real>(synapses, "weight").data,
-           others_of<Real>(topology, synapses), born}};
-}
-
 // All partitions in parallel; returns how many synapses have moved.
-template <class Real> Index rewire_all(const PyTopology& topology, nb::object synapses, Out1<std::uint32_t> born,
+template <class Real> Index rewire_all(const PyTopology& topology, PyRun<Real>& run, Out1<std::uint32_t> born,
                                        const PyTopology& absent, In1<Real> score, In1<Index> shape, In1<Index> signs, Drop drop,
                                        double share, bool by_gradient, std::uint32_t now, int threads) {
   const RewiredBranches branches = branches_of(shape, signs);
   const auto candidates = attribute1<std::uint32_t>(absent.arrays, "targets");
-  const AllSynapses<Real> all = synapses_of<Real>(topology, synapses, born.data());
+  const AllSynapses<Real> all{attribute2<Index>(topology.arrays, "branch_start"),
+                              {nullptr, attribute1<std::uint32_t>(topology.arrays, "targets").data,
+                               run.state.synapses.weight.data, others_of(run), born.data()}};
   const bool fits = static_cast<Index>(born.shape(0)) == topology.targets.size &&
                     absent.branch_start.rows == topology.n_partitions() &&
                     static_cast<Index>(score.shape(0)) == candidates.size &&
@@ -93,7 +86,7 @@ template <class Real> void perturb_all(const PyTopology& topology, Out1<Real> we
 }
 
 template <class Real> void bind_rewire(nb::module_& m) {
-  m.def("rewire", &rewire_all<Real>, "topology"_a, "synapses"_a, "born"_a.noconvert(), "absent"_a, "score"_a.noconvert(),
+  m.def("rewire", &rewire_all<Real>, "topology"_a, "online"_a, "born"_a.noconvert(), "absent"_a, "score"_a.noconvert(),
         "shape"_a.noconvert(), "signs"_a.noconvert(), "drop"_a, "share"_a, "by_gradient"_a, "now"_a, "threads"_a,
         "Let the weakest synapses of each target of a projection make room for candidates; return how many have moved.\n\n"
         "C++: `rewire` in core/common/rewiring.hpp.");

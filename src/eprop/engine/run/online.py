@@ -12,6 +12,7 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.drives import drive_factors
+from eprop.engine.build.records import Online
 from eprop.engine.ranks.parallelism import run_in_threads
 from eprop.engine.run.collapse import CollapseWatch, by_population
 from eprop.engine.run.currents import given_currents
@@ -21,7 +22,7 @@ from eprop.engine.run.results import BatchResult, Recording
 from eprop.engine.run.rewiring import Rewirer
 from eprop.engine.run.samples import Samples, external_arrays
 from eprop.engine.run.timing import PhaseTimer
-from eprop.engine.state.arrays import Arrays, Online
+from eprop.engine.state.arrays import Arrays
 from eprop.network import Population
 from eprop.parallel.interrupt import Postponed
 
@@ -219,7 +220,7 @@ def _run_chunk(
 
     ``counts`` (neurons,) gets the spikes of each neuron.
     """
-    n_steps, online = samples.n_steps, arrays.online_at_rest(weight)
+    n_steps, online = samples.n_steps, arrays.online.at_rest(weight)
     first, total, t = int(chunk[0]) * n_steps, len(chunk) * n_steps, 0
     # Each chunk has the random numbers of its samples.
     request = request_of(arrays, samples, frozen=True, clock=first, results=out)

@@ -261,7 +261,7 @@ def _move(arrays: Arrays, step: _Step, p: Projection, share: float) -> None:
     drop = lib.Drop.weight if rewiring.drop == "weight" or is_silent(p) else lib.Drop.zero
     by_gradient = rewiring.grow == "gradient" and not is_silent(p)
     moved = lib.rewire(
-        arrays.built.topology, arrays.synapses, arrays.moves.born, step.topology, step.absent.values,
+        arrays.built.topology, arrays.online, arrays.moves.born, step.topology, step.absent.values,
         *_shape(arrays, p), drop, share, by_gradient, _stored(step.time), arrays.threads,
     )  # fmt: skip
     moved = arrays.exchange.total(moved)

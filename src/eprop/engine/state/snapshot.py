@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 
 from eprop.engine.build.fingerprint import check_fingerprint, has_formats_of
-from eprop.engine.build.records import ring_size
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.ranks.gathering import Axis, SpikeLog
 from eprop.engine.state.arrays import Arrays
-from eprop.engine.state.storage import History, Neurons, Synapses, axes_of
 from eprop.engine.state.weights import all_synapses, branches_at, synapse_order
 from eprop.engine.state.wiring import Connections, giving, replace_tables
 from eprop.errors import InputError
@@ -77,36 +75,23 @@ def check_log(log: SpikeLog, n_steps: int, n_sources: int) -> None:
 
 # The entry that identifies the network of a state, and those of the logged spikes; the latter and postsynaptic spikes grow.
 NETWORK, COUNTS, SOURCES, POST_TIMES = "network", "spikes/counts", "spikes/sources", "post_spikes/times"
+TIMES, FILTERED = "axons/times", "axons/z"
 GROWING = (COUNTS, SOURCES, POST_TIMES)
 # Weights are numbers in a state, also if the network stores levels.
 WEIGHT = "synapses/weight"
-GROUPS = {"synapses": Synapses, "neurons": Neurons, "history": History}
-# Axes of all other arrays of a state.
-AXES = {
-    "axons/times": Axis.source, "axons/z": Axis.source, POST_TIMES: Axis.neuron,
-    "neurons/input": Axis.neuron, "neurons/readout_input": Axis.same,
-    **{f"{group}/{name}": axis for group, kind in GROUPS.items() for name, axis in axes_of(kind).items()},
-}  # fmt: skip
-# The same of a network with rewiring: sources and delay groups of its connections, and `Moves`.
+# Of a network with rewiring: sources and delay groups of its connections, and `Moves`.
 SOURCE, GROUP, BORN, MOVED, LAST = (f"wiring/{name}" for name in ("source", "group", "born", "moved", "last"))
-WIRING = {SOURCE: Axis.synapse, GROUP: Axis.synapse, BORN: Axis.synapse, MOVED: Axis.same, LAST: Axis.same}
 # Rows of ``history/steps`` from here on are work space, which depends on the partitions.
 STEP_WORK = 3
-# Initial capacity for the log and for spike records.
-FIRST_RECORDS = 1024
-# Rows of ``axons/times`` in a state.
-LAST_SPIKE, INTERVAL = range(2)
-# Columns of the spike records of the core.
-RECORD_INTERVAL, RECORD_INTERVAL_BEFORE = range(2)
 
 
 def state_of(arrays: Arrays) -> dict[str, np.ndarray]:
     """Return the state of the whole network, on every rank, see `Simulator.state`."""
     gatherer = arrays.gatherer
-    arrays.online.follow()
-    log = gatherer.whole_log(_logged(arrays))
+    spikes = arrays.online.spike_state()
+    log = gatherer.whole_log(SpikeLog(spikes.pop(COUNTS), spikes.pop(SOURCES)))
     counters = np.array([arrays.t, arrays.updates, arrays.events, arrays.learned_steps], np.int64)
-    whole = gatherer.whole(_state_here(arrays), _axes(arrays))
+    whole = gatherer.whole(spikes | _state_here(arrays), _axes(arrays))
     whole |= {name: part.copy() for name, part in arrays.constants.arrays().items()}
     return whole | {
         COUNTS: log.counts, SOURCES: log.sources, "counters": counters, NETWORK: arrays.built.fingerprint.copy(),
@@ -122,26 +107,24 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
     if arrays.moves:
         _set_wiring(arrays, part)
     order = all_synapses(arrays)
-    for name, view in _views(arrays).items():
-        if axes[name] is not Axis.synapse:
+    for name, (axis, view) in _kept(arrays).items():
+        if axis is not Axis.synapse:
             view[...] = part[name]
         elif view.size:
             view[..., order] = part[name]
-    if arrays.synapses.stored is not arrays.synapses.weight:
+    if arrays.stores_levels:
         weight = np.empty(order.size, arrays.built.dtype)
         weight[order] = part[WEIGHT]
         arrays.store_weights(weight)
-    arrays.axons.times["last_spike"], arrays.axons.times["interval"] = part["axons/times"]
-    arrays.axons.times["position"] = -1
-    arrays.axons.z[...] = np.moveaxis(part["axons/z"], -1, 0)
     online.t, arrays.updates, online.events, arrays.learned_steps = (int(v) for v in whole["counters"])
     arrays.given_steps = 0
     for name, part_of_constant in arrays.constants.arrays().items():
         part_of_constant[...] = whole[name]
     arrays.constants.refresh()
     arrays.weight_changes += 1
-    _set_log(arrays, arrays.gatherer.part_log(SpikeLog(whole[COUNTS], whole[SOURCES])))
-    online.set_post_times(np.ascontiguousarray(part[POST_TIMES], np.int64))
+    log = arrays.gatherer.part_log(SpikeLog(whole[COUNTS], whole[SOURCES]))
+    axons = np.ascontiguousarray(part[TIMES], np.int64), np.ascontiguousarray(part[FILTERED], np.float64)
+    online.set_spike_state(log.counts, log.sources, *axons, np.ascontiguousarray(part[POST_TIMES], np.int64))
     if not has_formats_of(state.get(NETWORK, own[NETWORK]), own[NETWORK]):
         arrays.materialise_weights()
         arrays.round_weights()
@@ -149,7 +132,21 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
 
 def _axes(arrays: Arrays) -> dict[str, Axis]:
     """Axes of the arrays of a state."""
-    return AXES | WIRING if arrays.moves else AXES
+    axes = {TIMES: Axis.source, FILTERED: Axis.source, POST_TIMES: Axis.neuron}
+    axes |= dict.fromkeys((SOURCE, GROUP), Axis.synapse) if arrays.moves else {}
+    return axes | {name: axis for name, (axis, _) in _kept(arrays).items()}
+
+
+def _kept(arrays: Arrays) -> dict[str, tuple[Axis, np.ndarray]]:
+    """Axes and views of the arrays that a state copies, without padding."""
+    # Between steps all inputs are 0, so that one receptor is enough.
+    n, x, moves = arrays.built.n_neurons, arrays.neurons.input[0], arrays.moves
+    kept = {"neurons/input": (Axis.neuron, x[:n]), "neurons/readout_input": (Axis.same, x[n:])}
+    for name, axis, view in arrays.online.kept():
+        kept[name] = axis, view[..., :n] if axis is Axis.neuron else view
+    if moves:
+        kept |= {BORN: (Axis.synapse, moves.born), MOVED: (Axis.same, moves.moved), LAST: (Axis.same, moves.last)}
+    return kept
 
 
 def _wiring_here(arrays: Arrays) -> dict[str, np.ndarray]:
@@ -208,94 +205,19 @@ def _check_moments(arrays: Arrays, state: Mapping[str, np.ndarray]) -> None:
             raise damaged(f"{name} holds means of squares, and is negative")
 
 
-def _logged(arrays: Arrays) -> SpikeLog:
-    """The spikes that are still in the log of this rank."""
-    log, starts, t = arrays.online.log(), arrays.history.log_start, arrays.t
-    logged = starts[np.arange(_first_logged(starts, t), t) % len(starts)]
-    counts = logged[:, -1] - logged[:, 0]
-    return SpikeLog(counts, log[(logged[:1, 0].sum() + np.arange(counts.sum())) & (log.size - 1)])
-
-
-def _set_log(arrays: Arrays, log: SpikeLog) -> None:
-    """Set the log of this rank, and restore what the core derives from it."""
-    online, starts, t = arrays.online, arrays.history.log_start, arrays.t
-    ring = np.zeros(ring_size(max(2 * arrays.built.n_sources + FIRST_RECORDS, log.sources.size)), np.int32)
-    ring[: log.sources.size] = log.sources
-    starts[...] = 0
-    starts[np.arange(_first_logged(starts, t), t) % len(starts)] = log.starts(arrays.gatherer.first_sources)
-    online.set_log(ring)
-    # Reserve room for all records at once: the log may no longer hold steps before the first one that is processed again.
-    first = _first_processed(arrays.history.record_steps, t)
-    arrays.axons.processed_until[0] = first
-    spikes = int(log.counts[log.counts.size - (t - first) :].sum())
-    online.restart_records(first, ring_size(max(spikes, FIRST_RECORDS)))
-    online.follow()
-
-
-def _first_logged(starts: np.ndarray, now: int) -> int:
-    """Oldest step whose spikes are in the log."""
-    return max(now + 1 - len(starts), 0)
-
-
-def _first_processed(record_steps: int, now: int) -> int:
-    """Oldest step whose spikes axons process again."""
-    return max(now - record_steps, 0)
-
-
-def _views(arrays: Arrays) -> dict[str, np.ndarray]:
-    """The arrays of the running network that a state copies, without padding."""
-    # Between steps all inputs are 0, so that one receptor is enough.
-    n, x = arrays.built.n_neurons, arrays.neurons.input[0]
-    out = {"neurons/input": x[:n], "neurons/readout_input": x[n:]}
-    for group, kind in GROUPS.items():
-        for name, axis in axes_of(kind).items():
-            value = getattr(getattr(arrays, group), name)
-            out[f"{group}/{name}"] = value[..., :n] if axis is Axis.neuron else value
-    if arrays.moves:
-        out |= {BORN: arrays.moves.born, MOVED: arrays.moves.moved, LAST: arrays.moves.last}
-    return out
-
-
 def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
     """Part of the arrays of a state that this rank holds."""
-    order, axes = all_synapses(arrays), _axes(arrays)
-    out = _axons_before_records(arrays) | {POST_TIMES: arrays.online.post_times()}
-    out |= _wiring_here(arrays) if arrays.moves else {}
-    for name, view in _views(arrays).items():
-        out[name] = view[..., order] if axes[name] is Axis.synapse and view.size else view.copy()
-    if arrays.synapses.stored is not arrays.synapses.weight:
+    order = all_synapses(arrays)
+    out = _wiring_here(arrays) if arrays.moves else {}
+    for name, (axis, view) in _kept(arrays).items():
+        out[name] = view[..., order] if axis is Axis.synapse and view.size else view.copy()
+    if arrays.stores_levels:
         out[WEIGHT] = arrays.effective_weights()[order]
     out["history/steps"][:, STEP_WORK:] = 0.0
     for population in arrays.built.topology.populations:
         if population["trace_group"] < 0:  # computed where they are recorded only, and read by nobody
             out["neurons/psi"][population["target_begin"] : population["target_end"]] = 0.0
     return out
-
-
-def _axons_before_records(arrays: Arrays) -> dict[str, np.ndarray]:
-    """Axons before the oldest spikes that may still be read; `set_state` processes spikes from there again."""
-    starts, t, records = arrays.history.log_start, arrays.t, arrays.axons.times
-    consumers, width = arrays.built.topology.trace_consumers, arrays.built.n_filters
-    times = np.stack([records["last_spike"], records["interval"]]).astype(np.int64)
-    z = np.moveaxis(arrays.axons.z, 0, -1).copy()
-    processed = range(_first_processed(arrays.history.record_steps, t), t)
-    if not (processed and len(records)):
-        return {"axons/times": times, "axons/z": z}
-    log, (record_times, record_z) = arrays.online.log(), arrays.online.spike_records()
-    for b in np.flatnonzero((consumers >= 0).any(axis=(1, 2))):
-        spans = [(step, *starts[step % len(starts), b : b + 2]) for step in processed]
-        positions = np.concatenate([np.arange(first, stop) for _, first, stop in spans])
-        steps = np.concatenate([np.full(stop - first, step) for step, first, stop in spans])
-        sources, oldest = np.unique(log[positions & (log.size - 1)], return_index=True)
-        at = positions[oldest] & (len(record_times) - 1)
-        interval = record_times[at, RECORD_INTERVAL]
-        times[LAST_SPIKE, sources] = np.where(interval > 0, steps[oldest] - interval, -1)
-        times[INTERVAL, sources] = record_times[at, RECORD_INTERVAL_BEFORE]
-        for slot, (trace_group, delay_group) in enumerate(consumers[b]):
-            # A pair rule has a single trace per slot.
-            rows = 2 * width if trace_group >= 0 else int(delay_group >= 0)
-            z[slot, :rows, sources] = record_z[at, slot, :rows]
-    return {"axons/times": times, "axons/z": z}
 
 
 def _checked(
@@ -331,10 +253,10 @@ def _checked(
     if arrays.moves:
         _check_wiring(arrays, whole, own)
     _check_moments(arrays, whole)
-    now, history = int(whole["counters"][0]), arrays.history
-    _check_clocks(whole, now, history.record_steps)
+    now, online = int(whole["counters"][0]), arrays.online
+    _check_clocks(whole, now, online.record_steps)
     log = SpikeLog(whole[COUNTS], whole[SOURCES])
-    check_log(log, now - _first_logged(history.log_start, now), arrays.gatherer.n_sources)
+    check_log(log, min(now, online.logged_steps), arrays.gatherer.n_sources)
     times, neurons = whole[POST_TIMES], own[POST_TIMES].shape[-1]
     if times.ndim != 2 or times.shape[1] != neurons or not len(times) or times.max(initial=-1) >= max(now, 1):
         raise damaged("its postsynaptic spikes do not fit")
@@ -350,8 +272,8 @@ def _check_clocks(state: Mapping[str, np.ndarray], now: int, record_steps: int) 
     """Check that no step lies before the start or after the present step."""
     if np.min(state["counters"]) < 0 or np.max(state["counters"]) > MOST_COUNTED:
         raise damaged(f"its counters must lie in 0..{MOST_COUNTED:,}")
-    times, oldest = np.asarray(state["axons/times"]), _first_processed(record_steps, now)
-    last, interval = times[LAST_SPIKE], times[INTERVAL]
+    times, oldest = np.asarray(state[TIMES]), max(now - record_steps, 0)
+    last, interval = times
     if (
         times.min(initial=-1) < -1
         or last.max(initial=-1) >= oldest
