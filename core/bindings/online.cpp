@@ -58,6 +58,9 @@ template <class Real> void make_run(PyRun<Real>* run, const PyTopology& topology
   state.topology = topology;
   state.neurons.feedback = view2(feedback);
   run->owners = nb::make_tuple(nb::find(topology), weight, initial, feedback);
+  const Index given = synapses.weight.size + synapses.levels.size + synapses.wide_levels.size, neurons = sizes.neurons;
+  if (given != sizes.synapses || run->initial.columns != neurons || state.neurons.feedback.size() != sizes.readouts * neurons)
+    throw nb::value_error("the arrays do not fit the sizes");
   prepare_run(*run, timed);
 }
 
@@ -181,12 +184,10 @@ template <class Real> void materialise(PyRun<Real>& run) {
 }
 
 // After connections have moved: synapses that were made at time `now` begin.
-template <class Real> void follow_moves(PyRun<Real>& run, In1<std::uint32_t> born, std::uint32_t now) {
+template <class Real> void follow_moves(PyRun<Real>& run, std::uint32_t now) {
   if (!run.has_plus) return;
-  if (static_cast<Index>(born.size()) != run.state.topology.targets.size)
-    throw nb::value_error("begin_synapses: one time for each synapse is expected");
   nb::gil_scoped_release release;
-  begin_synapses(run.state, run.t, view1(born), now);
+  begin_synapses(run.state, run.t, now);
 }
 
 // Serialises the spikes of the slice and clears the outbox.
@@ -313,6 +314,7 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
       .def_rw("t", &S::t, "Steps since the start.")
       .def_rw("events", &S::events, "Synaptic events since the start.")
       .def_prop_ro("synapses", [](S& run) -> Synapses<Real>& { return run.state.synapses; })
+      .def_prop_ro("moves", [](S& run) -> Moves& { return run.state.moves; })
       .def_prop_ro("neurons", [](S& run) -> Neurons& { return run.state.neurons; })
       .def_prop_ro(
           "logged_steps", [](S& run) { return run.state.log.past_mask(); }, "Steps whose spikes the log keeps.")
@@ -335,7 +337,7 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
             if (run.has_plus) follow_connections(run.state);
           },
           "Make room for the present connections, after some have moved.")
-      .def("begin_synapses", &follow_moves<Real>, "born"_a.noconvert(), "now"_a,
+      .def("begin_synapses", &follow_moves<Real>, "now"_a,
            "Let the synapses that were made at time `now` begin with the last spikes of their sources.\n\n"
            "C++: `begin_synapses` in core/eprop_plus/new_synapses.hpp.")
       .def("phases", &phases<Real>, "Seconds since the last call, (partitions and the loop, `Phase`).")
@@ -409,6 +411,7 @@ void bind_structs(nb::module_& m) {
       .def("__init__", &make_sizes, nb::sig("def __init__(self, **numbers: int) -> None"));
   bind_arrays<Synapses<float>>(m, "SynapsesSingle", "See `Synapses` in core/online/state.hpp.");
   bind_arrays<Synapses<double>>(m, "SynapsesDouble", "See `Synapses` in core/online/state.hpp.");
+  bind_arrays<Moves>(m, "Moves", "See `Moves` in core/online/state.hpp.");
   bind_arrays<Neurons>(m, "Neurons", "See `Neurons` in core/online/state.hpp.");
 }
 

@@ -44,16 +44,15 @@ RewiredBranches branches_of(const In1<Index>& shape, const In1<Index>& signs) {
 }
 
 // All partitions in parallel; returns how many synapses have moved.
-template <class Real> Index rewire_all(const PyTopology& topology, PyRun<Real>& run, Out1<std::uint32_t> born,
-                                       const PyTopology& absent, In1<Real> score, In1<Index> shape, In1<Index> signs, Drop drop,
-                                       double share, bool by_gradient, std::uint32_t now, int threads) {
+template <class Real> Index rewire_all(const PyTopology& topology, PyRun<Real>& run, const PyTopology& absent, In1<Real> score,
+                                       In1<Index> shape, In1<Index> signs, Drop drop, double share, bool by_gradient,
+                                       std::uint32_t now, int threads) {
   const RewiredBranches branches = branches_of(shape, signs);
   const auto candidates = attribute1<std::uint32_t>(absent.arrays, "targets");
   const AllSynapses<Real> all{attribute2<Index>(topology.arrays, "branch_start"),
                               {nullptr, attribute1<std::uint32_t>(topology.arrays, "targets").data,
-                               run.state.synapses.weight.data, others_of(run), born.data()}};
-  const bool fits = static_cast<Index>(born.shape(0)) == topology.targets.size &&
-                    absent.branch_start.rows == topology.n_partitions() &&
+                               run.state.synapses.weight.data, others_of(run), run.state.moves.born.data}};
+  const bool fits = run.state.moves.born.size == topology.targets.size && absent.branch_start.rows == topology.n_partitions() &&
                     static_cast<Index>(score.shape(0)) == candidates.size &&
                     branches.first + branches.count() < topology.branch_start.columns &&
                     absent.branch_start.columns == topology.branch_start.columns;
@@ -86,8 +85,8 @@ template <class Real> void perturb_all(const PyTopology& topology, Out1<Real> we
 }
 
 template <class Real> void bind_rewire(nb::module_& m) {
-  m.def("rewire", &rewire_all<Real>, "topology"_a, "online"_a, "born"_a.noconvert(), "absent"_a, "score"_a.noconvert(),
-        "shape"_a.noconvert(), "signs"_a.noconvert(), "drop"_a, "share"_a, "by_gradient"_a, "now"_a, "threads"_a,
+  m.def("rewire", &rewire_all<Real>, "topology"_a, "online"_a, "absent"_a, "score"_a.noconvert(), "shape"_a.noconvert(),
+        "signs"_a.noconvert(), "drop"_a, "share"_a, "by_gradient"_a, "now"_a, "threads"_a,
         "Let the weakest synapses of each target of a projection make room for candidates; return how many have moved.\n\n"
         "C++: `rewire` in core/common/rewiring.hpp.");
   m.def("perturb", &perturb_all<Real>, "topology"_a, "weight"_a.noconvert(), "shape"_a.noconvert(), "signs"_a.noconvert(),

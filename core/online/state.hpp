@@ -33,18 +33,31 @@ template <class Real> struct Synapses {
     constexpr Axis axis = Axis::synapse;
     constexpr int lasting = kState | kLasting;
     return std::tuple{
-        Field{"weight", &S::weight, axis, lasting, [](const Sizes& s) { return Shape{s.synapses_if(s.level_bytes == 0)}; }},
-        Field{"trace", &S::trace, axis, kState, [](const Sizes& s) { return Shape{s.synapses_if(s.eprop_plus)}; }},
-        Field{"trace_reg", &S::trace_reg, axis, kState, [](const Sizes& s) { return Shape{s.synapses_if(s.two_kappas)}; }},
-        Field{"trace_reward", &S::trace_reward, axis, kState,
-              [](const Sizes& s) { return Shape{s.synapses_if(s.reward_cutoff)}; }},
-        Field{"own", &S::own, axis, kState, [](const Sizes& s) { return Shape{s.own, s.synapses}; }},
-        Field{"pending", &S::pending, axis, lasting, [](const Sizes& s) { return Shape{s.synapses_if(s.gradients)}; }},
-        Field{"moment_1", &S::moment_1, axis, lasting, [](const Sizes& s) { return Shape{s.synapses_if(s.moment_1)}; }},
-        Field{"moment_2", &S::moment_2, axis, lasting, [](const Sizes& s) { return Shape{s.synapses_if(s.moment_2)}; }},
-        Field{"levels", &S::levels, axis, kLasting, [](const Sizes& s) { return Shape{s.synapses_if(s.level_bytes == 1)}; }},
-        Field{"wide_levels", &S::wide_levels, axis, kLasting,
-              [](const Sizes& s) { return Shape{s.synapses_if(s.level_bytes == 2)}; }},
+        Field{"weight", &S::weight, axis, lasting, [](auto& s) { return Shape{s.synapses_if(s.level_bytes == 0)}; }},
+        Field{"trace", &S::trace, axis, kState, [](auto& s) { return Shape{s.synapses_if(s.eprop_plus)}; }},
+        Field{"trace_reg", &S::trace_reg, axis, kState, [](auto& s) { return Shape{s.synapses_if(s.two_kappas)}; }},
+        Field{"trace_reward", &S::trace_reward, axis, kState, [](auto& s) { return Shape{s.synapses_if(s.reward_cutoff)}; }},
+        Field{"own", &S::own, axis, kState, [](auto& s) { return Shape{s.own, s.synapses}; }},
+        Field{"pending", &S::pending, axis, lasting, [](auto& s) { return Shape{s.synapses_if(s.gradients)}; }},
+        Field{"moment_1", &S::moment_1, axis, lasting, [](auto& s) { return Shape{s.synapses_if(s.moment_1)}; }},
+        Field{"moment_2", &S::moment_2, axis, lasting, [](auto& s) { return Shape{s.synapses_if(s.moment_2)}; }},
+        Field{"levels", &S::levels, axis, kLasting, [](auto& s) { return Shape{s.synapses_if(s.level_bytes == 1)}; }},
+        Field{"wide_levels", &S::wide_levels, axis, kLasting, [](auto& s) { return Shape{s.synapses_if(s.level_bytes == 2)}; }},
+    };
+  }
+};
+
+// Synapses that move (common/rewiring.hpp); otherwise empty.
+struct Moves {
+  Array1<std::uint32_t> born;  // (synapses,) when each was made, in mini-batches or steps of learning; 0 for those of the build
+  Array1<Index> moved, last;   // (projections,) synapses that have moved, on all ranks; those of the last rewiring
+
+  static constexpr auto fields() {
+    constexpr int lasting = kState | kLasting;
+    return std::tuple{
+        Field{"born", &Moves::born, Axis::synapse, lasting, [](auto& s) { return Shape{s.synapses_if(s.rewired)}; }},
+        Field{"moved", &Moves::moved, Axis::same, lasting, [](auto& s) { return Shape{s.rewired}; }},
+        Field{"last", &Moves::last, Axis::same, lasting, [](auto& s) { return Shape{s.rewired}; }},
     };
   }
 };
@@ -63,10 +76,9 @@ struct Axons {
 
   static constexpr auto fields() {
     return std::tuple{
-        Field{"processed_until", &Axons::processed_until, Axis::same, kWork, [](const Sizes&) { return Shape{1}; }},
-        Field{"times", &Axons::times, Axis::source, kWork, [](const Sizes& s) { return Shape{s.listening()}; }},
-        Field{"z", &Axons::z, Axis::source, kWork,
-              [](const Sizes& s) { return Shape{s.listening(), s.filter_slots, 2 * s.filters}; }},
+        Field{"processed_until", &Axons::processed_until, Axis::same, kWork, [](auto&) { return Shape{1}; }},
+        Field{"times", &Axons::times, Axis::source, kWork, [](auto& s) { return Shape{s.listening()}; }},
+        Field{"z", &Axons::z, Axis::source, kWork, [](auto& s) { return Shape{s.listening(), s.filter_slots, 2 * s.filters}; }},
     };
   }
 };
@@ -85,15 +97,15 @@ struct Neurons {
     constexpr Axis axis = Axis::neuron;
     constexpr int lasting = kState | kLasting;
     return std::tuple{
-        Field{"state", &S::state, axis, kState, [](const Sizes& s) { return Shape{s.state_rows, s.neurons}; }},
-        Field{"input", &S::input, axis, kWork, [](const Sizes& s) { return Shape{s.receptors, s.neurons + s.readouts}; }},
-        Field{"psi", &S::psi, axis, kState, [](const Sizes& s) { return Shape{s.neurons}; }},
-        Field{"signal", &S::signal, axis, kState, [](const Sizes& s) { return Shape{s.neurons}; }},
-        Field{"rate", &S::rate, axis, kState, [](const Sizes& s) { return Shape{2, s.neurons}; }},
-        Field{"y", &S::y, Axis::same, kState, [](const Sizes& s) { return Shape{s.readouts}; }},
-        Field{"feedback", &S::feedback, axis, lasting, [](const Sizes& s) { return Shape{s.readouts, s.neurons}; }},
+        Field{"state", &S::state, axis, kState, [](auto& s) { return Shape{s.state_rows, s.neurons}; }},
+        Field{"input", &S::input, axis, kWork, [](auto& s) { return Shape{s.receptors, s.neurons + s.readouts}; }},
+        Field{"psi", &S::psi, axis, kState, [](auto& s) { return Shape{s.neurons}; }},
+        Field{"signal", &S::signal, axis, kState, [](auto& s) { return Shape{s.neurons}; }},
+        Field{"rate", &S::rate, axis, kState, [](auto& s) { return Shape{2, s.neurons}; }},
+        Field{"y", &S::y, Axis::same, kState, [](auto& s) { return Shape{s.readouts}; }},
+        Field{"feedback", &S::feedback, axis, lasting, [](auto& s) { return Shape{s.readouts, s.neurons}; }},
         Field{"feedback_offset", &S::feedback_offset, axis, lasting,
-              [](const Sizes& s) { return s.adaptive_feedback ? Shape{s.readouts, s.neurons} : Shape{0, 0}; }},
+              [](auto& s) { return s.adaptive_feedback ? Shape{s.readouts, s.neurons} : Shape{0, 0}; }},
     };
   }
 };
@@ -109,9 +121,9 @@ struct Rewards {
     using S = Rewards;
     constexpr Axis axis = Axis::same;
     return std::tuple{
-        Field{"reward", &S::of_step, axis, kState, [](const Sizes& s) { return Shape{s.rewarded_steps()}; }},
-        Field{"reward_rest", &S::rest, axis, kState, [](const Sizes& s) { return Shape{s.trace_groups, s.rewarded_steps()}; }},
-        Field{"reward_ahead", &S::ahead, axis, kState, [](const Sizes& s) { return Shape{s.trace_groups, s.rewarded_blocks()}; }},
+        Field{"reward", &S::of_step, axis, kState, [](auto& s) { return Shape{s.rewarded_steps()}; }},
+        Field{"reward_rest", &S::rest, axis, kState, [](auto& s) { return Shape{s.trace_groups, s.rewarded_steps()}; }},
+        Field{"reward_ahead", &S::ahead, axis, kState, [](auto& s) { return Shape{s.trace_groups, s.rewarded_blocks()}; }},
     };
   }
 };
@@ -141,24 +153,21 @@ template <class Real> struct History {
     constexpr Axis axis = Axis::neuron, same = Axis::same;
     return std::tuple{
         Field{"block_prefix", &S::block_prefix, axis, kState,
-              [](const Sizes& s) { return Shape{s.steps_back() == 1 ? 1 : 2, s.entries, s.width()}; }},
-        Field{"prefix_history", &S::prefix_history, axis, kState,
-              [](const Sizes& s) { return Shape{s.ring(), s.entries, s.width()}; }},
+              [](auto& s) { return Shape{s.steps_back() == 1 ? 1 : 2, s.entries, s.width()}; }},
+        Field{"prefix_history", &S::prefix_history, axis, kState, [](auto& s) { return Shape{s.ring(), s.entries, s.width()}; }},
         Field{"block_propagators", &S::block_propagators, axis, kState,
-              [](const Sizes& s) { return Shape{s.blocks(), s.entries, s.width()}; }},
+              [](auto& s) { return Shape{s.blocks(), s.entries, s.width()}; }},
         Field{"span_suffixes", &S::span_suffixes, axis, kState,
-              [](const Sizes& s) { return s.span_blocks ? Shape{s.blocks(), s.entries, s.width()} : Shape{1, 0, s.width()}; }},
-        Field{"steps", &S::steps, axis, kState, [](const Sizes& s) { return Shape{s.steps_back(), 4, s.width()}; }},
-        Field{"error_prefix", &S::error_prefix, same, kState, [](const Sizes& s) { return Shape{s.ring(), s.readouts}; }},
-        Field{"error_block", &S::error_block, same, kState, [](const Sizes& s) { return Shape{s.blocks(), s.readouts}; }},
-        Field{"error", &S::error, same, kState, [](const Sizes& s) { return Shape{s.past(), s.readouts}; }},
-        Field{"error_trace_prefix", &S::error_trace_prefix, same, kState,
-              [](const Sizes& s) { return Shape{s.ring(), s.waiting()}; }},
-        Field{"error_trace_block", &S::error_trace_block, same, kState,
-              [](const Sizes& s) { return Shape{s.blocks(), s.waiting()}; }},
-        Field{"eta", &S::eta, same, kState, [](const Sizes& s) { return Shape{s.delay_groups, s.past()}; }},
+              [](auto& s) { return s.span_blocks ? Shape{s.blocks(), s.entries, s.width()} : Shape{1, 0, s.width()}; }},
+        Field{"steps", &S::steps, axis, kState, [](auto& s) { return Shape{s.steps_back(), 4, s.width()}; }},
+        Field{"error_prefix", &S::error_prefix, same, kState, [](auto& s) { return Shape{s.ring(), s.readouts}; }},
+        Field{"error_block", &S::error_block, same, kState, [](auto& s) { return Shape{s.blocks(), s.readouts}; }},
+        Field{"error", &S::error, same, kState, [](auto& s) { return Shape{s.past(), s.readouts}; }},
+        Field{"error_trace_prefix", &S::error_trace_prefix, same, kState, [](auto& s) { return Shape{s.ring(), s.waiting()}; }},
+        Field{"error_trace_block", &S::error_trace_block, same, kState, [](auto& s) { return Shape{s.blocks(), s.waiting()}; }},
+        Field{"eta", &S::eta, same, kState, [](auto& s) { return Shape{s.delay_groups, s.past()}; }},
         Field{"post_trace", &S::post_trace, axis, kState,
-              [](const Sizes& s) { return Shape{power_of_two(2 * s.longest_delay + 2), s.pairs ? s.neurons : 0}; }},
+              [](auto& s) { return Shape{power_of_two(2 * s.longest_delay + 2), s.pairs ? s.neurons : 0}; }},
     };
   }
 };
@@ -184,7 +193,7 @@ struct SpikeLog {
 
   static constexpr auto fields() {
     return std::tuple{
-        Field{"start", &SpikeLog::start, Axis::same, kWork, [](const Sizes& s) { return Shape{s.logged(), s.populations + 1}; }}};
+        Field{"start", &SpikeLog::start, Axis::same, kWork, [](auto& s) { return Shape{s.logged(), s.populations + 1}; }}};
   }
 };
 
@@ -269,24 +278,23 @@ template <class Real> struct PlusWork {
     using S = PlusWork;
     constexpr Axis axis = Axis::neuron;
     return std::tuple{
-        Field{"identity", &S::identity, axis, kWork, [](const Sizes& s) { return Shape{1, s.crossed(), s.width()}; }},
-        Field{"interval", &S::interval, axis, kWork, [](const Sizes& s) { return Shape{1, s.entries, s.width()}; }},
+        Field{"identity", &S::identity, axis, kWork, [](auto& s) { return Shape{1, s.crossed(), s.width()}; }},
+        Field{"interval", &S::interval, axis, kWork, [](auto& s) { return Shape{1, s.entries, s.width()}; }},
         Field{"to_current_block", &S::to_current_block, axis, kWork,
-              [](const Sizes& s) { return Shape{s.blocks(), s.entries, s.width()}; }},
+              [](auto& s) { return Shape{s.blocks(), s.entries, s.width()}; }},
         Field{"within_block", &S::within_block, axis, kWork,
-              [](const Sizes& s) { return Shape{s.crosses ? s.block_steps : 1, s.crossed(), s.width()}; }},
-        Field{"until_cutoff", &S::until_cutoff, axis, kWork, [](const Sizes& s) { return Shape{1, s.entries, s.width()}; }},
+              [](auto& s) { return Shape{s.crosses ? s.block_steps : 1, s.crossed(), s.width()}; }},
+        Field{"until_cutoff", &S::until_cutoff, axis, kWork, [](auto& s) { return Shape{1, s.entries, s.width()}; }},
         Field{"until_cutoff_before", &S::until_cutoff_before, axis, kWork,
-              [](const Sizes& s) { return Shape{1, s.crossed(), s.width()}; }},
-        Field{"corrections", &S::corrections, axis, kWork, [](const Sizes& s) { return Shape{1, s.corrections, s.width()}; }},
+              [](auto& s) { return Shape{1, s.crossed(), s.width()}; }},
+        Field{"corrections", &S::corrections, axis, kWork, [](auto& s) { return Shape{1, s.corrections, s.width()}; }},
         Field{"corrections_copy", &S::corrections_copy, axis, kWork,
-              [](const Sizes& s) { return Shape{1, s.width(), record_size(s.corrections)}; }},
+              [](auto& s) { return Shape{1, s.width(), record_size(s.corrections)}; }},
         Field{"sums", &S::sums, axis, kWork,
-              [](const Sizes& s) { return Shape{s.blocks(), kSumRows * s.descends_each_step, s.width()}; }},
-        Field{"summed", &S::summed, axis, kWork,
-              [](const Sizes& s) { return Shape{1, kSumRows * s.descends_each_step, s.width()}; }},
+              [](auto& s) { return Shape{s.blocks(), kSumRows * s.descends_each_step, s.width()}; }},
+        Field{"summed", &S::summed, axis, kWork, [](auto& s) { return Shape{1, kSumRows * s.descends_each_step, s.width()}; }},
         Field{"copies", &S::copies, axis, kWork,
-              [](const Sizes& s) { return Shape{s.blocks() + kExtraCopies, s.width(), record_size(s.entries)}; }},
+              [](auto& s) { return Shape{s.blocks() + kExtraCopies, s.width(), record_size(s.entries)}; }},
     };
   }
 };
@@ -301,6 +309,7 @@ template <class Real> struct OnlineState {
   double taught = 1.0;             // 1 in a step of which there can be learning signals, else 0
   bool learns = true;              // false: every rule is static and nothing is traced
   Synapses<Real> synapses;
+  Moves moves;
   Axons axons;
   Neurons neurons;
   History<Real> history;
@@ -323,6 +332,7 @@ template <class Real, class Visit> void each_struct(OnlineState<Real>& state, co
   visit("history", state.history.rewards);
   visit("log", state.log);
   visit("work", state.plus);
+  visit("wiring", state.moves);
 }
 
 }  // namespace eprop

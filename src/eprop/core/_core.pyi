@@ -738,10 +738,10 @@ class Drop(enum.IntEnum):
     zero = 1
 
 @overload
-def rewire(topology: Topology, online: OnlineSingle, born: NDArray[numpy.uint32], absent: Topology, score: NDArray[numpy.float32], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int: ...
+def rewire(topology: Topology, online: OnlineSingle, absent: Topology, score: NDArray[numpy.float32], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int: ...
 
 @overload
-def rewire(topology: Topology, online: OnlineDouble, born: NDArray[numpy.uint32], absent: Topology, score: NDArray[numpy.float64], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int:
+def rewire(topology: Topology, online: OnlineDouble, absent: Topology, score: NDArray[numpy.float64], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int:
     """
     Let the weakest synapses of each target of a projection make room for candidates; return how many have moved.
 
@@ -1023,6 +1023,18 @@ class SynapsesDouble:
     @property
     def wide_levels(self) -> numpy.ndarray: ...
 
+class Moves:
+    """See `Moves` in core/online/state.hpp."""
+
+    @property
+    def born(self) -> numpy.ndarray: ...
+
+    @property
+    def moved(self) -> numpy.ndarray: ...
+
+    @property
+    def last(self) -> numpy.ndarray: ...
+
 class Neurons:
     """See `Neurons` in core/online/state.hpp."""
 
@@ -1233,6 +1245,9 @@ class OnlineSingle:
     def synapses(self) -> SynapsesSingle: ...
 
     @property
+    def moves(self) -> Moves: ...
+
+    @property
     def neurons(self) -> Neurons: ...
 
     @property
@@ -1272,7 +1287,7 @@ class OnlineSingle:
     def follow_connections(self) -> None:
         """Make room for the present connections, after some have moved."""
 
-    def begin_synapses(self, born: NDArray[numpy.uint32], now: int) -> None:
+    def begin_synapses(self, now: int) -> None:
         """
         Let the synapses that were made at time `now` begin with the last spikes of their sources.
 
@@ -1394,6 +1409,9 @@ class OnlineDouble:
     def synapses(self) -> SynapsesDouble: ...
 
     @property
+    def moves(self) -> Moves: ...
+
+    @property
     def neurons(self) -> Neurons: ...
 
     @property
@@ -1433,7 +1451,7 @@ class OnlineDouble:
     def follow_connections(self) -> None:
         """Make room for the present connections, after some have moved."""
 
-    def begin_synapses(self, born: NDArray[numpy.uint32], now: int) -> None:
+    def begin_synapses(self, now: int) -> None:
         """
         Let the synapses that were made at time `now` begin with the last spikes of their sources.
 

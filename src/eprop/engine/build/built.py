@@ -140,6 +140,11 @@ class Sizes:
         return int(groups["first_branch"][0]), int(groups["n_branches"].sum())
 
     @property
+    def rewired(self) -> bool:
+        """Whether synapses of some projection move."""
+        return any(p.rewiring is not None for p in self.network.projections)
+
+    @property
     def learning(self) -> Learning:
         """What the rules need."""
         return Learning(self.network)
@@ -151,8 +156,8 @@ class Sizes:
         return lib.Sizes(
             neurons=self.n_neurons, readouts=self.n_readouts, sources=self.n_sources, synapses=synapses,
             populations=len(self.populations), delay_groups=len(self.groups), trace_groups=len(self.trace_groups.table),
-            state_rows=n_state_rows(network), receptors=1 + (self.populations["inhibitory_row"] >= 0).any(),
-            level_bytes=0 if stored is None else stored.itemsize,
+            state_rows=n_state_rows(network), receptors=2 if (self.populations["inhibitory_row"] >= 0).any() else 1,
+            rewired=len(network.projections) if self.rewired else 0, level_bytes=0 if stored is None else stored.itemsize,
             adaptive_feedback=any(isinstance(f.kind, Adaptive) for f in network.feedback_projections),
             eprop_plus=learning.eprop_plus, pairs=learning.pairs, two_kappas=self.two_kappas, crosses=self.crosses,
             gradients=learning.keeps_gradients, moment_1=learning.moments[0], moment_2=learning.moments[1],

@@ -44,16 +44,15 @@ def estimate(sizes: Sizes, partitions: int, threads: int) -> Estimate:
         p.connectivity.expected(p.pre.size, p.post.size) * len(range(*ranks.own(p.post))) / p.post.size
         for p in network.projections
     )
-    held = ONLINE[sizes.dtype].bytes_before(sizes.in_core(1, sizes.longest_delay))
+    without, one = (ONLINE[sizes.dtype].bytes_before(sizes.in_core(k, sizes.longest_delay)) for k in (0, 1))
     # Per axon branch: start of its synapses in each partition, and a counter per thread while they are drawn. Recent spikes take
     # about as much as axons at moderate rates.
-    others = sum(held.values()) - held["synapses"] + held["axons"] + 8 * (partitions + threads) * sizes.n_branches
+    others = sum(without.values()) + without["axons"] + 8 * (partitions + threads) * sizes.n_branches
     # Delays of feedback while they are drawn; parameters of neurons, and constants of their eligibility.
     others += 24 * sizes.n_readouts * n + 160 * n
     target = 2 if has_near_targets(sizes, partitions) else 4
-    target += 4 * any(p.rewiring is not None for p in network.projections)  # when a synapse was made
     drawn = 0 if level_type(network) is None else sizes.dtype.itemsize  # weights, until their levels are known
-    return Estimate(round(synapses), target + drawn + held["synapses"], others)
+    return Estimate(round(synapses), target + drawn + sum(one.values()) - sum(without.values()), others)
 
 
 def check_memory(sizes: Sizes, partitions: int, threads: int, neighbours: int) -> None:

@@ -14,7 +14,6 @@ from eprop.engine.build.records import ONLINE, out_degrees
 from eprop.engine.ranks.exchange import Exchange
 from eprop.engine.ranks.gathering import StateGatherer
 from eprop.engine.state.constants import Constants
-from eprop.engine.state.wiring import Moves
 from eprop.network import Network
 from eprop.parameters import Floats
 
@@ -47,8 +46,6 @@ class Arrays:
         Steps of the samples for which `Simulator.gradients` drew random numbers since that clock has moved.
     weight_changes, wiring_changes : int
         Number of changes of weights between runs, and of connections, for owners of copies.
-    moves : Moves
-        What moved, in a network with rewiring.
     current_effects : dict
         How a current acts on the neurons of a population, by its index, once it was needed (`eprop.engine.run.currents`).
     """
@@ -64,7 +61,6 @@ class Arrays:
         )
         self.online.collect = self.exchange.several
         self.updates = self.learned_steps = self.given_steps = self.weight_changes = self.wiring_changes = 0
-        self.moves = Moves.of(network, built)
         self.current_effects: dict[int, tuple[Floats, Floats, int]] = {}
         self.measure_offsets(range(len(built.topology.groups)))
         self.tie_feedback()
@@ -78,6 +74,11 @@ class Arrays:
     def neurons(self) -> lib.Neurons:
         """Arrays of the nodes that receive input."""
         return self.online.neurons
+
+    @property
+    def moves(self) -> lib.Moves:
+        """What moved, in a network with rewiring."""
+        return self.online.moves
 
     @property
     def stores_levels(self) -> bool:
