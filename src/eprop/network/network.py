@@ -27,6 +27,7 @@ from eprop.network.precision import FixedPoint, check_precision
 from eprop.network.receptors import receptor_of
 from eprop.network.rewiring import Rewiring, check_rewiring, is_silent, silent_of
 from eprop.network.signs import check_given_signs, check_sign, signed_constants, signs_of_nodes, without_signs
+from eprop.network.support import check_combinations
 from eprop.parameters import (
     Description,
     FixedProperties,
@@ -269,6 +270,7 @@ class Network(FixedProperties):
         check_given_signs(projection, _is_everywhere(connectivity, pre, post))
         _check_bounds(projection)
         check_rewiring(projection)
+        check_combinations(projection)
         self._projections.append(projection)
         return projection
 
@@ -559,6 +561,7 @@ class Network(FixedProperties):
             check_precision(p.name, p.precision, p.rule)
             _check_bounds(p)
             check_rewiring(p)
+            check_combinations(p)
         return made
 
     def with_precision(self, precision: FixedPoint | None) -> Network:
@@ -578,6 +581,7 @@ class Network(FixedProperties):
         for p in made._projections:
             check_precision(p.name, p.precision, p.rule)
             check_rewiring(p)
+            check_combinations(p)
         return made
 
     def has_parts_of(self, other: Network) -> bool:

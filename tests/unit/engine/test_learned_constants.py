@@ -163,45 +163,11 @@ def trained(neuron: str = "ALIF", batches: int = 3, **options: Any) -> dict[str,
     return learned_of(sim) | {name: sim.connections(name)[2] for name in ("in->rec", "rec->rec", "rec->out")}
 
 
-@pytest.mark.parametrize("precision", ["double", "single"])
-def test_no_division_changes_a_bit(precision: Any) -> None:
-    wanted = trained(threads=1, precision=precision)
-    for threads, partitions in ((2, None), (1, 3), (2, 2)):
-        assert_same(trained(threads=threads, partitions=partitions, precision=precision), wanted)
-    for ranks in (2, 3):
-        for found in on_ranks(ranks, lambda comm: trained(threads=1, precision=precision, comm=comm)):
-            assert_same(found, wanted)
-
-
 def test_replicas_learn_the_same_constants() -> None:
     wanted = trained(threads=1)
     found = on_ranks(2, lambda comm: trained(threads=1, comm=comm, parallel="data"))
     assert_same(found[0], found[1])
     assert_close(found[0], wanted, 1e-9)
-
-
-def test_a_saved_state_continues_with_the_same_bits() -> None:
-    net = network(NEURONS["ALIF"]())
-    sim, other = ep.Simulator(net, threads=1), ep.Simulator(net, threads=1)
-    for seed in range(3):
-        sim.train(samples_of(sim, seed=seed))
-    other.set_state(sim.state())
-    assert_same(learned_of(other), learned_of(sim))
-    for each in (sim, other):
-        each.train(samples_of(each, seed=7))
-    assert_same(learned_of(other), learned_of(sim))
-    assert_same(other.state(), sim.state())
-
-
-@pytest.mark.parametrize("neuron", ["ALIF", "CurrentLIF"])
-def test_forward_backward_and_learn_have_the_bits_of_train(neuron: str) -> None:
-    net = network(NEURONS[neuron]())
-    whole, parts = ep.Simulator(net, threads=2), ep.Simulator(net, threads=2)
-    for seed in range(2):
-        whole.train(samples_of(whole, seed=seed))
-        samples = samples_of(parts, seed=seed)
-        parts.learn(parts.forward(samples).backward())
-    assert_same(learned_of(parts), learned_of(whole))
 
 
 @pytest.mark.parametrize("neuron", ["LIF", "ALIF", "CurrentLIF"])
