@@ -95,20 +95,17 @@ template <class Real> auto phases(PyRun<Real>& run) {
 // Names, axes and views of the arrays that are part of a state.
 template <class Real> nb::list kept(PyRun<Real>& run) {
   nb::list found;
-  each_struct(run.state, [&](const char* name, auto& arrays) {
-    each_field(arrays, [&](const auto& field, const auto& array) {
-      if ((field.kept & kState) != 0)
-        found.append(nb::make_tuple(std::string(name) + "/" + field.name, field.axis, view_of(array, nb::find(run))));
-    });
-  });
+  for (const Row& row : rows_of(run.state))
+    if ((row.kept & kState) != 0)
+      found.append(nb::make_tuple(std::string(row.struct_name) + "/" + row.name, row.axis, view_of(row, nb::find(run))));
   return found;
 }
 
 // Bytes of the arrays of each struct, before there are any.
 template <class Real> nb::dict bytes_before(const Sizes& sizes) {
-  std::map<std::string, std::size_t> sums;
+  std::map<std::string, Index> sums;
   OnlineState<Real> none;
-  each_struct(none, [&](const char* name, auto& arrays) { sums[name] += bytes_of<std::decay_t<decltype(arrays)>>(sizes); });
+  for (const Row& row : rows_of(none)) sums[row.struct_name] += row.bytes_before(sizes);
   nb::dict bytes;
   for (const auto& [name, sum] : sums) bytes[name.c_str()] = sum;
   return bytes;

@@ -424,8 +424,21 @@ template <class Real> void restart_optimizers(OnlineState<Real>& state) {
 
 }  // namespace
 
+template <class Real> std::vector<Row> rows_of(OnlineState<Real>& state) {
+  std::vector<Row> rows;
+  add_rows("synapses", state.synapses, rows);
+  add_rows("axons", state.axons, rows);
+  add_rows("neurons", state.neurons, rows);
+  add_rows("history", state.history, rows);
+  add_rows("history", state.history.rewards, rows);
+  add_rows("log", state.log, rows);
+  add_rows("work", state.plus, rows);
+  add_rows("wiring", state.moves, rows);
+  return rows;
+}
+
 template <class Real> void reset_run(OnlineRun<Real>& run) {
-  each_struct(run.state, [](const char*, auto& arrays) { clear(arrays); });
+  clear(rows_of(run.state));
   if (run.has_plus) restart_optimizers(run.state);
   run.t = 0;
   run.outbox = {};
@@ -436,7 +449,7 @@ template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
   OnlineState<Real>& state = run.state;
   const Topology& topology = state.topology;
   const Index partitions = topology.n_partitions(), populations = topology.populations.size;
-  each_struct(state, [&](const char*, auto& arrays) { allocate(arrays, run.sizes, run.memory); });
+  allocate(rows_of(state), run.sizes, run.memory);
   rest(run);
   state.groups.assign(topology.groups.data, topology.groups.data + topology.groups.size);
   if (!state.learns)
@@ -591,6 +604,7 @@ template <class Real> bool weights_finite(OnlineRun<Real>& run, int threads) {
 
 #define EPROP_INSTANTIATE(Real)                                                                  \
   template void prepare_run(OnlineRun<Real>&, bool);                                             \
+  template std::vector<Row> rows_of(OnlineState<Real>&);                                         \
   template void reset_run(OnlineRun<Real>&);                                                     \
   template Index run_online(OnlineRun<Real>&, Index, Index, const RunRequest&);                  \
   template void replace_errors(OnlineRun<Real>&, Array1<const double>);                          \

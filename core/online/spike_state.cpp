@@ -67,7 +67,7 @@ template <class Real> void set_spike_state(OnlineRun<Real>& run, const SpikeStat
   SpikeLog& log = spikes.log;
   log.sources.assign(power_of_two(std::max(log.sources.size(), state.sources.size())), 0);
   std::copy(state.sources.begin(), state.sources.end(), log.sources.begin());
-  clear(log);
+  std::fill_n(log.start.data, log.start.size(), Index{0});
   const Index t = run.t, first = t - static_cast<Index>(state.counts.size()), processed = first_processed(log, t);
   Index position = 0, records = 0;
   for (Index step = first; step < t; step++) {

@@ -323,16 +323,7 @@ template <class Real> struct OnlineState {
   std::vector<std::vector<Index>> spike_count;    // (partitions)(populations) running counts over the populations
 };
 
-// Calls visit(name, arrays) for each struct with a table; a state has `name/field`.
-template <class Real, class Visit> void each_struct(OnlineState<Real>& state, const Visit& visit) {
-  visit("synapses", state.synapses);
-  visit("axons", state.axons);
-  visit("neurons", state.neurons);
-  visit("history", state.history);
-  visit("history", state.history.rewards);
-  visit("log", state.log);
-  visit("work", state.plus);
-  visit("wiring", state.moves);
-}
+// All arrays that have a row in a table.
+template <class Real> std::vector<Row> rows_of(OnlineState<Real>& state);
 
 }  // namespace eprop

@@ -738,10 +738,10 @@ class Drop(enum.IntEnum):
     zero = 1
 
 @overload
-def rewire(topology: Topology, online: OnlineSingle, absent: Topology, score: NDArray[numpy.float32], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int: ...
+def rewire(online: OnlineSingle, absent: Topology, score: NDArray[numpy.float32], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int: ...
 
 @overload
-def rewire(topology: Topology, online: OnlineDouble, absent: Topology, score: NDArray[numpy.float64], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int:
+def rewire(online: OnlineDouble, absent: Topology, score: NDArray[numpy.float64], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int:
     """
     Let the weakest synapses of each target of a projection make room for candidates; return how many have moved.
 
@@ -749,10 +749,10 @@ def rewire(topology: Topology, online: OnlineDouble, absent: Topology, score: ND
     """
 
 @overload
-def perturb(topology: Topology, weight: NDArray[numpy.float32], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None: ...
+def perturb(online: OnlineSingle, shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None: ...
 
 @overload
-def perturb(topology: Topology, weight: NDArray[numpy.float64], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None:
+def perturb(online: OnlineDouble, shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None:
     """
     Shrink the weights of a projection, and add noise; `bounds` (2, sign classes * delays).
     """

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.rules import Rule
 from networks import small_network
 
 pytestmark = pytest.mark.tiny
@@ -22,7 +23,7 @@ RULES = {
 GIVEN = ("synapses/weight", "neurons/feedback")  # made by the build
 
 
-def simulator(rule: ep.Rule, **options: Any) -> ep.Simulator:
+def simulator(rule: Rule, **options: Any) -> ep.Simulator:
     connections = {
         "in->rec": {"weight": ep.Uniform(0.2, 0.9), "delay": ep.Uniform(1.0, 4.0), "rule": rule},
         "rec->out": {"weight": 0.1, "rule": None if isinstance(rule, ep.STDP) else rule},
@@ -32,7 +33,7 @@ def simulator(rule: ep.Rule, **options: Any) -> ep.Simulator:
 
 @pytest.mark.parametrize("precision", ["single", "double"])
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_bytes_are_known_before_and_memory_begins_at_a_cache_line(rule: ep.Rule, precision: str) -> None:
+def test_bytes_are_known_before_and_memory_begins_at_a_cache_line(rule: Rule, precision: str) -> None:
     sim = simulator(rule, precision=precision)
     online, held = sim._arrays.online, defaultdict[str, int](int)
     for name, _, view in online.kept():
@@ -46,7 +47,7 @@ def test_bytes_are_known_before_and_memory_begins_at_a_cache_line(rule: ep.Rule,
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_a_reset_clears_arrays_in_place(rule: ep.Rule) -> None:
+def test_a_reset_clears_arrays_in_place(rule: Rule) -> None:
     sim, fresh = simulator(rule), simulator(rule)
     views = sim._arrays.online.kept()
     inputs = np.random.default_rng(1).random((60, 6)) < 0.3

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from eprop.core import lib
 from eprop.engine.build.built import Built
 from eprop.engine.build.levels import round_to_nearest, store_levels, weights_of_levels
 from eprop.engine.build.records import ONLINE, out_degrees
@@ -37,6 +36,8 @@ class Arrays:
         Constants that learn.
     online : Online
         The core's loop over time. It owns the arrays that change, and has the clock ``t`` (steps), ``events`` and the spike log.
+    synapses, neurons, moves : lib.SynapsesDouble or lib.SynapsesSingle, lib.Neurons, lib.Moves
+        Its arrays with one entry per synapse, those of nodes that receive input, and what rewiring has moved.
     updates : int
         Optimiser steps so far (e-prop).
     learned_steps : int
@@ -60,25 +61,11 @@ class Arrays:
             built.topology, sizes, built.weight, built.initial, built.feedback, timed=timed
         )
         self.online.collect = self.exchange.several
+        self.synapses, self.neurons, self.moves = self.online.synapses, self.online.neurons, self.online.moves
         self.updates = self.learned_steps = self.given_steps = self.weight_changes = self.wiring_changes = 0
         self.current_effects: dict[int, tuple[Floats, Floats, int]] = {}
         self.measure_offsets(range(len(built.topology.groups)))
         self.tie_feedback()
-
-    @property
-    def synapses(self) -> lib.SynapsesDouble | lib.SynapsesSingle:
-        """Arrays with one entry per synapse; arrays that no rule needs have length 0."""
-        return self.online.synapses
-
-    @property
-    def neurons(self) -> lib.Neurons:
-        """Arrays of the nodes that receive input."""
-        return self.online.neurons
-
-    @property
-    def moves(self) -> lib.Moves:
-        """What moved, in a network with rewiring."""
-        return self.online.moves
 
     @property
     def stores_levels(self) -> bool:
