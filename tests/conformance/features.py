@@ -244,10 +244,12 @@ def support_table() -> str:
     """Which features go with which rule, and which do not go together, in Markdown."""
     lines = [f"| feature | {' | '.join(RULES)} |", f"|---|{'---|' * len(RULES)}"]
     for factor, values in list(FACTORS.items())[1:]:
+        rows: dict[str, list[str]] = {}
         for value in values:
             if factor == "neuron" or value != PLAIN[factor]:
                 can = ("yes" if unsupported({"rule": rule, factor: value}) is None else "-" for rule in RULES)
-                lines.append(f"| {factor}: {value} | {' | '.join(can)} |")
+                rows.setdefault(" | ".join(can), []).append(value)
+        lines += [f"| {factor}: {'; '.join(some)} | {can} |" for can, some in rows.items()]
     lines += ["", "Not together, with any rule:", ""]
     for values, _ in UNSUPPORTED:
         if "rule" not in values:

@@ -12,7 +12,6 @@ import eprop as ep
 from compare import assert_close, assert_same
 from eprop.checks import stimuli_of, time_driven
 from eprop.errors import InputError, NetworkError, ParameterError
-from eprop.training import gradient_balance
 from families import in_turn
 from networks import small_network
 from ranks_in_threads import on_ranks
@@ -297,16 +296,3 @@ def test_readouts_learn_a_time_constant_each_with_a_kappa_of_the_rule() -> None:
     sim.train(samples)
     reference.train(stimuli_of(sim.network, samples))
     assert_close(sim.parameters("out")["tau_m"], np.array(reference.constants[0].now()), 1e-10)
-
-
-def test_the_balance_of_gradients_is_that_of_the_present_constants() -> None:
-    """A shared constant and one of each neuron are copied with the weights."""
-    tau = ep.Learned(12.0, low=2.0, high=100.0, eta=0.5, shared=True)
-    sim = ep.Simulator(network(ep.ALIF(tau_m=tau, v_th=0.6, tau_adapt=TAU_ADAPT), c_reg=0.3), threads=1)
-    samples = samples_of(sim)
-    first = gradient_balance(sim, samples)["in->rec"].learning
-    sim.set_constants("rec", {"tau_m": 60.0, "tau_adapt": 20.0})
-    second = gradient_balance(sim, samples)["in->rec"].learning
-    fixed = ep.Simulator(network(ep.ALIF(tau_m=60.0, v_th=0.6, tau_adapt=20.0), c_reg=0.3), threads=1)
-    assert first != pytest.approx(second, rel=0.1)
-    assert second == pytest.approx(gradient_balance(fixed, samples)["in->rec"].learning, rel=1e-9)
