@@ -59,7 +59,8 @@ template <class Real> void make_run(PyRun<Real>* run, const PyTopology& topology
   state.neurons.feedback = view2(feedback);
   run->owners = nb::make_tuple(nb::find(topology), weight, initial, feedback);
   const Index given = synapses.weight.size + synapses.levels.size + synapses.wide_levels.size, neurons = sizes.neurons;
-  if (given != sizes.synapses || run->initial.columns != neurons || state.neurons.feedback.size() != sizes.readouts * neurons)
+  if (given != sizes.synapses || run->initial.size() != sizes.state_rows * neurons ||
+      state.neurons.feedback.size() != sizes.readouts * neurons)
     throw nb::value_error("the arrays do not fit the sizes");
   prepare_run(*run, timed);
 }
