@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "bindings/topology.hpp"
-#include "online/state.hpp"
+#include "common/kind.hpp"
 
 namespace eprop {
 namespace {
@@ -93,11 +93,6 @@ Fields drive_fields() {
 Fields product_fields() {
   using Record = Product;
   return fields_of(sizeof(Record), {FIELD(population), FIELD(component), FIELD(slot)});
-}
-
-Fields axon_times_fields() {
-  using Record = AxonTimes;
-  return fields_of(sizeof(Record), {FIELD(last_spike), FIELD(interval), FIELD(position)});
 }
 
 Filters filters_of(nb::handle owner, const char* name) {
@@ -215,7 +210,6 @@ void bind_tables(nb::module_& m) {
         fields["ReadoutConstants"] = readout_fields();
         fields["Drive"] = drive_fields();
         fields["Product"] = product_fields();
-        fields["AxonTimes"] = axon_times_fields();
         return fields;
       },
       "Names and NumPy types of the fields of each record, in their order; each has eight bytes.");

@@ -408,12 +408,64 @@ template <class Real> void begin_run(OnlineRun<Real>& run, const RunRequest& req
   for (Index m = 0; m < request.probes.rows; m++) state.keeps_psi |= static_cast<Probe>(request.probes(m, 0)) == Probe::psi;
 }
 
+// Neurons, readouts and axons before the first step.
+template <class Real> void rest(OnlineRun<Real>& run) {
+  OnlineState<Real>& state = run.state;
+  std::copy_n(run.initial.data, run.initial.size(), state.neurons.state.data);
+  for (Index k = 0; k < state.neurons.y.size; k++) state.neurons.y[k] = state.topology.readouts[k].y_start;
+  std::fill_n(state.axons.times.data, state.axons.times.size, AxonTimes{-1, 0, -1});
+  state.history.block_steps = run.sizes.block_steps;
+  state.history.span_blocks = run.sizes.span_blocks;
+  state.history.rewards.now = 0;
+  state.log.record_steps = run.sizes.remembered();
+  state.post.span = run.sizes.pair_cutoff + 2 * run.sizes.longest_delay;
+  state.learns = run.sizes.at_spikes();
+}
+
+// Clears gradients, and the moments of synapses that learn at spikes, whose optimisers count the network's steps.
+template <class Real> void restart_optimizers(OnlineState<Real>& state) {
+  const Topology& topology = state.topology;
+  const Synapses<Real>& synapses = state.synapses;
+  std::fill_n(synapses.pending.data, synapses.pending.size, Real(0));
+  Index branches = 0;  // they come first
+  for (const DelayGroup& group : state.groups)
+    if (group.rule == Rule::eprop_plus || group.rule == Rule::pairs) branches += group.n_branches;
+  for (Index partition = 0; partition < topology.n_partitions(); partition++)
+    for (const Array1<Real>& moments : {synapses.moment_1, synapses.moment_2})
+      if (moments.size > 0)
+        std::fill(moments.data + topology.branch_start(partition, 0), moments.data + topology.branch_start(partition, branches),
+                  Real(0));
+}
+
 }  // namespace
+
+template <class Real> std::vector<Row> rows_of(OnlineState<Real>& state) {
+  std::vector<Row> rows;
+  add_rows("synapses", state.synapses, rows);
+  add_rows("axons", state.axons, rows);
+  add_rows("neurons", state.neurons, rows);
+  add_rows("history", state.history, rows);
+  add_rows("history", state.history.rewards, rows);
+  add_rows("log", state.log, rows);
+  add_rows("work", state.plus, rows);
+  add_rows("wiring", state.moves, rows);
+  return rows;
+}
+
+template <class Real> void reset_run(OnlineRun<Real>& run) {
+  clear(rows_of(run.state));
+  if (run.has_plus) restart_optimizers(run.state);
+  run.t = 0;
+  run.outbox = {};
+  prepare_run(run, run.watch.timed);
+}
 
 template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
   OnlineState<Real>& state = run.state;
   const Topology& topology = state.topology;
   const Index partitions = topology.n_partitions(), populations = topology.populations.size;
+  allocate(rows_of(state), run.sizes, run.memory);
+  rest(run);
   state.groups.assign(topology.groups.data, topology.groups.data + topology.groups.size);
   if (!state.learns)
     for (DelayGroup& group : state.groups) group.rule = Rule::fixed;
@@ -456,7 +508,8 @@ template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
   run.poisson_limit = poisson_limits(topology);
   run.segments.reserve(populations * partitions);
   if (!run.has_plus) return;
-  allocate_plus_work(state);
+  start_plus_work(state);
+  run.kinds.clear();
   for (Index kind = 0; kind < topology.kinds.rows; kind++) run.kinds.push_back(number_of(kind_of(topology, kind)));
 }
 
@@ -567,6 +620,8 @@ template <class Real> bool weights_finite(OnlineRun<Real>& run, int threads) {
 
 #define EPROP_INSTANTIATE(Real)                                                                  \
   template void prepare_run(OnlineRun<Real>&, bool);                                             \
+  template std::vector<Row> rows_of(OnlineState<Real>&);                                         \
+  template void reset_run(OnlineRun<Real>&);                                                     \
   template Index run_online(OnlineRun<Real>&, Index, Index, const RunRequest&);                  \
   template void replace_errors(OnlineRun<Real>&, Array1<const double>);                          \
   template void receive_spikes(OnlineRun<Real>&, Index, Index, const RunRequest&, const Inbox&); \

@@ -59,8 +59,11 @@ struct alignas(64) PartitionNotes {
 
 template <class Real> struct OnlineRun {
   OnlineState<Real> state;
-  Index t = 0, events = 0;  // steps and synaptic events since the start
-  bool collect = false;     // own spikes go to the outbox instead of the log
+  Sizes sizes;
+  Array2<const double> initial;  // (state rows, neurons) at rest
+  std::vector<Zeros> memory;     // of the arrays of `state`, but for those that were given
+  Index t = 0, events = 0;       // steps and synaptic events since the start
+  bool collect = false;          // own spikes go to the outbox instead of the log
   Outbox outbox;
   ReceivedSpikes received;
   std::vector<int> kinds;  // number of each row of topology.kinds, see eprop_plus.hpp
@@ -72,8 +75,12 @@ template <class Real> struct OnlineRun {
   double unchecked_work = 0.0;  // approximate nanoseconds since all weights were checked
 };
 
-// Work space of a run whose state has its arrays, and sizes of the growing vectors.
+// Memory for all arrays that have none, and the network at rest. A run needs its sizes, topology and initial state, its weights
+// and its feedback.
 template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed);
+
+// Returns to rest, before the first step; weights and feedback stay.
+template <class Real> void reset_run(OnlineRun<Real>& run);
 
 // Runs steps t .. t + n_steps - 1, which start at step `offset` of all samples. Returns the steps done: all, or fewer once 50 ms
 // have passed. Vectors grow as needed. While spikes are collected, the steps must lie within one slice.

@@ -30,7 +30,7 @@ Results = dict[str, Any]
 def stream(make: Any, comm: Communicator, threads: int, states: list[Any], external: Any) -> Results:
     """Run on, frozen too, evaluate, and go on from a state that was taken on the way."""
     sim = ep.Simulator(make(), threads=threads, comm=comm)
-    sim._arrays.online.set_log(np.zeros(32, np.int32))  # it has to grow
+    sim._arrays.online.set_room(spikes=32, records=1024)  # it has to grow
     spikes = ["in", "noise", "a", "b"]
     record = [
         ("a", "v"),

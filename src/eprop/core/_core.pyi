@@ -727,10 +727,10 @@ class Drop(enum.IntEnum):
     zero = 1
 
 @overload
-def rewire(topology: Topology, synapses: object, born: NDArray[numpy.uint32], absent: Topology, score: NDArray[numpy.float32], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int: ...
+def rewire(online: OnlineSingle, absent: Topology, score: NDArray[numpy.float32], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int: ...
 
 @overload
-def rewire(topology: Topology, synapses: object, born: NDArray[numpy.uint32], absent: Topology, score: NDArray[numpy.float64], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int:
+def rewire(online: OnlineDouble, absent: Topology, score: NDArray[numpy.float64], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int:
     """
     Let the weakest synapses of each target of a projection make room for candidates; return how many have moved.
 
@@ -738,10 +738,10 @@ def rewire(topology: Topology, synapses: object, born: NDArray[numpy.uint32], ab
     """
 
 @overload
-def perturb(topology: Topology, weight: NDArray[numpy.float32], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None: ...
+def perturb(online: OnlineSingle, shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None: ...
 
 @overload
-def perturb(topology: Topology, weight: NDArray[numpy.float64], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None:
+def perturb(online: OnlineDouble, shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None:
     """
     Shrink the weights of a projection, and add noise; `bounds` (2, sign classes * delays).
     """
@@ -939,7 +939,131 @@ class Phase(enum.IntEnum):
 
     region = 6
 
+class Axis(enum.IntEnum):
+    """What the entries of the last axis of an array belong to."""
+
+    same = 0
+    """All ranks have the same array."""
+
+    neuron = 1
+
+    source = 2
+
+    synapse = 3
+
 largest_voltage: float
+
+class Sizes:
+    """
+    The numbers on which the shapes of all arrays depend, see core/online/sizes.hpp.
+    """
+
+    def __init__(self, **numbers: int) -> None: ...
+
+class SynapsesSingle:
+    """See `Synapses` in core/online/state.hpp."""
+
+    @property
+    def weight(self) -> numpy.ndarray: ...
+
+    @property
+    def trace(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_reg(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_reward(self) -> numpy.ndarray: ...
+
+    @property
+    def own(self) -> numpy.ndarray: ...
+
+    @property
+    def pending(self) -> numpy.ndarray: ...
+
+    @property
+    def moment_1(self) -> numpy.ndarray: ...
+
+    @property
+    def moment_2(self) -> numpy.ndarray: ...
+
+    @property
+    def levels(self) -> numpy.ndarray: ...
+
+    @property
+    def wide_levels(self) -> numpy.ndarray: ...
+
+class SynapsesDouble:
+    """See `Synapses` in core/online/state.hpp."""
+
+    @property
+    def weight(self) -> numpy.ndarray: ...
+
+    @property
+    def trace(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_reg(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_reward(self) -> numpy.ndarray: ...
+
+    @property
+    def own(self) -> numpy.ndarray: ...
+
+    @property
+    def pending(self) -> numpy.ndarray: ...
+
+    @property
+    def moment_1(self) -> numpy.ndarray: ...
+
+    @property
+    def moment_2(self) -> numpy.ndarray: ...
+
+    @property
+    def levels(self) -> numpy.ndarray: ...
+
+    @property
+    def wide_levels(self) -> numpy.ndarray: ...
+
+class Moves:
+    """See `Moves` in core/online/state.hpp."""
+
+    @property
+    def born(self) -> numpy.ndarray: ...
+
+    @property
+    def moved(self) -> numpy.ndarray: ...
+
+    @property
+    def last(self) -> numpy.ndarray: ...
+
+class Neurons:
+    """See `Neurons` in core/online/state.hpp."""
+
+    @property
+    def state(self) -> numpy.ndarray: ...
+
+    @property
+    def input(self) -> numpy.ndarray: ...
+
+    @property
+    def psi(self) -> numpy.ndarray: ...
+
+    @property
+    def signal(self) -> numpy.ndarray: ...
+
+    @property
+    def rate(self) -> numpy.ndarray: ...
+
+    @property
+    def y(self) -> numpy.ndarray: ...
+
+    @property
+    def feedback(self) -> numpy.ndarray: ...
+
+    @property
+    def feedback_offset(self) -> numpy.ndarray: ...
 
 class RunRequest:
     """Inputs of a run of consecutive samples, and arrays for its results."""
@@ -1089,12 +1213,27 @@ class RunRequest:
     def sums(self, array: NDArray[numpy.float64]) -> None: ...
 
 class OnlineSingle:
-    """
-    A network that runs on in continuous time; its arrays of fixed size are Python's.
-    """
+    """A network that runs on in continuous time."""
 
-    def __init__(self, topology: Topology, synapses: object, axons: object, neurons: object, history: object, learns: bool, timed: bool) -> None:
-        """Arrays as in `eprop.engine.state.storage`; `timed` measures `phases`."""
+    def __init__(self, topology: Topology, sizes: Sizes, weight: object, initial: NDArray[numpy.float64], feedback: NDArray[numpy.float64], timed: bool) -> None:
+        """
+        `weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights and feedback change in place. `timed` measures `phases`.
+        """
+
+    def at_rest(self, weight: NDArray[numpy.float32]) -> OnlineSingle:
+        """
+        The network at rest with other weights, which does not learn, next to this one.
+        """
+
+    def reset(self) -> None:
+        """Return to rest; weights, feedback and `events` stay."""
+
+    @staticmethod
+    def bytes_before(sizes: Sizes) -> dict[str, int]:
+        """Bytes that the arrays of each struct will take."""
+
+    def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]:
+        """Name, axis and view of each array that is part of a state."""
 
     def run(self, n_steps: int, offset: int, request: RunRequest) -> int:
         """
@@ -1116,6 +1255,23 @@ class OnlineSingle:
 
     @events.setter
     def events(self, arg: int, /) -> None: ...
+
+    @property
+    def synapses(self) -> SynapsesSingle: ...
+
+    @property
+    def moves(self) -> Moves: ...
+
+    @property
+    def neurons(self) -> Neurons: ...
+
+    @property
+    def logged_steps(self) -> int:
+        """Steps whose spikes the log keeps."""
+
+    @property
+    def record_steps(self) -> int:
+        """Steps whose spikes axons process again in a state."""
 
     @property
     def collect(self) -> bool:
@@ -1146,7 +1302,7 @@ class OnlineSingle:
     def follow_connections(self) -> None:
         """Make room for the present connections, after some have moved."""
 
-    def begin_synapses(self, born: NDArray[numpy.uint32], now: int) -> None:
+    def begin_synapses(self, now: int) -> None:
         """
         Let the synapses that were made at time `now` begin with the last spikes of their sources.
 
@@ -1157,33 +1313,23 @@ class OnlineSingle:
         """Seconds since the last call, (partitions and the loop, `Phase`)."""
 
     def bytes(self) -> dict[str, int]:
-        """Bytes of the arrays that grow while running."""
-
-    def log(self) -> NDArray[numpy.int32]:
-        """Ring of the sources of all spikes, in order."""
-
-    def set_log(self, sources: NDArray[numpy.int32]) -> None:
-        """Set the ring of a loaded state; its length is a power of two."""
-
-    def post_times(self) -> NDArray[numpy.int64]:
         """
-        Steps of the last spikes of each neuron (capacity, neurons), for pair rules.
+        Bytes of the arrays of each struct, and of those that grow while running.
         """
 
-    def set_post_times(self, times: NDArray[numpy.int64]) -> None:
-        """Set `post_times` of a loaded state; set `t` first."""
-
-    def spike_records(self) -> tuple[NDArray[numpy.int32], NDArray[numpy.float64]]:
+    def spike_state(self) -> dict[str, NDArray[numpy.generic]]:
         """
-        Records of the spikes about their sources, (records, 4), and their filters (records, slots, parts).
+        What a state keeps of spikes, with its names.
+
+        C++: core/online/spike_state.hpp.
         """
 
-    def follow(self) -> None:
-        """Record all logged spikes with their axons."""
+    def set_spike_state(self, counts: NDArray[numpy.int64], sources: NDArray[numpy.int64], axon_times: NDArray[numpy.int64], axon_z: NDArray[numpy.float64], post_times: NDArray[numpy.int64]) -> None:
+        """Continue from `spike_state`; set `t` and all other arrays first."""
 
-    def restart_records(self, first_step: int, room: int) -> None:
+    def set_room(self, spikes: int, records: int) -> None:
         """
-        After another state has been set: find again what is derived from the spikes since `first_step`.
+        Begin with another capacity of the log and of the spike records, powers of two.
         """
 
     def message(self) -> NDArray[numpy.uint8]:
@@ -1236,12 +1382,27 @@ class OnlineSingle:
         """
 
 class OnlineDouble:
-    """
-    A network that runs on in continuous time; its arrays of fixed size are Python's.
-    """
+    """A network that runs on in continuous time."""
 
-    def __init__(self, topology: Topology, synapses: object, axons: object, neurons: object, history: object, learns: bool, timed: bool) -> None:
-        """Arrays as in `eprop.engine.state.storage`; `timed` measures `phases`."""
+    def __init__(self, topology: Topology, sizes: Sizes, weight: object, initial: NDArray[numpy.float64], feedback: NDArray[numpy.float64], timed: bool) -> None:
+        """
+        `weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights and feedback change in place. `timed` measures `phases`.
+        """
+
+    def at_rest(self, weight: NDArray[numpy.float64]) -> OnlineDouble:
+        """
+        The network at rest with other weights, which does not learn, next to this one.
+        """
+
+    def reset(self) -> None:
+        """Return to rest; weights, feedback and `events` stay."""
+
+    @staticmethod
+    def bytes_before(sizes: Sizes) -> dict[str, int]:
+        """Bytes that the arrays of each struct will take."""
+
+    def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]:
+        """Name, axis and view of each array that is part of a state."""
 
     def run(self, n_steps: int, offset: int, request: RunRequest) -> int:
         """
@@ -1263,6 +1424,23 @@ class OnlineDouble:
 
     @events.setter
     def events(self, arg: int, /) -> None: ...
+
+    @property
+    def synapses(self) -> SynapsesDouble: ...
+
+    @property
+    def moves(self) -> Moves: ...
+
+    @property
+    def neurons(self) -> Neurons: ...
+
+    @property
+    def logged_steps(self) -> int:
+        """Steps whose spikes the log keeps."""
+
+    @property
+    def record_steps(self) -> int:
+        """Steps whose spikes axons process again in a state."""
 
     @property
     def collect(self) -> bool:
@@ -1293,7 +1471,7 @@ class OnlineDouble:
     def follow_connections(self) -> None:
         """Make room for the present connections, after some have moved."""
 
-    def begin_synapses(self, born: NDArray[numpy.uint32], now: int) -> None:
+    def begin_synapses(self, now: int) -> None:
         """
         Let the synapses that were made at time `now` begin with the last spikes of their sources.
 
@@ -1304,33 +1482,23 @@ class OnlineDouble:
         """Seconds since the last call, (partitions and the loop, `Phase`)."""
 
     def bytes(self) -> dict[str, int]:
-        """Bytes of the arrays that grow while running."""
-
-    def log(self) -> NDArray[numpy.int32]:
-        """Ring of the sources of all spikes, in order."""
-
-    def set_log(self, sources: NDArray[numpy.int32]) -> None:
-        """Set the ring of a loaded state; its length is a power of two."""
-
-    def post_times(self) -> NDArray[numpy.int64]:
         """
-        Steps of the last spikes of each neuron (capacity, neurons), for pair rules.
+        Bytes of the arrays of each struct, and of those that grow while running.
         """
 
-    def set_post_times(self, times: NDArray[numpy.int64]) -> None:
-        """Set `post_times` of a loaded state; set `t` first."""
-
-    def spike_records(self) -> tuple[NDArray[numpy.int32], NDArray[numpy.float64]]:
+    def spike_state(self) -> dict[str, NDArray[numpy.generic]]:
         """
-        Records of the spikes about their sources, (records, 4), and their filters (records, slots, parts).
+        What a state keeps of spikes, with its names.
+
+        C++: core/online/spike_state.hpp.
         """
 
-    def follow(self) -> None:
-        """Record all logged spikes with their axons."""
+    def set_spike_state(self, counts: NDArray[numpy.int64], sources: NDArray[numpy.int64], axon_times: NDArray[numpy.int64], axon_z: NDArray[numpy.float64], post_times: NDArray[numpy.int64]) -> None:
+        """Continue from `spike_state`; set `t` and all other arrays first."""
 
-    def restart_records(self, first_step: int, room: int) -> None:
+    def set_room(self, spikes: int, records: int) -> None:
         """
-        After another state has been set: find again what is derived from the spikes since `first_step`.
+        Begin with another capacity of the log and of the spike records, powers of two.
         """
 
     def message(self) -> NDArray[numpy.uint8]:

@@ -34,7 +34,7 @@ from eprop.engine.run.rollouts import Rollout, check_learns, forward
 from eprop.engine.run.samples import Given, SampleLayout, Samples, count_of, make_samples
 from eprop.engine.run.stepper import Stepper
 from eprop.engine.run.timing import BATCH_PHASES, PHASES, PhaseTimer
-from eprop.engine.state import snapshot, weights
+from eprop.engine.state import weights, whole
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError, NetworkError, warn
 from eprop.markup import table
@@ -942,7 +942,7 @@ class Simulator(FixedProperties):
         ``network`` identifies the network.
         """
         with self._lock:
-            return snapshot.state_of(self._arrays)
+            return whole.state_of(self._arrays)
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Continue from a `state` of the same network, with any number of threads and ranks.
@@ -957,7 +957,7 @@ class Simulator(FixedProperties):
             another shape; or if the state differs between ranks.
         """
         with self._lock:
-            snapshot.set_state(self._arrays, self.comm, state)
+            whole.set_state(self._arrays, self.comm, state)
 
     def __reduce__(self) -> Any:
         """Support `copy` and `pickle`: the result is an independent simulator in the same state, which continues bit by bit."""

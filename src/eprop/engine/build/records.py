@@ -44,7 +44,13 @@ TRACE_GROUP = np.dtype(_FIELDS["TraceGroup"])
 READOUT = np.dtype(_FIELDS["ReadoutConstants"])
 DRIVE = np.dtype(_FIELDS["Drive"])
 PRODUCT = np.dtype(_FIELDS["Product"])
-AXON_TIMES = np.dtype(_FIELDS["AxonTimes"])
+
+#: The core's loop over time of a network that learns at every spike, or does not learn, by the type of its numbers.
+Online = lib.OnlineDouble | lib.OnlineSingle
+ONLINE: dict[np.dtype, type[lib.OnlineDouble] | type[lib.OnlineSingle]] = {
+    np.dtype(np.float64): lib.OnlineDouble,
+    np.dtype(np.float32): lib.OnlineSingle,
+}
 
 
 def branches_of(group: np.void) -> slice:

@@ -14,7 +14,7 @@ from eprop.engine.build.fingerprint import check_fingerprint
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.ranks.gathering import SpikeLog
 from eprop.engine.run.rollouts import LaneGroup
-from eprop.engine.state.snapshot import COUNTS, MOST_COUNTED, SOURCES, check_log, checked_numbers, damaged
+from eprop.engine.state.checks import COUNTS, MOST_COUNTED, SOURCES, check_log, checked_numbers, damaged
 from eprop.engine.state.weights import all_synapses
 from eprop.errors import InputError
 from eprop.rules import EProp

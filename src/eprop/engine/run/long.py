@@ -16,7 +16,7 @@ import numpy as np
 from eprop.display import Display, clock
 from eprop.engine.ranks.collective import run_on_all_ranks
 from eprop.engine.run.results import Recording, RunStopped
-from eprop.engine.state import snapshot
+from eprop.engine.state import whole
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError, OutputError
 from eprop.files import replacing
@@ -175,7 +175,7 @@ class LongRun:
     def _save(self) -> None:
         """Write the state of the whole network, if checkpoints are wanted."""
         if self._keeping.checkpoint:
-            state = snapshot.state_of(self._arrays)
+            state = whole.state_of(self._arrays)
             self._on_first_rank(lambda: _write_state(self._keeping.checkpoint[0], state))
 
     def _on_first_rank(self, work: Callable[[], None]) -> None:

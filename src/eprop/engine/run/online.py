@@ -10,6 +10,7 @@ from contextlib import nullcontext
 import numpy as np
 
 from eprop.core import lib
+from eprop.engine.build.records import Online
 from eprop.engine.ranks.parallelism import run_in_threads
 from eprop.engine.run.collapse import CollapseWatch, by_population
 from eprop.engine.run.core_inputs import set_inputs
@@ -21,7 +22,7 @@ from eprop.engine.run.rewiring import Rewirer
 from eprop.engine.run.sample_events import without_dropped
 from eprop.engine.run.samples import Samples
 from eprop.engine.run.timing import PhaseTimer
-from eprop.engine.state.arrays import Arrays, Online
+from eprop.engine.state.arrays import Arrays
 from eprop.models import EventSource
 from eprop.network import Population
 from eprop.parallel.interrupt import Postponed
@@ -225,7 +226,7 @@ def _run_chunk(
 
     ``chunk`` has its first step, its number of samples, and the steps of each.
     """
-    online, (first, samples, n_steps), t = arrays.online_at_rest(weight), chunk, 0
+    online, (first, samples, n_steps), t = arrays.online.at_rest(weight), chunk, 0
     while t < samples * n_steps and not stop.is_set():
         before = t
         t += run_steps(arrays, online, request, first + t, samples * n_steps - t)

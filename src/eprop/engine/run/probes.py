@@ -192,7 +192,7 @@ class SpikeReader:
 
     def limit(self, n_steps: int) -> int:
         """Largest number of ``n_steps`` steps that may run before the log must be read."""
-        return min(n_steps, len(self._arrays.history.log_start) - 2)
+        return min(n_steps, self._arrays.online.logged_steps - 1)
 
     def read(self) -> None:
         """Read the spikes since the last call."""

@@ -137,7 +137,7 @@ class Rewirer:
         for step in (grown, self._drawn("random", clock), self._drawn_for(silent, clock)):
             if step is not None:
                 self._move_all(step)
-        self._arrays.online.begin_synapses(self._arrays.moves.born, _stored(clock))
+        self._arrays.online.begin_synapses(_stored(clock))
 
     def begin(self) -> None:
         """Draw the candidates whose gradients the next mini-batch gives, if synapses move after it."""
@@ -186,7 +186,7 @@ class Rewirer:
     def moved(self, p: Projection) -> Moved:
         """See `Simulator.moved`."""
         arrays, moves = self._arrays, self._arrays.moves
-        if not moves:
+        if not arrays.built.rewired:
             return Moved(0, 0, 0.0, np.full(arrays.gatherer.count(p.index), round(self.now)))
         order = synapse_order(arrays, p.index)[0]
         born = of_all_ranks(arrays, p, [moves.born[order].astype(np.int64)])[0]
@@ -252,7 +252,7 @@ def _perturb(arrays: Arrays, p: Projection) -> None:
     groups = arrays.built.groups[arrays.built.delay_groups[p.index]]
     seed = random.derive(arrays.network.seed, random.WEIGHT, p.index, arrays.updates)
     lib.perturb(
-        arrays.built.topology, arrays.synapses.weight, *_shape(arrays, p), np.stack([groups["w_min"], groups["w_max"]]),
+        arrays.online, *_shape(arrays, p), np.stack([groups["w_min"], groups["w_max"]]),
         ranks.global_ids(p.pre), ranks.own(p.post)[0], rewiring.l1, rewiring.noise, seed, arrays.threads,
     )  # fmt: skip
 
@@ -263,7 +263,7 @@ def _move(arrays: Arrays, step: _Step, p: Projection, share: float) -> None:
     drop = lib.Drop.weight if rewiring.drop == "weight" or is_silent(p) else lib.Drop.zero
     by_gradient = rewiring.grow == "gradient" and not is_silent(p)
     moved = lib.rewire(
-        arrays.built.topology, arrays.synapses, arrays.moves.born, step.topology, step.absent.values,
+        arrays.online, step.topology, step.absent.values,
         *_shape(arrays, p), drop, share, by_gradient, _stored(step.time), arrays.threads,
     )  # fmt: skip
     moved = arrays.exchange.total(moved)
