@@ -33,7 +33,7 @@ def nmnist_authors(
     **settings: Unpack[Settings],
 ) -> ep.Experiment:
     """N-MNIST by e-prop+ with the settings of its authors."""
-    recordings = Recordings.of(settings, STEPS, 1.0)
+    recordings = Recordings.of(settings, n_steps=STEPS, dt=1.0)
     net = ep.Network(seed=seed)
     rule = ep.EPropPlus(
         optimizer=ep.GradientDescent(eta=eta), kappa=0.97, kappa_reg=0.99, c_reg=400.0, f_target=10.0, cutoff=100.0
