@@ -1,0 +1,61 @@
+// The kinds of e-prop+ that are compiled: one list for CMake, which reads its lines, for the core, and for the build of a network
+// (`lib.kinds`), which gives each population the first kind that contains its eligibility, with zero constants for what it lacks.
+#pragma once
+#include <stdexcept>
+#include <type_traits>
+
+#include "common/kind.hpp"
+
+namespace eprop {
+
+enum class Compiled {
+  always,  // also with -DEPROP_KINDS=generic: these kinds contain all others
+  both,    // in single and in double precision
+  single   // only in single precision: what keeps block-start states in double precision
+};
+struct CompiledKind {
+  Kind kind;
+  Compiled compiled;
+};
+
+// Smaller ones first; those with block-start states before the others. Fields as in `Kind`: n_filters, n_own, anchored,
+// two_kappas, reward.
+inline constexpr CompiledKind kKinds[] = {
+    {{1, 0, true, false, false}, Compiled::both},     // LIF
+    {{1, 0, true, true, false}, Compiled::both},      //
+    {{0, 1, true, true, false}, Compiled::both},      // LIF with a time constant for each neuron
+    {{1, 1, true, false, false}, Compiled::both},     // ALIF
+    {{1, 1, true, true, false}, Compiled::both},      //
+    {{2, 0, true, false, false}, Compiled::both},     // CurrentLIF
+    {{2, 0, true, true, false}, Compiled::both},      //
+    {{2, 1, true, true, false}, Compiled::both},      // CurrentALIF
+    {{1, 0, false, false, false}, Compiled::single},  // LIF with an optimiser that needs exact zeros
+    {{1, 1, false, false, false}, Compiled::both},    // ALIF whose spikes may erase the adaptation
+    {{1, 1, false, true, false}, Compiled::both},     //
+    {{0, 3, false, true, false}, Compiled::always},
+    {{2, 2, false, true, false}, Compiled::always},
+    {{1, 0, true, true, true}, Compiled::both},  // LIF with reward
+    {{1, 1, true, true, true}, Compiled::both},  // ALIF with reward
+    {{0, 3, false, true, true}, Compiled::always},
+    {{2, 2, false, true, true}, Compiled::always},
+};
+inline constexpr int kNumberOfKinds = sizeof(kKinds) / sizeof(kKinds[0]);
+
+#ifdef EPROP_GENERIC_KINDS
+inline constexpr bool kOnlyGeneric = true;
+#else
+inline constexpr bool kOnlyGeneric = false;
+#endif
+
+template <class Real> constexpr bool is_compiled(Compiled compiled) {
+  return compiled == Compiled::always || (!kOnlyGeneric && (compiled == Compiled::both || std::is_same_v<Real, float>));
+}
+
+// Position of a kind in the list.
+constexpr int number_of(const Kind& kind) {
+  for (int number = 0; number < kNumberOfKinds; number++)
+    if (kKinds[number].kind == kind) return number;
+  throw std::logic_error("this kind of e-prop+ is not compiled");
+}
+
+}  // namespace eprop
