@@ -22,22 +22,22 @@ struct CompiledKind {
 // two_kappas, reward.
 inline constexpr CompiledKind kKinds[] = {
     {{1, 0, true, false, false}, Compiled::both},     // LIF
-    {{1, 0, true, true, false}, Compiled::both},      //
+    {{1, 0, true, true, false}, Compiled::both},      // with two kappas
     {{0, 1, true, true, false}, Compiled::both},      // LIF with a time constant for each neuron
     {{1, 1, true, false, false}, Compiled::both},     // ALIF
-    {{1, 1, true, true, false}, Compiled::both},      //
+    {{1, 1, true, true, false}, Compiled::both},      // with two kappas
     {{2, 0, true, false, false}, Compiled::both},     // CurrentLIF
-    {{2, 0, true, true, false}, Compiled::both},      //
+    {{2, 0, true, true, false}, Compiled::both},      // with two kappas
     {{2, 1, true, true, false}, Compiled::both},      // CurrentALIF
     {{1, 0, false, false, false}, Compiled::single},  // LIF with an optimiser that needs exact zeros
     {{1, 1, false, false, false}, Compiled::both},    // ALIF whose spikes may erase the adaptation
-    {{1, 1, false, true, false}, Compiled::both},     //
-    {{0, 3, false, true, false}, Compiled::always},
-    {{2, 2, false, true, false}, Compiled::always},
-    {{1, 0, true, true, true}, Compiled::both},  // LIF with reward
-    {{1, 1, true, true, true}, Compiled::both},  // ALIF with reward
-    {{0, 3, false, true, true}, Compiled::always},
-    {{2, 2, false, true, true}, Compiled::always},
+    {{1, 1, false, true, false}, Compiled::both},     // with two kappas
+    {{0, 3, false, true, false}, Compiled::always},   // what differs between neurons
+    {{2, 2, false, true, false}, Compiled::always},   // the rest
+    {{1, 0, true, true, true}, Compiled::both},       // reward: LIF
+    {{1, 1, true, true, true}, Compiled::both},       // ALIF
+    {{0, 3, false, true, true}, Compiled::always},    // what differs between neurons
+    {{2, 2, false, true, true}, Compiled::always},    // the rest
 };
 inline constexpr int kNumberOfKinds = sizeof(kKinds) / sizeof(kKinds[0]);
 
