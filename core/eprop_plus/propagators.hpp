@@ -130,9 +130,9 @@ template <Kind K, class T> void identity(Index begin, Index end, Array2<T> out) 
 
 // ------------------------------------------------------------------------------------------------------ one step more
 
-// The step that neurons have just taken, and its reward. Rate regularisation with the same kappa as errors multiplies the filtered
-// eligibility, as learning signals do, and joins them; `joined` compensates the different factor. With reward it never joins: it
-// does not wait for rewards. Bits do not depend on whether a kind has a trace of its own for regularisation.
+// The step that neurons have just taken, and its reward. Rate regularisation with the same kappa as errors multiplies the
+// filtered eligibility, as learning signals do, and joins them; `joined` compensates the different factor. With reward it never
+// joins: it does not wait for rewards. Bits do not depend on whether a kind has a trace of its own for regularisation.
 template <Kind K> struct NewStep {
   static_assert(K.two_kappas || !K.reward);
   const double *psi_, *signal, *rate;
