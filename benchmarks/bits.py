@@ -394,7 +394,7 @@ def ranks():
 
 
 def kinds():
-    """Each kind of e-prop+ (core/eprop_plus/kinds.def), alone and beside LIF, whole and in pieces."""
+    """Each kind of e-prop+ (core/eprop_plus/kinds.hpp), alone and beside LIF, whole and in pieces."""
     each, fast = ep.Uniform(8.0, 25.0), {"v_th": 0.8, "surrogate": sg(0)}
     neurons = {
         "LIF": NEURONS["LIF"],

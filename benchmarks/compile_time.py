@@ -28,9 +28,7 @@ def seconds(folder: str, kinds: str, jobs: int) -> float:
         command = ["cmake", "-S", folder, "-B", build, "-G", "Ninja", *options]
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
         before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-        subprocess.run(
-            ["ninja", "-C", build, "-j", str(jobs)], env=environment, check=True, stdout=subprocess.DEVNULL
-        )
+        subprocess.run(["ninja", "-C", build, "-j", str(jobs)], env=environment, check=True, stdout=subprocess.DEVNULL)
         return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
 
 

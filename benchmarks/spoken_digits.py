@@ -34,7 +34,7 @@ from bptt import Bptt
 import eprop as ep
 from eprop.runs import load
 from eprop.training import Stage, scoring_of
-from eprop.training.schedule import linear
+from eprop.training.settings import SCHEDULES
 
 SPEAKERS = ("george", "jackson", "nicolas", "theo", "yweweler")
 NEURONS: dict[str, list[str]] = {
@@ -114,7 +114,9 @@ def backpropagated(
         for first in range(0, shuffled.size, batch):
             chosen = shuffled[first : first + batch]
             done = (epoch + first / shuffled.size) / epochs
-            net.train(dense(train, chosen), train.labels[chosen], task.window, linear(done, task.eta_final))
+            net.train(
+                dense(train, chosen), train.labels[chosen], task.window, SCHEDULES["linear"](done, task.eta_final)
+            )
         seconds += time.perf_counter() - began
     test = task.test_samples(Stage())
     read = net.predict(dense(test, np.arange(len(test))), task.window)

@@ -19,20 +19,25 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import trials
 from trials import Score
 
+import eprop as ep
+from eprop.analysis import statistics
 from eprop.runs import RunFolder
-from eprop.training import Trainer
+from eprop.training import Stage, Trainer
 
 RECURRENCE = ("plastic", "static", "none")
 #: Points of a learning curve, and of the losses that are kept.
 VALIDATIONS, LOSSES = 4, 20
+#: Time over which rates and irregularity are taken, ms, as far as there are recordings: slow neurons need many intervals.
+OBSERVED = 5000.0
 QUICK = {"scale": 0.02, "samples": 20, "test_samples": 4, "validation": 4}
 #: Parts of a run's summary that stand in the result.
 KEYS = (
     "test_error", "test_error_sigma", "test_samples", "validation_error", "validation_samples", "samples_learned",
-    "train_seconds", "threads", "synapses", "peak_memory_bytes", "activity",
+    "train_seconds", "threads", "synapses", "peak_memory_bytes",
 )  # fmt: skip
 
 
@@ -63,13 +68,32 @@ def is_over(minutes: float, trainer: Trainer, line: dict[str, Any]) -> bool:
     return bool(line["seconds"] > 60.0 * minutes)
 
 
-def result_of(run: RunFolder, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def activity_of(simulator: ep.Simulator, rows: np.ndarray) -> dict[str, dict[str, float]]:
+    """Return rate (Hz) and coefficient of variation of each population, with inputs ``rows`` (steps, channels)."""
+    sizes = {p.name: p.size for p in simulator.network.populations if p.model.role == "neuron"}
+    duration = len(rows) * simulator.network.dt
+    spikes = simulator.run(duration, {"in": rows}, learn=False, spikes=list(sizes)).spikes
+    found, _ = statistics(spikes, sizes, start=simulator.time - duration, stop=simulator.time)
+    return {name: {what: values[what] for what in ("rate", "cv")} for name, values in found.items()}
+
+
+def result_of(run: RunFolder, call: trials.Call) -> dict[str, Any]:
     """Return what the result holds of a training."""
+    experiment = trials.experiment_of(call)
+    arguments: Mapping[str, Any] = experiment.origin.arguments
+    recordings = experiment.splits(Stage()).validation
+    count = min(len(recordings), round(OBSERVED / arguments["duration"]))
+    rows = np.concatenate([recordings.dense(k) for k in range(count)])
+    activity = {
+        "before": activity_of(ep.Simulator(experiment.network, precision=experiment.precision), rows),
+        "after": activity_of(ep.load(run.path).simulator, rows),
+    }
     found, lines = run.read_summary(), run.read_metrics()
     simulated = 1e-3 * arguments["duration"] * found["samples_learned"]
     losses = [(line["samples"], line["loss"]) for line in lines if line.get("loss") is not None]
     return {
         "seed": arguments["seed"], "recurrence": arguments["recurrence"], **{key: found[key] for key in KEYS},
+        "activity": activity,
         "real_time_factor": found["train_seconds"] / simulated,
         "learning_curve": [(line["samples"], line["validation_error"]) for line in lines if "validation_error" in line],
         "losses": losses[:: max(1, len(losses) // LOSSES)],
@@ -89,8 +113,7 @@ def main() -> None:
     summary: dict[str, Any] = {"trials": len(seeds)}
     for kind in given.recurrence:
         summary |= Score.of_runs([runs[kind, seed] for seed in seeds]).summary(f"{kind}: test error")
-    arguments = {key: trials.experiment_of(call).origin.arguments for key, call in chosen.items()}
-    trials.tell(given, folder, summary, runs=[result_of(runs[key], arguments[key]) for key in chosen])
+    trials.tell(given, folder, summary, runs=[result_of(runs[key], call) for key, call in chosen.items()])
 
 
 if __name__ == "__main__":

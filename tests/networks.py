@@ -193,7 +193,10 @@ def run_engine(sim: ep.Simulator, given: Stimulus, record: Any, cuts: tuple[int,
     for a, b in itertools.pairwise([0, *cuts, given.steps]):
         one = part_of(given, a, b)
         rest = {name: value for name in ("signals", "modulator", "reward") if (value := getattr(one, name)) is not None}
-        run = sim.run(one.steps * sim.network.dt, one.spikes, one.targets, one.window, record=record, **rest)
+        events = {
+            name: x for name, x in one.spikes.items() if isinstance(sim.network.population(name).model, ep.EventSource)
+        }
+        run = sim.run(one.steps * sim.network.dt, events, one.targets, one.window, record=record, **rest)
         parts.append(run.traces | {(name, "y"): y for name, y in run.y.items()} | {"loss": run.loss})
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 

@@ -270,20 +270,25 @@ class FixedProperties:
 
 
 def _documented(cls: type[Description]) -> str:
-    """Docstring of a class with a section of its parameters, before all other sections, unless it has such a section."""
+    """Docstring of a class with a section of its parameters, before all other sections; what this section has stays."""
     text = inspect.cleandoc(vars(cls).get("__doc__") or f"{cls.__name__}.")
     declared: dict[str, Any] = {}
     for kind in reversed(cls.__mro__[1:]):
         declared |= getattr(kind, "__dataclass_fields__", {})
     # ``dataclass`` has not seen the class yet: its own fields are still in the namespace.
     declared |= {name: value for name, value in vars(cls).items() if isinstance(value, dataclasses.Field)}
-    entries = [_entry(name, field, cls.per_node) for name, field in declared.items() if _META in field.metadata]
-    if not entries or "\nParameters\n---" in text:
+    begun = re.search(r"^Parameters\n-{3,}$", text, re.MULTILINE)
+    start = begun.end() if begun else 0
+    first = re.search(r"^\w+\n-{3,}$", text[start:], re.MULTILINE)
+    end = start + first.start() if first else len(text)
+    known = re.findall(r"\w+", " ".join(re.findall(r"^[\w, ]+ :", text[start:end], re.MULTILINE))) if begun else []
+    own = {name: field for name, field in declared.items() if _META in field.metadata and name not in known}
+    if not own:
         return text
-    first = re.search(r"^\w+\n-{3,}$", text, re.MULTILINE)
-    end = first.start() if first else len(text)
-    section = "\n".join(["Parameters", "----------", *entries])
-    return f"{text[:end].rstrip()}\n\n{section}\n\n{text[end:]}".rstrip() + "\n"
+    section = "\n".join(
+        [*([] if begun else ["\nParameters", "----------"]), *(_entry(*each, cls.per_node) for each in own.items())]
+    )
+    return f"{text[:end].rstrip()}\n{section}\n\n{text[end:]}".rstrip() + "\n"
 
 
 def _entry(name: str, field: dataclasses.Field[Any], per_node: bool) -> str:

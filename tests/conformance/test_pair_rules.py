@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from compare import assert_same, differ
+from compare import differ
 from conformance.registry import PAIR_RULES
-from networks import two_threads
 from pairs import NAMES, pair_network, run, stimulus, worst_pair
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -58,56 +57,6 @@ def test_weights_change_and_stay_within_bounds(rule):
     for _, _, w in weights.values():
         assert low <= w.min()
         assert w.max() <= high
-
-
-@every_rule
-@pytest.mark.parametrize("other", [None, PLUS], ids=["static as well", "e-prop+ as well"])
-@pytest.mark.parametrize("partitions", [2, 5])
-def test_partitions_change_no_bit(rule, other, partitions):
-    net, x = pair_network(7, rules=(rule, rule), other=other), stimulus(7, 200, 7)
-    one, _, (wanted,) = run(net, x, partitions=1)
-    several, _, (found,) = run(net, x, partitions=partitions)
-    assert_same(found.traces, wanted.traces)
-    assert_same(several.state(), one.state())
-
-
-@pytest.mark.threads
-@two_threads
-@every_rule
-def test_threads_change_no_bit(rule):
-    net, x = pair_network(7, rules=(rule, rule), other=PLUS), stimulus(7, 200, 7)
-    (_, _, (wanted,)), (_, _, (found,)) = run(net, x), run(net, x, threads=2)
-    assert_same(found.traces, wanted.traces)
-
-
-@every_rule
-def test_a_state_resumes(rule):
-    net, x = pair_network(4, rules=(rule, rule)), stimulus(4, 300, 7)
-    _, _, (whole,) = run(net, x)
-    early, late = ep.Simulator(net, threads=1), ep.Simulator(net, threads=1, partitions=2)
-    early.run(140.0, {"in": x[:140]})
-    late.set_state(early.state())
-    again = late.run(160.0, {"in": x[140:]}, record=[(name, "weight") for name in NAMES])
-    for name in NAMES:
-        assert_same(again[name, "weight"], whole[name, "weight"][140:], name)
-
-
-@every_rule
-def test_frozen_weights_stay(rule):
-    sim, x = ep.Simulator(pair_network(2, rules=(rule, rule)), threads=1), stimulus(2, 120, 7)
-
-    def weights():
-        return {name: sim.connections(name)[2] for name in NAMES}
-
-    start = weights()
-    sim.run(120.0, {"in": x}, learn=False)
-    assert_same(weights(), start)
-    sim.scale_learning_rates(0.0)
-    sim.run(120.0, {"in": x})
-    assert_same(weights(), start)
-    sim.scale_learning_rates(1.0)
-    sim.run(120.0, {"in": x})
-    assert differ(weights(), start)
 
 
 @every_rule

@@ -28,7 +28,7 @@ def read(page: str) -> str:
 
 
 def test_the_docs_say_how_to_cite() -> None:
-    shown = read("docs/index.md")
+    shown = read("docs/project/citing.md")
     cited = re.findall(r"(?:title|doi): \"?([^\"\n]+)", (ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert len(cited) == 5
     assert all(part in shown for part in cited)

@@ -182,7 +182,7 @@ RULES = {
 
 
 def test_bytes_per_synapse() -> None:
-    text = (DOCS / "project/memory.md").read_text(encoding="utf-8")
+    text = (DOCS / "project/scaling.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([^|\d][^|]+) \|.*\| \**(\d+)\** \| \**(\d+)\** \|$", text, re.MULTILINE)
     assert {name for name, _, _ in rows} == set(RULES)
     for name, *told in rows:

@@ -172,7 +172,7 @@ def checkpoints(folder: pathlib.Path) -> tuple[pathlib.Path, Checkpoint]:
 
 
 def read_checkpoint(state: tuple[pathlib.Path, Checkpoint], rng: random.Random) -> None:
-    """Its bytes are damaged; or an array is exchanged, and the digest is right."""
+    """Its bytes are damaged; or an array is exchanged, and the checksums are right."""
     path, checkpoint = state
     if rng.random() < 0.5:
         save_checkpoint(path, checkpoint)

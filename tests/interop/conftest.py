@@ -11,7 +11,7 @@ import pathlib
 import pytest
 
 _COUNTS = ("networks", "spikes", "weights compared")
-_COLUMNS = (*_COUNTS, "voltage", "threshold", "weight", "loss")
+_COLUMNS = ("networks", "voltage", "threshold", "weight", "loss")
 
 
 class Deviations:
@@ -29,6 +29,10 @@ class Deviations:
         for quantity, value in deviations.items():
             assert quantity in _COLUMNS
             row[quantity] = max(row.get(quantity, 0.0), float(value))
+
+    def totals(self) -> str:
+        """How much was compared."""
+        return ", ".join(f"{sum(row[count] for row in self.rows.values()):,} {count}" for count in _COUNTS)
 
     def table(self) -> list[str]:
         """The lines of a Markdown table."""
@@ -51,7 +55,7 @@ def deviations() -> Deviations:
 def pytest_terminal_summary(terminalreporter) -> None:
     if _DEVIATIONS.rows:
         terminalreporter.section("largest deviations of the engine from NEST 3.10 (mV; loss: relative)")
-        for line in _DEVIATIONS.table():
+        for line in [*_DEVIATIONS.table(), _DEVIATIONS.totals()]:
             terminalreporter.line(line)
     if _DEVIATIONS.rows and (path := os.environ.get("EPROP_NEST_REPORT")):
         pathlib.Path(path).write_text("\n".join(_DEVIATIONS.table()) + "\n", encoding="utf-8")

@@ -101,7 +101,8 @@ class Stop(Watcher):
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
-    history = small_tasks.trained(small_tasks.KINDS[kind](), folder, comm=comm, parallel=parallel, progress=Stop())
+    given = {"comm": comm, "parallel": parallel, "progress": Stop(), "formats": ("png",)}
+    history = small_tasks.trained(small_tasks.KINDS[kind](), folder, **given)
     assert len(comm.gather(str(history.lines))) == comm.size == history.summary["ranks"]
     assert len(set(map(str, comm.gather([line["samples"] for line in history.lines])))) == 1
 except Stopped as stop:
@@ -119,7 +120,8 @@ def train(mpiexec: str, ranks: int, kind: str, folder: pathlib.Path, parallel: s
 @pytest.mark.mpi
 @pytest.mark.parametrize(("kind", "when"), [("eprop", "testing"), ("eprop+", "learning")])
 def test_a_run_on_ranks_has_the_bits_of_one_process_also_after_a_stop(mpiexec, tmp_path, kind, when):
-    """The same metrics and network, one folder; one process continues what two ranks have begun, and the other way round."""
+    """The same metrics, network and pictures; one process continues what two ranks have begun, and the other way round."""
+    wanted = None
     for name, runs in (
         ("one", [(1, "-")]), ("two", [(2, "-")]), ("two, one", [(2, when), (1, "-")]),
         ("one, two", [(1, when), (2, "-")]),
@@ -128,6 +130,10 @@ def test_a_run_on_ranks_has_the_bits_of_one_process_also_after_a_stop(mpiexec, t
             said = train(mpiexec, ranks, kind, tmp_path / name, when=stop)
             assert (stop == "-") == (said == "")
         assert outcome(tmp_path / name) == outcome(tmp_path / "one"), name
+        pictures = {path.name: path.read_bytes() for path in (tmp_path / name / "figures").iterdir()}
+        wanted = wanted or pictures
+        assert len(pictures) == 5
+        assert pictures == wanted, name
 
 
 @pytest.mark.mpi

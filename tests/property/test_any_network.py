@@ -191,24 +191,6 @@ def is_steady(net: ep.Network, seed: int) -> bool:
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize("rule", MORE_PLUS)
-@pytest.mark.parametrize(("first", "name"), [(0, "LIF"), (1, "ALIF"), (2, "ALIF, each its own")])
-def test_every_optimiser_equals_the_reference(first, name, rule):
-    """With these neurons, each rule meets all pairs of delays and feedback."""
-    feedback = [*FEEDBACK.values()]
-    for seed, delays in enumerate(DELAYS.values()):
-        net = network(seed, NEURONS[name], MORE_PLUS[rule], delays, feedback[(first + seed) % len(feedback)])
-        check_plus(net, seed, 2)
-
-
-@pytest.mark.tiny
-@pairwise("name rule seed", NEURONS, REWARD, range(3))
-def test_reward_traces_equal_the_reference(name, rule, seed):
-    delays, feedback = [*DELAYS.values()][seed], [*FEEDBACK.values()][seed]
-    check_plus(network(seed, NEURONS[name], REWARD[rule], delays, feedback), seed, 2)
-
-
-@pytest.mark.tiny
 @pytest.mark.parametrize("rewarded", ["rec", "other"])
 def test_reward_may_act_on_some_populations(rewarded):
     """Learning signals act at once onto one population, and wait for reward onto another, and onto readouts."""

@@ -81,29 +81,6 @@ def test_a_bound_that_is_touched_makes_a_difference() -> None:
     assert max(np.abs(each[name] - once[name]).max() for name in WEIGHTS) > 1e-3
 
 
-@pytest.mark.parametrize("bounds", ["near", "above", "touched"])
-def test_bits_do_not_depend_on_partitions(bounds: str) -> None:
-    c = drawn(bounds)
-    assert_same(weights(c, partitions=1), weights(c, partitions=3))
-
-
-@pytest.mark.parametrize("bounds", ["far", "near", "touched"])
-@pytest.mark.parametrize("cut", [97, 128, 161])
-def test_a_state_continues_bit_by_bit(bounds: str, cut: int) -> None:
-    """Also in a block of which only the steps are stored, not their sums."""
-    c = drawn(bounds, cutoff=61.0)
-    given = [{"in": c.inputs[part]} for part in (slice(0, cut), slice(cut, None))]
-    targets = [{"out": c.targets[part]} for part in (slice(0, cut), slice(cut, None))]
-    whole, first, second = (ep.Simulator(c.network, threads=1) for _ in range(3))
-    for now, wanted in zip(given, targets, strict=True):
-        whole.run(float(len(now["in"])), now, wanted)
-    first.run(float(cut), given[0], targets[0])
-    second.set_state(first.state())
-    second.run(float(len(c.inputs) - cut), given[1], targets[1])
-    for name in PROJECTIONS.values():
-        np.testing.assert_array_equal(second.connections(name)[2], whole.connections(name)[2])
-
-
 @pytest.mark.parametrize("bounds", ["far", "near", "touched"])
 def test_next_to_an_optimiser_with_moments(bounds: str) -> None:
     """Then gradients wait beside the weights instead of in them."""

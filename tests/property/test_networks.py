@@ -16,7 +16,6 @@ from networks import (
     Case,
     case,
     check_run,
-    two_threads,
 )
 from strategies import SEEDS, examples, st
 
@@ -221,33 +220,6 @@ def trains_of(spikes: np.ndarray, n: int, steps: int) -> np.ndarray:
     out = np.zeros((n, steps))
     out[spikes[1].astype(int), np.rint(spikes[0]).astype(int) - 1] = 1.0
     return out
-
-
-def check_noise(seed: int, pieces: list[float], options: dict[str, int]) -> None:
-    """The spikes and weights of a network with noise, run in pieces, are those of one run of one thread and one partition."""
-    net = noisy(seed, PLUS)
-    sims = [ep.Simulator(net, **{"threads": 1} | given) for given in ({}, options)]
-    wanted, found = (spikes_of(sim, cuts) for sim, cuts in zip(sims, ([sum(pieces)], pieces), strict=True))
-    assert_same(found, wanted)
-    assert_same(*(sim.connections("noise->rec")[2] for sim in sims))
-
-
-@examples(0.05)
-@given(seed=SEEDS, divided=st.sampled_from([([60.0], 2), ([13.0, 40.0, 7.0], 5)]))
-def test_noise_does_not_depend_on_partitions_or_cuts(seed, divided):
-    pieces, partitions = divided
-    check_noise(seed, pieces, {"partitions": partitions})
-
-
-@two_threads
-def test_noise_does_not_depend_on_threads():
-    check_noise(7, [200.0], {"threads": 2})
-    sims = [ep.Simulator(noisy(7, SAMPLE), threads=threads) for threads in (1, 2)]
-    for _ in range(2):
-        first, second = (sim.train(sim.samples(5, 60)) for sim in sims)
-        assert_same(second, first)
-        assert np.unique(first.spikes).size > 1  # not one noise for all
-    assert_same(*(sim.connections("noise->rec")[2] for sim in sims))
 
 
 def test_noise_has_its_rate():

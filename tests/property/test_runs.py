@@ -9,8 +9,8 @@ from hypothesis import given
 import eprop as ep
 from compare import assert_close, assert_same
 from eprop.rules.optimizers import BUILT_IN
-from networks import PROJECTIONS, Case, case, run_engine_plus, samples_of, stimuli, two_threads
-from strategies import SEEDS, examples, networks, plus_rules, sample_rules, st
+from networks import PROJECTIONS, Case, case, run_engine_plus, samples_of, stimuli
+from strategies import examples, networks, plus_rules, sample_rules, st
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -67,30 +67,6 @@ def check_divided(c: Case, precision: str, options: dict[str, int], updates: int
             assert_same(*(sim.evaluate(samples_of(c, sim, given_samples), reset=reset) for sim in sims))
     assert_same(*(run(c, 0, len(c.inputs), sim) for sim in sims))
     same_state(*sims)
-
-
-@pytest.mark.threads
-@two_threads
-@pytest.mark.parametrize("precision", ["double", "single"])
-@examples(0.03)
-@given(seed=SEEDS, symmetric=st.booleans(), reward=st.sampled_from([None, ep.RewardTrace(tau=30.0, cutoff=40.0)]))
-def test_thread_count_does_not_change_eprop_plus(precision, seed, symmetric, reward):
-    descent = ep.GradientDescent(3e-3, w_min=-2.0, w_max=2.0)
-    rule = ep.EPropPlus(optimizer=descent, c_reg=0.05, cutoff=20.0, reward=reward)
-    c = case(seed, rule, steps=80, sizes=(9, 17, 5), symmetric=symmetric, density=0.5)
-    check_divided(c, precision, {"threads": 2}, updates=1)
-
-
-@pytest.mark.threads
-@two_threads
-@pytest.mark.parametrize("precision", ["double", "single"])
-@examples(0.03)
-@given(seed=SEEDS, softmax=st.booleans())
-def test_thread_count_does_not_change_eprop(precision, seed, softmax):
-    """Five samples: more than a wave of two, and not a multiple."""
-    rule = ep.EProp(optimizer=ep.Adam(1e-2), c_reg=0.1)
-    c = case(seed, rule, steps=80, sizes=(9, 17, 5), softmax=softmax, density=0.5)
-    check_divided(c, precision, {"threads": 2}, updates=3, n=5)
 
 
 @examples(0.2)

@@ -83,7 +83,6 @@ class RunOptions:
     ] = "model"
     figures: Annotated[bool, _option("Draw figures at the end (the default).", None, "--figures/--no-figures")] = True
     formats: Annotated[list[str] | None, formats_option("png", RUN)] = None
-    tensorboard: Annotated[bool, _option("Write metrics for TensorBoard, too.", None, "--tensorboard")] = False
     callbacks: Annotated[
         list[str] | None,
         _option(
@@ -236,7 +235,7 @@ def carry_out(task: str, given: Mapping[str, Any], asked: RunOptions) -> None:
 
     comm = find_communicator()
     parallel: Any = asked.parallel
-    execution = Execution(asked.threads, comm, parallel, asked.kinds_of_figures(), asked.tensorboard)
+    execution = Execution(asked.threads, comm, parallel, asked.kinds_of_figures())
     reporter, done = Reporter(quiet=asked.quiet, silent=comm.rank > 0), None
     with reporter:
         function, callbacks = task_named(task), [_callback(text) for text in asked.callbacks or ()]
@@ -252,6 +251,8 @@ def carry_out(task: str, given: Mapping[str, Any], asked: RunOptions) -> None:
             else:
                 done = run_in_folder(experiment, asked.out, reporter, execution, callbacks, force=asked.force)
     if comm.rank > 0:
+        if done is not None:
+            done.draw()  # all ranks draw
         return
     outcome = trials if done is None else done.history
     folder, summary = outcome.folder, outcome.summary
@@ -277,7 +278,7 @@ def _several(experiment: Experiment, asked: RunOptions, reporter: Reporter) -> T
         raise ParameterError("--callback does not reach the processes of --seeds: leave out one of the two")
     trials: Trials = fit(
         experiment, folder=asked.out, force=asked.force, seeds=asked.seeds, jobs=asked.jobs, progress=reporter,
-        threads=asked.threads, formats=asked.kinds_of_figures(), tensorboard=asked.tensorboard,
+        threads=asked.threads, formats=asked.kinds_of_figures(),
     )  # fmt: skip
     return trials
 

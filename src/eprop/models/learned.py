@@ -18,7 +18,7 @@ class Learned(NodeValue):
 
     It stands for the number in a model, such as ``ALIF(tau_adapt=Learned(200.0, low=20.0, high=5000.0, eta=0.05))``. Every
     neuron gets its own value, unless ``shared``. Each mini-batch moves the values by one optimiser step with the gradient of
-    e-prop (docs/explanation/learned_constants.md), and clips them. Time constants move by their logarithm, so that ``eta`` is
+    e-prop (docs/howto/learned_constants.md), and clips them. Time constants move by their logarithm, so that ``eta`` is
     a relative change; other constants move in their own unit. `Simulator.parameters` gives the present values.
 
     `LIF` and `ALIF` learn ``tau_m``, ``v_th``, ``i_e``, and ``tau_adapt``, ``beta``; `CurrentLIF` also ``tau_syn``; `Readout`

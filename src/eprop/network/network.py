@@ -26,7 +26,8 @@ from eprop.network.positions import Positions
 from eprop.network.precision import FixedPoint, check_precision
 from eprop.network.receptors import receptor_of
 from eprop.network.rewiring import Rewiring, check_rewiring, is_silent, silent_of
-from eprop.network.signs import check_given_signs, check_sign, signed_constants, signs_of_nodes, without_signs
+from eprop.network.signs import check_given_signs, check_sign, signed_constants, signs_of_nodes
+from eprop.network.support import check_combinations
 from eprop.parameters import (
     Description,
     FixedProperties,
@@ -269,6 +270,7 @@ class Network(FixedProperties):
         check_given_signs(projection, _is_everywhere(connectivity, pre, post))
         _check_bounds(projection)
         check_rewiring(projection)
+        check_combinations(projection)
         self._projections.append(projection)
         return projection
 
@@ -528,20 +530,18 @@ class Network(FixedProperties):
         """Return a `copy`: parts never change, so that both networks can share them."""
         return self.copy()
 
-    def with_rules(self, change: Callable[[Projection], Rule], *, signs: bool = True) -> Network:
+    def with_rules(self, change: Callable[[Projection], Rule]) -> Network:
         """Return a network with the same populations, connections and feedback, but other rules.
 
         Parameters
         ----------
         change : callable
             Receives each projection and returns its rule; ``lambda projection: ep.Static()`` freezes all weights.
-        signs : bool
-            If False, no projection keeps signs (``sign=None``), and weights are drawn without them.
 
         Returns
         -------
         Network
-            Draws the same connections, and with ``signs`` the same weights. Synapses move only where the new rule is `EProp`, or
+            Draws the same connections and weights. Synapses move only where the new rule is `EProp`, or
             of the same class as before.
 
         Raises
@@ -550,8 +550,7 @@ class Network(FixedProperties):
             If ``change`` does not return a `Rule`, or known weights or signs do not fit the new rule.
         """
         made = self.copy()
-        own = self._projections if signs else map(without_signs, self._projections)
-        made._projections = [_with_rule(p, change(p)) for p in own]
+        made._projections = [_with_rule(p, change(p)) for p in self._projections]
         for p in made._projections:
             if not isinstance(p.rule, Rule):
                 raise NetworkError(f"{p.name}: with_rules needs a rule for each projection, got {brief(p.rule)}")
@@ -559,6 +558,7 @@ class Network(FixedProperties):
             check_precision(p.name, p.precision, p.rule)
             _check_bounds(p)
             check_rewiring(p)
+            check_combinations(p)
         return made
 
     def with_precision(self, precision: FixedPoint | None) -> Network:
@@ -578,6 +578,7 @@ class Network(FixedProperties):
         for p in made._projections:
             check_precision(p.name, p.precision, p.rule)
             check_rewiring(p)
+            check_combinations(p)
         return made
 
     def has_parts_of(self, other: Network) -> bool:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from eprop.errors import NetworkError, ParameterError
 from eprop.parameters import Description, brief, instead_of, param
-from eprop.rules import EPropPlus, Rule
+from eprop.rules import Rule
 
 ROUNDINGS = STOCHASTIC, NEAREST = "stochastic", "nearest"
 
@@ -114,17 +114,12 @@ def check_precision(name: str, precision: object, rule: Rule) -> None:
     Raises
     ------
     NetworkError
-        If it is no format, or the rule cannot learn with it.
+        If it is no format, or none of its levels lies within the bounds of the rule.
     """
     if precision is None:
         return
     if not isinstance(precision, FixedPoint):
         raise NetworkError(f"{name}: precision must be FixedPoint(bits=8), or None{instead_of(precision, FixedPoint)}")
-    if isinstance(rule, EPropPlus) and rule.each_step:
-        raise NetworkError(
-            f"{name}: with weights of few bits EPropPlus takes a step at every spike; a step at every time step (each_step) "
-            "changes a weight by less than a level"
-        )
     if precision.scale is not None:
         check_levels(name, precision, rule)
 

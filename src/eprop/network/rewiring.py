@@ -113,7 +113,7 @@ def check_rewiring(p: Projection) -> None:
     Raises
     ------
     NetworkError
-        If it is no `Rewiring`, or does not fit the rule, the targets, the connection rule or the signs of the projection.
+        If it is no `Rewiring`.
     """
     if p.rewiring is None:
         return
@@ -121,45 +121,8 @@ def check_rewiring(p: Projection) -> None:
         raise NetworkError(
             f"{p.name}: rewiring must be a Rewiring, such as ep.Rewiring(every=25), got {p.rewiring!r:.80}"
         )
-    if not can_move(p.rule):
-        raise NetworkError(
-            f"{p.name}: Rewiring needs synapses that learn, and {type(p.rule).__name__} does not; give rule=ep.EProp()"
-        )
-    if not isinstance(p.rule, EProp):
-        _check_at_spikes(p, p.rewiring)
-    if p.post.model.role == "readout":
-        raise NetworkError(
-            f"{p.name}: synapses onto readouts do not move, because feedback follows them; leave out rewiring"
-        )
-    if p.connectivity.stays:
-        raise NetworkError(f"{p.name}: rewiring does not fit {type(p.connectivity).__name__}: {p.connectivity.stays}")
-    if p.precision is not None and (p.rewiring.l1 > 0.0 or p.rewiring.noise > 0.0):
-        raise NetworkError(
-            f"{p.name}: Rewiring(l1=..., noise=...) changes weights without rounding; leave out both, or precision"
-        )
-    if p.rewiring.drop == "sign" and p.sign is None:
-        raise NetworkError(
-            f'{p.name}: Rewiring(drop="sign") drops synapses at the bound of their sign: give sign="fixed" or sign="source", or '
-            'take drop="weight"'
-        )
 
 
 def can_move(rule: object) -> bool:
     """Whether synapses with a rule may have a `Rewiring`."""
     return isinstance(rule, (EProp, EPropPlus, PairRule))
-
-
-def _check_at_spikes(p: Projection, rewiring: Rewiring) -> None:
-    """Check what synapses that learn at each spike cannot have."""
-    rule = type(p.rule).__name__
-    if rewiring.grow == "gradient" and isinstance(p.rule, PairRule):
-        raise NetworkError(f'{p.name}: {rule} has no gradient; take Rewiring(grow="random")')
-    if rewiring.l1 > 0.0 or rewiring.noise > 0.0:
-        raise NetworkError(
-            f"{p.name}: Rewiring(l1=..., noise=...) acts after mini-batches of e-prop, and {rule} has none; leave out both, or "
-            "take rule=ep.EProp()"
-        )
-    if isinstance(p.rule, EPropPlus) and p.rule.each_step:
-        raise NetworkError(
-            f"{p.name}: with each_step=True, steps of the optimiser are owed when synapses move; leave out each_step or rewiring"
-        )

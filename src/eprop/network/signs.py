@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import numbers
 from dataclasses import dataclass
@@ -150,12 +149,6 @@ def ends_of_weights(sign: object, pre: Population, weight: Distribution | Array)
         return low, high
     largest = math.inf if isinstance(weight, Balanced) else max(abs(low), abs(high))
     return -largest if (pre.signs < 0).any() else 0.0, largest if (pre.signs > 0).any() else 0.0
-
-
-def without_signs(p: Projection) -> Projection:
-    """The same connections with weights of any sign, drawn as if sources had none."""
-    weight = p.weight.values if isinstance(p.weight, Balanced) else p.weight
-    return dataclasses.replace(p, sign=None, weight=weight)
 
 
 def signed_constants(p: Projection, value: float) -> list[float]:

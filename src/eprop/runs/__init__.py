@@ -4,7 +4,7 @@
 
     fit                     train an experiment, or a network and samples of one's own       fitting.py
     Run, Execution          drives a learner, writes a folder                                run.py
-    Trials                  several seeds in processes                                       seeds.py, side_by_side.py
+    Trials                  several seeds in processes                                       seeds.py
     load, LoadedRun         a run that is read from its folder                               loading.py
     resume_run, evaluate_run, draw, like    continue, test again, pictures again, with changes   loading.py
     RunFolder, RunRecord, Checkpoint        the files of a run              folder.py, record.py, checkpoint.py

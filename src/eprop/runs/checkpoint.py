@@ -1,8 +1,10 @@
-"""Checkpoints: NumPy archives (``.npz``) without pickled objects, written completely or not at all, with a digest."""
+"""Checkpoints: NumPy archives (``.npz``) without pickled objects, written completely or not at all.
+
+The archive has a checksum of each array, and reading compares it.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -21,9 +23,8 @@ from eprop.training.learner import State, below
 
 #: Version of the layout; other layouts raise an error.
 FORMAT = 4
-#: Names of the text in the archive, and of its digest; groups of arrays, whose names begin with ``group/``.
-_TEXT, _DIGEST, _GROUPS = "checkpoint.json", "sha256", ("state", "example", "position")
-_WHAT_TO_DO = "take a copy if you have one, or repeat the run"
+#: Name of the text in the archive; groups of arrays, whose names begin with ``group/``.
+_TEXT, _GROUPS = "checkpoint.json", ("state", "example", "position")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +61,7 @@ def save_checkpoint(path: str | pathlib.Path, checkpoint: Checkpoint) -> None:
         If the disk is full or not writable; the old checkpoint is kept.
     """
     values = {name: value for name, value in checkpoint.position.items() if not isinstance(value, np.ndarray)}
-    text = json.dumps(
-        {
-            "format": FORMAT,
-            "version": checkpoint.version,
-            **checkpoint.record.entries(),
-            "position": values,
-        }
-    )
+    text = json.dumps({"format": FORMAT, "version": checkpoint.version, **vars(checkpoint.record), "position": values})
     groups = (checkpoint.state, checkpoint.example, {k: v for k, v in checkpoint.position.items() if k not in values})
     arrays = {
         f"{group}/{name}": np.asarray(array)
@@ -75,14 +69,13 @@ def save_checkpoint(path: str | pathlib.Path, checkpoint: Checkpoint) -> None:
         for name, array in part.items()
     }
     arrays[_TEXT] = np.frombuffer(text.encode(), np.uint8)
-    arrays[_DIGEST] = np.array(_digest(arrays))
     archive = io.BytesIO()
     np.savez(archive, **arrays)  # type: ignore[arg-type]
     write_bytes(path, archive.getvalue())
 
 
 def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
-    """Read a checkpoint, and compare its digest.
+    """Read a checkpoint.
 
     Raises
     ------
@@ -92,7 +85,8 @@ def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
     path = pathlib.Path(path)
     if not path.exists():
         raise CheckpointError(f"{path}: there is no checkpoint; the run was stopped before its first one, repeat it")
-    with parsing(str(path), "is damaged or no checkpoint", CheckpointError, _WHAT_TO_DO):
+    advice = "take a copy if you have one, or repeat the run"
+    with parsing(str(path), "is damaged or no checkpoint", CheckpointError, advice):
         with open_regular(path, CheckpointError) as file, np.load(file, allow_pickle=False) as archive:
             # Stored members: a file of somebody else could unpack to more than the memory.
             if sum(info.file_size for info in archive.zip.infolist()) > os.fstat(file.fileno()).st_size:
@@ -104,19 +98,9 @@ def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
                 f"{path}: has layout {found['format']}, this version of eprop reads layout {FORMAT}; it was written by eprop "
                 f"{found['version']}: use that, or train again"
             )
-        if str(arrays.pop(_DIGEST)) != _digest(arrays):
-            raise CheckpointError(f"{path}: is damaged, its digest is wrong; {_WHAT_TO_DO}")
         state, example, position = (below(name, arrays) for name in _GROUPS)
-        return Checkpoint(RunRecord.read(found), found["position"] | position, state, example, found["version"])
-
-
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 of names, types, shapes and content of all arrays."""
-    digest = hashlib.sha256()
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+        record = RunRecord(str(found["task"]), dict(found["arguments"]), dict(found["settings"]))
+        return Checkpoint(record, found["position"] | position, state, example, found["version"])
 
 
 def packed(samples: Samples | None) -> dict[str, np.ndarray]:

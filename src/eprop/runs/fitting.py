@@ -41,7 +41,6 @@ def fit(
     comm: Communicator | None = None,
     parallel: Literal["model", "data"] = "model",
     formats: Sequence[str] = ("png",),
-    tensorboard: bool = False,
     **settings: Any,
 ) -> Any:
     """Train: shuffled mini-batches, validation at intervals, early stopping, a progress bar with the time left.
@@ -74,8 +73,6 @@ def fit(
         As of `Simulator`; for an experiment.
     formats : sequence of str
         Formats of the pictures in the folder, ``"png"``, ``"pdf"``, ``"svg"``; none: no pictures.
-    tensorboard : bool
-        Write metrics for TensorBoard to the folder, too.
     **settings
         Changed settings of the training: ``epochs``, ``batch_size``, ``window``, ``patience``, ``schedule`` and others of
         `Experiment` and `eprop.training.Training`. A simulator learns for 10 epochs by default.
@@ -129,9 +126,9 @@ def fit(
             )
         if threads is not None or comm is not None or made.precision != experiment.precision:
             raise InputError("threads, comm and precision belong to the Simulator: ep.Simulator(network, threads=...)")
-    if folder is None and seeds is None and (force or tensorboard):
-        raise ParameterError(f"{'force' if force else 'tensorboard'} needs a folder: ep.fit(experiment, folder=...)")
-    execution = Execution(threads, comm or Serial(), parallel, tuple(formats), tensorboard)
+    if folder is None and seeds is None and force:
+        raise ParameterError("force needs a folder: ep.fit(experiment, folder=...)")
+    execution = Execution(threads, comm or Serial(), parallel, tuple(formats))
     if seeds is not None:
         if callbacks:
             raise ParameterError("callbacks do not reach the processes of several seeds: leave out one of the two")

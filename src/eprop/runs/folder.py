@@ -15,13 +15,8 @@ from eprop.files import JsonObject, output_errors, parsing, read_text, write_tex
 from eprop.runs.record import HEADING
 from eprop.training.pictures import FORMATS
 
-#: Names of the files of a run, by the names of the attributes of `RunFolder`.
-FILES = {
-    "config": "config.toml",
-    "metrics": "metrics.jsonl",
-    "summary": "summary.json",
-    "checkpoint": "checkpoint.npz",
-}
+#: Names of the files of a run.
+FILES = ("config.toml", "metrics.jsonl", "summary.json", "checkpoint.npz")
 
 #: Pictures of a run, which has those that task and results allow.
 PICTURES = (
@@ -35,8 +30,8 @@ class RunFolder:
     Attributes
     ----------
     path : pathlib.Path
-    config, metrics, summary, checkpoint, figures, tensorboard : pathlib.Path
-        Its files, and its folders of pictures and for TensorBoard; each is complete or missing. A folder of several trials has
+    config, metrics, summary, checkpoint, figures : pathlib.Path
+        Its files, and its folder of pictures; each is complete or missing. A folder of several trials has
         the ``config`` of the first trial, and ``summary`` and ``figures`` of all trials; the other files are in the folders of
         the trials.
 
@@ -46,11 +41,6 @@ class RunFolder:
         If no folder can have this name.
     """
 
-    config: pathlib.Path
-    metrics: pathlib.Path
-    summary: pathlib.Path
-    checkpoint: pathlib.Path
-
     def __init__(self, path: str | pathlib.Path):
         self.path = pathlib.Path(path)
         try:
@@ -59,9 +49,8 @@ class RunFolder:
             pass
         except (OSError, ValueError) as error:  # a name that is too long, or a folder that may not be looked into
             raise CheckpointError(f"{self.path!s:.300}: cannot be the folder of a run: {error}") from None
-        for attribute, name in FILES.items():
-            setattr(self, attribute, self.path / name)
-        self.figures, self.tensorboard = self.path / "figures", self.path / "tensorboard"
+        self.config, self.metrics, self.summary, self.checkpoint = (self.path / name for name in FILES)
+        self.figures = self.path / "figures"
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
@@ -224,20 +213,17 @@ class RunFolder:
             self.of_seed(seed).remove()
         for path in self._files():
             path.unlink()
-        for folder in (self.figures, self.tensorboard):
-            with contextlib.suppress(OSError):  # not there, or other files
-                folder.rmdir()
+        with contextlib.suppress(OSError):  # not there, or other files
+            self.figures.rmdir()
 
     def _half_written(self) -> list[pathlib.Path]:
         """Files that were not complete when their process was killed, see `eprop.files.write_bytes`."""
-        return [path for name in FILES.values() for path in self.path.glob(f".{name}.*")]
+        return [path for name in FILES for path in self.path.glob(f".{name}.*")]
 
     def _files(self) -> list[pathlib.Path]:
         """All existing files of a run."""
         pictures = (self.figures / f"{name}.{kind}" for name in PICTURES for kind in FORMATS)
-        events = self.tensorboard.glob("events.out.tfevents.*")
-        named = (self.path / name for name in FILES.values())
-        return [path for path in (*named, *pictures, *sorted(events)) if path.is_file()]
+        return [path for path in (*(self.path / name for name in FILES), *pictures) if path.is_file()]
 
 
 def _numbered(parent: pathlib.Path, stem: str) -> pathlib.Path:

@@ -26,8 +26,8 @@ from eprop.tasks import task_named
 from eprop.training.evaluation import evaluate
 from eprop.training.experiment import Experiment, Stage
 from eprop.training.forms import Dataset
-from eprop.training.learner import State, in_turn
-from eprop.training.pictures import FORMATS, Picture, Trained, draw_trials_of, pictures_of_network, pictures_of_samples
+from eprop.training.learner import Learner, in_turn
+from eprop.training.pictures import FORMATS, Trained, draw_trials_of, pictures_of_network, pictures_of_samples
 from eprop.training.pictures import draw as draw_pictures
 from eprop.training.progress_bar import shown
 from eprop.training.scoring import scoring_for, scoring_of
@@ -100,6 +100,13 @@ class LoadedRun:
         """Weights of each projection as matrices ``(n_post, n_pre)``."""
         return {p.name: self.simulator.weights(p.name) for p in self.network.projections}
 
+    @cached_property
+    def learner(self) -> Learner:
+        """What has learned, in the state of the checkpoint; one that learns from samples reads them."""
+        learner = learner_for(self.experiment, self.simulator, Watcher())
+        learner.set_state({name: value for name, value in self.checkpoint.position.items() if name != "data"})
+        return learner
+
     def untrained(self) -> Simulator:
         """The network before training."""
         return make_simulator(self.experiment, Execution(self.simulator.threads))
@@ -140,10 +147,15 @@ def load(
     >>> run.metrics["loss"], run.weights["rec->rec"]
     >>> run = ep.load("runs/my-task-eprop-1-001", task="my_task.py")
     """
+    found = _read(path, task)
+    return _loaded(*found, make_simulator(found[2], Execution(threads, comm or Serial())))
+
+
+def _read(path: str | pathlib.Path, task: Task, **arguments: Any) -> tuple[RunFolder, Checkpoint, Experiment]:
+    """The folder of a run, its checkpoint and its experiment, with some arguments changed; see `load`."""
     folder = RunFolder.open(path)
     checkpoint = load_checkpoint(folder.checkpoint)
-    experiment = experiment_of(folder, checkpoint, task)
-    return _loaded(folder, checkpoint, experiment, make_simulator(experiment, Execution(threads, comm or Serial())))
+    return folder, checkpoint, experiment_of(folder, checkpoint.record, task, **arguments)
 
 
 def _loaded(folder: RunFolder, checkpoint: Checkpoint, experiment: Experiment, simulator: Simulator) -> LoadedRun:
@@ -185,10 +197,9 @@ def resume_run(
     ParameterError
         As from `load`.
     """
-    folder, execution = RunFolder.open(path), execution or Execution()
-    checkpoint = load_checkpoint(folder.checkpoint)
+    execution = execution or Execution()
     with shown(watcher, execution.comm) as watching:
-        experiment = experiment_of(folder, checkpoint, task)
+        folder, checkpoint, experiment = _read(path, task)
         if changed := checkpoint.record.differences(replace(RunRecord.of(experiment), task=checkpoint.record.task)):
             raise ParameterError(f"{folder.path}: is a run with other arguments: {'; '.join(changed)}")
         run = Run(experiment, watching, execution, callbacks)
@@ -238,13 +249,11 @@ def evaluate_run(
     UnfinishedRunWarning
         If the training was stopped before its end.
     """
-    folder = RunFolder.open(path)
-    checkpoint = load_checkpoint(folder.checkpoint)
-    experiment = experiment_of(folder, checkpoint, task, **arguments)
-    run = _loaded(folder, checkpoint, experiment, make_simulator(experiment, Execution(threads, comm or Serial())))
+    found = _read(path, task, **arguments)
+    run = _loaded(*found, make_simulator(found[2], Execution(threads, comm or Serial())))
     if bits is not None:
         run = replace(run, simulator=quantise(run.simulator, bits).simulator)
-    _warn_if_unfinished(path, checkpoint.position, "samples" if experiment.environments is None else "steps")
+    _warn_if_unfinished(run)
     with shown(watcher, comm) as watching:
         evaluation, test = _tested(run, fresh, watching)
     return run, evaluation, test
@@ -263,10 +272,8 @@ def _tested(run: LoadedRun, fresh: int | None, watcher: Watcher) -> tuple[Any, D
             watcher.evaluating(done, total, "episodes" if experiment.environments is not None else "samples")
 
         if acts:
-            learner = learner_for(experiment, simulator, watcher)
-            learner.set_state({name: value for name, value in run.checkpoint.position.items() if name != "data"})
             watcher.phase("testing")
-            return learner.evaluate(show), None
+            return run.learner.evaluate(show), None
         watcher.phase("reading data")
         stage = Stage(threads=simulator.threads, show=watcher.reading)
         read = experiment.test_samples if fresh is None else lambda _: experiment.fresh(fresh)
@@ -314,28 +321,16 @@ def draw(
     target = folder.figures if out is None else pathlib.Path(out)
     if seeds := folder.seeds():
         return draw_trials_of([_reported(folder.of_seed(seed)) for seed in seeds], target, formats)
-    folder = RunFolder.open(path)
-    checkpoint = load_checkpoint(folder.checkpoint)
-    experiment = experiment_of(folder, checkpoint, task)
+    folder, checkpoint, experiment = _read(path, task)
     simulator = make_simulator(experiment, Execution())
-    initial = simulator.state()
+    initial, example = simulator.state(), unpacked(checkpoint.example)
     run = _loaded(folder, checkpoint, experiment, simulator)
-    position = {name: value for name, value in checkpoint.position.items() if name != "data"}
-    trained = Trained(
-        experiment, simulator, initial, folder.read_metrics(), run.summary, position,
-        unpacked(checkpoint.example),
-    )  # fmt: skip
-    return draw_pictures({**pictures_of_network(trained), **_pictures_of_learner(trained)}, target, formats)
-
-
-def _pictures_of_learner(run: Trained) -> dict[str, Picture]:
-    """Pictures of what learned; those of samples need no data, because the checkpoint has one."""
-    experiment = run.experiment
-    if run.example is not None and experiment.environments is None and experiment.learner is None:
-        return pictures_of_samples(run, scoring_for(experiment, run.example))
-    learner = learner_for(experiment, run.simulator, Watcher())
-    learner.set_state(run.state)
-    return learner.pictures(run)
+    trained = Trained(experiment, simulator, initial, folder.read_metrics(), run.summary, example)
+    if example is not None and experiment.environments is None and experiment.learner is None:  # no data are needed
+        pictures = pictures_of_samples(trained, scoring_for(experiment, example))
+    else:
+        pictures = run.learner.pictures(trained)
+    return draw_pictures({**pictures_of_network(trained), **pictures}, target, formats)
 
 
 def _reported(folder: RunFolder) -> tuple[list[JsonObject], JsonObject]:
@@ -362,9 +357,8 @@ def like(path: str | pathlib.Path, task: Task = None, **changes: Any) -> Experim
     return function(**{**record.arguments, **changes}).changed(**kept)
 
 
-def experiment_of(folder: RunFolder, checkpoint: Checkpoint, task: Task = None, **arguments: Any) -> Experiment:
+def experiment_of(folder: RunFolder, record: RunRecord, task: Task = None, **arguments: Any) -> Experiment:
     """The experiment of a run, with some arguments changed; see `load`."""
-    record = checkpoint.record
     if isinstance(task, Experiment):
         if record.task and (task.origin is None or not same_task(task.origin.task, record.task)):
             raise ParameterError(f"{folder.path}: is a run of the task {record.task!r}, not of this experiment")
@@ -406,12 +400,13 @@ def same_task(one: str, other: str) -> bool:
     return one == other
 
 
-def _warn_if_unfinished(path: str | pathlib.Path, position: State, unit: str) -> None:
+def _warn_if_unfinished(run: LoadedRun) -> None:
     """Warn if the training was stopped before its end."""
+    position, unit = run.checkpoint.position, "samples" if run.experiment.environments is None else "steps"
     done, total = position.get("done", 0), position.get("total", 0)
     if done < total and not position.get("stopped_early"):
         warn(
-            f"{path}: was stopped after {done:,} of {total:,} {unit}; this evaluation is of its last checkpoint",
+            f"{run.folder.path}: was stopped after {done:,} of {total:,} {unit}; this evaluation is of its last checkpoint",
             UnfinishedRunWarning,
         )
 

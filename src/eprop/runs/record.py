@@ -49,15 +49,6 @@ class RunRecord:
         task, arguments = ("", _parts(experiment)) if origin is None else (origin.task, origin.arguments)
         return cls(task, *(json.loads(json.dumps(dict(values))) for values in (arguments, settings)))
 
-    @classmethod
-    def read(cls, found: Mapping[str, Any]) -> RunRecord:
-        """From the entries of a checkpoint."""
-        return cls(str(found["task"]), dict(found["arguments"]), dict(found["settings"]))
-
-    def entries(self) -> JsonObject:
-        """Entries for a checkpoint."""
-        return {"task": self.task, "arguments": self.arguments, "settings": self.settings}
-
     def differences(self, other: RunRecord) -> list[str]:
         """Differences of another record from this one, as ``"neurons = 100, not 300"``, the other value first."""
         if self.task != other.task:

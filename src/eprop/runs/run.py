@@ -8,12 +8,12 @@ import pathlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from eprop import core
 from eprop.engine import Simulator
 from eprop.errors import CheckpointError, DivergenceError, EPropError, FiguresWarning, OutputError, warn
-from eprop.files import JsonObject, output_errors, parsing, write_text
+from eprop.files import JsonObject, parsing, write_text
 from eprop.parallel import Communicator, Serial
 from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.parameters import check_choice
@@ -27,7 +27,6 @@ from eprop.training.pictures import FORMATS, Trained, draw, pictures_of_network
 from eprop.training.reward_learner import RewardLearner
 from eprop.training.sample_learner import SampleLearner
 from eprop.training.system_info import describe_machine, package_version, peak_memory
-from eprop.training.tensorboard import TensorBoard
 from eprop.training.trainer import Callback, Trainer
 from eprop.training.watcher import Watcher
 
@@ -46,15 +45,12 @@ class Execution:
         What is divided among ranks, as of `Simulator`.
     formats : tuple of str
         Formats of the pictures, ``"png"``, ``"pdf"``, ``"svg"``; empty: no pictures.
-    tensorboard : bool
-        Whether metrics are written for TensorBoard, too.
     """
 
     threads: int | None = None
     comm: Communicator = Serial()
     parallel: Literal["model", "data"] = "model"
     formats: tuple[str, ...] = ()
-    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         for kind in self.formats:
@@ -99,13 +95,10 @@ class Run:
         self.comm = execution.comm
         self.writes = self.comm.rank == 0
         self.began, self.interrupt = time.perf_counter(), Interrupt(self.comm)
-        self._tensorboard: TensorBoard | None = None
-        if execution.tensorboard:
-            TensorBoard(".")  # raises before a folder exists if TensorBoard is missing
         watcher.phase("building the network")
         self.simulator = make_simulator(experiment, execution)
         # Pictures compare with the network before training, which is not built again.
-        self._initial = self.simulator.state() if execution.formats and self.comm.size == 1 else None
+        self._initial = self.simulator.state() if execution.formats else {}
         self.learner = learner_for(experiment, self.simulator, watcher)
         self.history = History(experiment, self.learner)
         self.trainer = Trainer(
@@ -157,47 +150,36 @@ class Run:
     def learn(self) -> None:
         """Learn to the end, test, write the summary."""
         learns, history = not self.trainer.finished, self.history
-        with self.interrupt:
+        with self.interrupt, self._kept_if_it_stops():
             self.watcher.phase("learning")
-            with self._open_tensorboard(), self._kept_if_it_stops():
-                self.trainer.run()
+            self.trainer.run()
             self.save()
             self.watcher.phase("testing")
-            history.evaluation = self._test()
+            history.evaluation = self.learner.evaluate(self._show)
         history.folder, history.stopped_early = self.folder, self.trainer.stopped_early
         history.summary = summary_of(history, time.perf_counter() - self.began)
-        if self.writes and (learns or not self._has_summary()):
+        known = None
+        with contextlib.suppress(CheckpointError):
+            known = self.folder.read_summary()
+        if self.writes and (learns or not known):  # a later test does not replace the summary of the whole training
             self.folder.write_summary(history.summary)
-        try:
-            self.interrupt.check()  # a signal in the last part of the test
-        except Stopped as stop:
-            raise self._complete(stop.exit_code, together=True) from None
 
     def draw(self) -> None:
-        """Draw the pictures; a warning says if one fails."""
-        if not self.execution.formats or not self.writes:
+        """Draw the pictures, on all ranks; a warning says if one fails."""
+        if not self.execution.formats:
             return
         try:
             self.watcher.phase("drawing figures")
-            if self._initial is None:
-                from eprop.runs.loading import draw as draw_again
-
-                draw_again(self.folder.path, task=self.experiment, formats=self.execution.formats)
-                return
             history = self.history
-            run = Trained(
-                self.experiment, self.simulator, self._initial, history.lines, history.summary, self.learner.state(),
-                example_of(self.learner),
-            )  # fmt: skip
+            example = self.learner.example()
+            run = Trained(self.experiment, self.simulator, self._initial, history.lines, history.summary, example)
             pictures = {**pictures_of_network(run), **self.learner.pictures(run)}
-            draw(pictures, self.folder.figures, self.execution.formats)
+            draw(pictures, self.folder.figures, self.execution.formats, writes=self.writes)
         except (EPropError, OSError, MemoryError) as error:
             warn(
                 f"{self.folder.path}: the training is complete and kept, but its figures could not be drawn: {error}",
                 FiguresWarning,
             )
-        except KeyboardInterrupt:
-            raise self._complete() from None
 
     @contextlib.contextmanager
     def _kept_if_it_stops(self) -> Iterator[None]:
@@ -206,7 +188,7 @@ class Run:
             yield
         except Stopped as stop:
             self.save()
-            raise self._stopped(stop) from None
+            raise Stopped(self.advice(), stop.exit_code, together=stop.together) from None
         except DivergenceError as error:
             raise DivergenceError(f"{error} The last good checkpoint is {self.folder.checkpoint}.") from error
         except Exception as error:
@@ -217,52 +199,21 @@ class Run:
                 error.add_note(self.advice())
             raise
 
-    def _test(self) -> Any:
-        def show(done: int, total: int) -> None:
-            self.interrupt.check()
-            self.watcher.evaluating(done, total, self.learner.test_unit)
-
-        try:
-            return self.learner.evaluate(show)
-        except Stopped as stop:
-            raise self._stopped(stop) from None
+    def _show(self, done: int, total: int) -> None:
+        self.interrupt.check()
+        self.watcher.evaluating(done, total, self.learner.test_unit)
 
     def _write_line(self, trainer: Trainer, line: JsonObject) -> None:
         """Write a line of metrics, before any other callback sees it."""
         if self.writes:
             self.folder.add_metrics(line)
-        if self._tensorboard is not None:
-            self._tensorboard.add([line])
-
-    @contextlib.contextmanager
-    def _open_tensorboard(self) -> Iterator[None]:
-        """Context in which TensorBoard gets all metrics of the run, including the lines before a stop."""
-        if not (self.execution.tensorboard and self.writes):
-            yield
-            return
-        with output_errors(self.folder.tensorboard):
-            for path in self.folder.tensorboard.glob("events.out.tfevents.*"):
-                path.unlink()
-        self._tensorboard = TensorBoard(self.folder.tensorboard)
-        self._tensorboard.add(self.folder.read_metrics())
-        try:
-            yield
-        finally:
-            self._tensorboard.close()
-
-    def _has_summary(self) -> bool:
-        """Whether the folder has a summary of the whole training; a later test does not replace it."""
-        try:
-            return bool(self.folder.read_summary())
-        except CheckpointError:
-            return False
 
     def save(self) -> None:
         """Write a checkpoint."""
         state = self.simulator.state()  # collective
         if self.writes:
             position = {**self.trainer.state(), "data": self.learner.fingerprint()}
-            record, example = RunRecord.of(self.experiment), packed(example_of(self.learner))
+            record, example = RunRecord.of(self.experiment), packed(self.learner.example())
             save_checkpoint(self.folder.checkpoint, Checkpoint(record, position, state, example, package_version()))
 
     def advice(self) -> str:
@@ -270,19 +221,6 @@ class Run:
         progress = f"{self.trainer.done:,} of {self.trainer.total:,} {self.learner.unit}"
         task = "" if self.experiment.origin is None else self.experiment.origin.task
         return f"stopped after {progress}; {self.folder.how_to_continue(task)}"
-
-    def _stopped(self, stop: Stopped) -> Stopped:
-        return Stopped(self.advice(), stop.exit_code, together=stop.together)
-
-    def _complete(self, exit_code: int = 130, *, together: bool = False) -> Stopped:
-        """A stop after the end: nothing is left but pictures."""
-        text = f"{self.folder.path}: the training is complete and kept; ep.runs.draw (eprop plot) draws its figures"
-        return Stopped(text, exit_code, together=together)
-
-
-def example_of(learner: Learner) -> Any:
-    """A sample for pictures; None of a learner that has none."""
-    return learner.example() if isinstance(learner, SampleLearner) else None
 
 
 def misfit(run: RunFolder, checkpoint: Checkpoint, error: Exception) -> CheckpointError:

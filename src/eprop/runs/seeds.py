@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import math
+import multiprocessing
+import os
 import pathlib
+import signal
 import statistics
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from eprop.engine.ranks.parallelism import check_threads
-from eprop.errors import OutputError
+from eprop.errors import EPropError, OutputError, optional_module
 from eprop.files import JsonObject, parsing, read_text, write_text
 from eprop.markup import table
-from eprop.parallel.interrupt import Stopped
+from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.parameters import check_count
 from eprop.runs.folder import RunFolder
 from eprop.runs.record import RunRecord
-from eprop.runs.side_by_side import processes, side_by_side
 from eprop.training.experiment import Experiment
 from eprop.training.number_text import score_of_trial, score_of_trials
 from eprop.training.pictures import draw_trials_of
 from eprop.training.progress_bar import shown
-from eprop.training.watcher import Watcher
+from eprop.training.watcher import Progress, Watcher
 
 if TYPE_CHECKING:
     from eprop.runs.run import Execution
@@ -58,67 +62,33 @@ def run_trials(
     experiment: Experiment, count: int, out: str | pathlib.Path | None, execution: Execution, *, jobs: int | None = None,
     force: bool = False, watcher: Watcher | None = None,
 ) -> Trials:  # fmt: skip
-    """Train with the seeds ``S``, ``S + 1``, ... in parallel processes; write a folder with one run folder each, and a summary.
+    """Train with the seeds ``S``, ``S + 1``, ... in parallel processes, each with a folder of its own in ``out``; see `fit`.
 
-    If they were stopped, the same call keeps the finished ones and continues the others. The results have the same bits as
-    without the stop.
-
-    Parameters
-    ----------
-    experiment : Experiment
-        Of the first seed, made by a function of a ``seed``.
-    count : int
-    out : path, optional
-        Folder, new or of the same seeds. If not given: ``runs/<task>-<rule>-seeds-<number>``, the last one if it is unfinished
-        and has these settings.
-    execution : Execution
-        Each training has one thread unless this says otherwise.
-    jobs : int, optional
-        Number of processes; by default one per available core, at most one per seed.
-    force : bool
-        Replace the seeds in ``out``.
-    watcher : Watcher, optional
-        Gets the number of finished trainings; a progress bar if not given.
-
-    Raises
-    ------
-    ParameterError
-        If ``count`` or ``jobs`` is not a whole number >= 1, or there are not enough threads, or no function of a seed has made
-        the experiment.
-    OutputError
-        If the folder is not free, or has other settings.
-    MissingExtraError
-        If joblib is not installed.
-    Stopped
-        After Ctrl-C. Each training has written a checkpoint. After a second Ctrl-C, they continue from their last regular
-        checkpoints.
+    Without ``out``, the folder is ``runs/<task>-<rule>-seeds-<number>``, the last one if it is unfinished and has these settings.
+    If they were stopped, the same call keeps the finished ones and continues the others, with the same bits.
     """
     check_count("the number of seeds", count)
-    jobs = processes(jobs, count)  # raises before a folder exists if joblib is missing
+    if jobs is not None:
+        check_count("the number of jobs", jobs)
     if execution.threads is not None:
         check_threads(execution.threads)  # once what every training would raise by itself
+    joblib: Any = optional_module("joblib", "trials", "running several seeds in parallel")
     experiments = [experiment.with_seed(experiment.seed + k) for k in range(count)]
-    settings = {name: value for name, value in RunRecord.of(experiment).settings.items() if name != "seed"}
-    folder = _folder_of(experiment, out, force)
-    write_text(folder.config, RunRecord.of(experiment).to_toml(experiment, str(folder.path)))
-    runs = [folder.of_seed(each.seed) for each in experiments]
-    with shown(watcher) as watching:
+    folder, record = _folder_of(experiment, out, force), RunRecord.of(experiment)
+    write_text(folder.config, record.to_toml(experiment, str(folder.path)))
+    settings = {name: value for name, value in record.settings.items() if name != "seed"}
+    runs, one = [folder.of_seed(each.seed) for each in experiments], replace(execution, threads=execution.threads or 1)
+    tasks = [(*_sendable(each), settings, str(run.path), one) for each, run in zip(experiments, runs, strict=True)]
+    jobs, found = min(jobs or joblib.cpu_count(), count), list[JsonObject]()
+    with shown(watcher) as watching, Interrupt(ask=_stop_workers) as interrupt:
         watching.phase(f"learning, {count} seeds in {jobs} process{'es' if jobs > 1 else ''}")
-        one = replace(execution, threads=execution.threads or 1)
-        calls = [
-            (_run_trial, (_sendable(each), settings, str(run.path), one))
-            for each, run in zip(experiments, runs, strict=True)
-        ]
-        advice = f"take fewer jobs; the same call with {max(jobs // 2, 1)} of them continues"
-        found = list[JsonObject]()
-        try:
-            for trial in side_by_side(calls, jobs, one.threads, advice=advice):
-                found.append(trial)
-                watching.trial(len(found), count, trial)
-        except KeyboardInterrupt as stop:
-            finished = sum(run.summary.is_file() for run in runs)
-            text = f"stopped with {finished} of {count} seeds in {folder.path} finished; the same command continues"
-            raise Stopped(text, getattr(stop, "exit_code", 130)) from None
+        for trial in _side_by_side(joblib, tasks, jobs, one.threads, interrupt):
+            found.append(trial)
+            watching.trial(len(found), count, trial)
+    if len(found) < count:
+        finished = sum(run.summary.is_file() for run in runs)
+        text = f"stopped with {finished} of {count} seeds in {folder.path} finished; the same command continues"
+        raise Stopped(text, 128 + (interrupt.signal or signal.SIGINT))
     summary = summarise(sorted(found, key=lambda trial: int(trial["seed"])))
     folder.write_summary(summary)
     if execution.formats:
@@ -126,12 +96,38 @@ def run_trials(
     return Trials(folder, summary)
 
 
-#: A task and its arguments: by name, or the function itself.
-_Sent: TypeAlias = "tuple[str | Callable[..., Experiment], JsonObject]"
+def _side_by_side(
+    joblib: Any, tasks: Sequence[tuple[Any, ...]], jobs: int, threads: int | None, interrupt: Interrupt
+) -> Iterator[JsonObject]:
+    """Summaries of trainings as they end; after a signal, those that had ended before. A stop loses at most a minute of work."""
+    caller, stopped = (os.getpid(), os.getcwd()), False
+    calls = (joblib.delayed(_run_trial)(*caller, *task) for task in tasks if not (stopped or interrupt.requested))
+    with joblib.parallel_config("loky", inner_max_num_threads=threads):
+        # A call is sent when a process is free: none waits in a queue that could not be stopped.
+        parallel = joblib.Parallel(jobs, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)
+    try:
+        # New processes import nothing from the current folder, which may be the run of somebody else.
+        with patch.dict(os.environ, PYTHONSAFEPATH="1"):
+            for trial in parallel(calls):
+                stopped = stopped or trial is None
+                if trial is not None:
+                    yield trial
+    except BrokenProcessPool as error:  # joblib's error derives from it
+        if not interrupt.requested:  # else a process was just being started
+            what = "a parallel process was killed, perhaps for lack of memory"
+            raise EPropError(f"{what}: take fewer jobs (now {jobs}); the same call continues") from error
 
 
-def _sendable(experiment: Experiment) -> _Sent:
-    """What another process makes the experiment from; the function of a script is sent, so that the script is not executed."""
+def _stop_workers() -> None:
+    """Ask the processes of joblib to stop; none that the caller has started."""
+    for process in multiprocessing.active_children():
+        if type(process).__module__.startswith("joblib."):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid or 0, signal.SIGTERM)
+
+
+def _sendable(experiment: Experiment) -> tuple[str | Callable[..., Experiment], JsonObject]:
+    """A task and its arguments for another process; the function of a script is sent, so that the script is not executed."""
     origin = experiment.origin
     assert origin is not None  # `Experiment.with_seed` has made it
     named = origin.function.__module__.startswith(("eprop.", "eprop_task_"))
@@ -164,39 +160,62 @@ def _is_of(folder: RunFolder, record: RunRecord, experiment: Experiment) -> bool
     return known == record.to_toml(experiment, str(folder.path)).splitlines()[2:]
 
 
-def _run_trial(sent: _Sent, settings: JsonObject, out: str, execution: Execution, watcher: Watcher) -> JsonObject:
-    """Train with one seed: a finished run is kept, a begun one is resumed. Errors and warnings name the seed."""
+def _run_trial(
+    caller: int, here: str, task: str | Callable[..., Experiment], arguments: JsonObject, settings: JsonObject, out: str,
+    execution: Execution,
+) -> JsonObject | None:  # fmt: skip
+    """Train with one seed: a finished run is kept, a begun one is resumed; None after a stop. Errors name the seed."""
     from eprop.runs.fitting import run_in_folder
+    from eprop.tasks import task_named
 
-    experiment = _made(*sent)
-    experiment, folder = experiment.changed(**settings), RunFolder(out)
+    seed, parallel = arguments["seed"], os.getpid() != caller
+    if parallel:
+        _prepare_process(here, seed)
     try:
-        with _named_warnings(experiment.seed):
-            if known := folder.read_summary():
-                return known
+        if known := RunFolder(out).read_summary():
+            return known
+        with Interrupt() if parallel else contextlib.nullcontext() as interrupt:
+            experiment = (task_named(task) if isinstance(task, str) else task)(**arguments).changed(**settings)
+            watcher = Watcher() if interrupt is None else _InWorker(caller, interrupt)
             run = run_in_folder(experiment, out, watcher, execution)
             run.draw()
             return run.history.summary
+    except KeyboardInterrupt:
+        return None
     except Exception as error:
-        error.add_note(f"with the seed {experiment.seed}")
+        error.add_note(f"with the seed {seed}")
         raise
 
 
-def _made(task: str | Callable[..., Experiment], arguments: JsonObject) -> Experiment:
-    from eprop.tasks import task_named
-
-    return (task_named(task) if isinstance(task, str) else task)(**arguments)
-
-
-@contextlib.contextmanager
-def _named_warnings(seed: int) -> Iterator[None]:
-    """Print warnings of this process as one line each, with the seed."""
-    before = warnings.formatwarning
+def _prepare_process(here: str, seed: int) -> None:
+    """Prepare a process of joblib for a training."""
+    os.chdir(here)  # a reused process is in the folder of its first call
     warnings.formatwarning = lambda message, *_, **__: f"eprop: warning: seed {seed}: {message}\n"
-    try:
-        yield
-    finally:
-        warnings.formatwarning = before
+    for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to all processes; the caller sends SIGTERM
+        signal.signal(number, signal.SIG_IGN)
+    # The end of an idle process would break the pool; and the signal may come twice, from a group and from the caller.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+
+
+@dataclass(frozen=True)
+class _InWorker(Watcher):
+    """Stops before the training begins, too; ends its process if the one that has started it is gone."""
+
+    caller: int
+    interrupt: Interrupt
+
+    def phase(self, text: str) -> None:
+        """See `Watcher`."""
+        self.interrupt.check()
+
+    def reading(self, what: str, done: int, total: int) -> None:
+        """See `Watcher`."""
+        self.interrupt.check()
+
+    def progress(self, progress: Progress) -> None:
+        """See `Watcher`."""
+        if os.getppid() != self.caller:
+            os._exit(1)  # the last checkpoint stays
 
 
 #: Entries of a summary that are copied from each training, and from the first one, where it has them.

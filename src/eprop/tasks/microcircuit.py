@@ -159,7 +159,7 @@ def microcircuit(
             # Feedback cannot follow the weights of cells that no readout hears: there are none.
             kind = chosen.feedback() if name in heard else RandomFeedback(Normal(0.0, chosen["w_feedback"]))
             net.feedback(out, name, kind)
-    return Experiment(net, recordings, window=window, classes="0123456789", observed=POPULATIONS, **chosen.training)
+    return Experiment(net, recordings, window=window, classes="0123456789", **chosen.training)
 
 
 def _window(duration: float, start: float, dt: float) -> np.ndarray:

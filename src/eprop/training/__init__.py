@@ -13,8 +13,6 @@
     evaluate, Evaluation        frozen weights                                                      evaluation.py
     Scoring, summed, normalised_error       what readouts say, and how wrong it is                  scoring.py
     Watcher, ProgressBar        receive progress; show it                                           watcher.py, progress_bar.py
-    TensorBoard                 a callback that writes metrics                                      tensorboard.py
-    gradient_balance            rate regularisation compared with learning                          gradient_balance.py
     neurobench, NeuroBench      footprint, sparsity, synaptic operations                            workload.py
     record_activity             one sample, as pictures show it                                     activity.py
 
@@ -27,7 +25,6 @@ from eprop.training.activity import record_activity
 from eprop.training.control import Control, PolicyTraining
 from eprop.training.evaluation import Evaluation, confusion_matrix, evaluate, per_class_error
 from eprop.training.experiment import Experiment, Stage, task
-from eprop.training.gradient_balance import GradientBalance, gradient_balance
 from eprop.training.history import History
 from eprop.training.learner import Learner
 from eprop.training.progress_bar import ProgressBar
@@ -35,14 +32,13 @@ from eprop.training.reward_learner import RewardLearner, judge
 from eprop.training.sample_learner import SampleLearner
 from eprop.training.scoring import Scoring, normalised_error, scoring_of, summed
 from eprop.training.settings import Training
-from eprop.training.tensorboard import TensorBoard
 from eprop.training.trainer import Trainer
 from eprop.training.watcher import Progress, Watcher
 from eprop.training.workload import NeuroBench, neurobench
 
 __all__ = [
-    "Control", "Evaluation", "Experiment", "GradientBalance", "History", "Interrupt", "Learner", "NeuroBench",
+    "Control", "Evaluation", "Experiment", "History", "Interrupt", "Learner", "NeuroBench",
     "PolicyTraining", "Progress", "ProgressBar", "RewardBaseline", "RewardLearner", "SampleLearner", "Scoring", "Stage",
-    "Stopped", "TensorBoard", "Trainer", "Training", "Watcher", "confusion_matrix", "evaluate", "gradient_balance",
+    "Stopped", "Trainer", "Training", "Watcher", "confusion_matrix", "evaluate",
     "judge", "neurobench", "normalised_error", "per_class_error", "record_activity", "scoring_of", "summed", "task",
 ]  # fmt: skip

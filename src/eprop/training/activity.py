@@ -8,8 +8,8 @@ import numpy as np
 
 from eprop.engine import Recording, Samples, Simulator
 from eprop.engine.build.neurons import neurons_of
+from eprop.models import EventSource
 from eprop.network import Network, Population
-from eprop.training.cell_activity import inputs_of
 from eprop.training.scoring import has_softmax
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ def record_activity(simulator: Simulator, samples: Samples, label: str = "") -> 
     from eprop.plot.records import Activity  # Matplotlib takes long to import
 
     network = simulator.network
-    neurons = _all(network, "neuron")
-    inputs, targets = inputs_of(network, samples), _targets(network, samples)
+    neurons = populations(network, "neuron")
+    inputs, targets = _inputs_of(network, samples), _targets(network, samples)
     aims = {name: values for name, values in targets.items() if not np.isnan(values).any()}
-    source = network.population(_shown(list(inputs) or [p.name for p in _all(network, "source")], "in"))
+    source = network.population(_shown(list(inputs) or [p.name for p in populations(network, "source")], "in"))
     readout = network.population(_shown(list(aims or targets), "out"))
-    windows = {p.name: samples.window[0, :, k] for k, p in enumerate(_all(network, "readout"))}
+    windows = {p.name: samples.window[0, :, k] for k, p in enumerate(populations(network, "readout"))}
     simulator.reset()
     recording = simulator.run(
         samples.n_steps * network.dt,
@@ -74,7 +74,7 @@ def record_activity(simulator: Simulator, samples: Samples, label: str = "") -> 
     )
 
 
-def _all(network: Network, role: str) -> list[Population]:
+def populations(network: Network, role: str) -> list[Population]:
     """Populations of a kind."""
     return [p for p in network.populations if p.model.role == role]
 
@@ -102,25 +102,35 @@ def _none_of(recording: Recording) -> np.ndarray:
     return np.empty((recording.times.size, 0))
 
 
-def _side_by_side(populations: list[Population], recording: Recording, variable: str) -> np.ndarray:
+def _side_by_side(among: list[Population], recording: Recording, variable: str) -> np.ndarray:
     """A variable of all neurons, (n_steps, n_neurons)."""
-    return np.hstack([_none_of(recording), *(recording[p.name, variable] for p in populations)])
+    return np.hstack([_none_of(recording), *(recording[p.name, variable] for p in among)])
 
 
-def numbered_through(populations: list[Population], recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+def numbered_through(among: list[Population], recording: Recording) -> tuple[np.ndarray, np.ndarray]:
     """Times and neuron indices of all spikes, in order of time; indices run over all populations."""
-    first = np.cumsum([0, *(p.size for p in populations)])
-    if not populations:
+    first = np.cumsum([0, *(p.size for p in among)])
+    if not among:
         return np.zeros(0), np.zeros(0, np.int64)
-    times = np.concatenate([recording.spikes[p.name][0] for p in populations])
-    nodes = np.concatenate([recording.spikes[p.name][1] + at for p, at in zip(populations, first, strict=False)])
+    times = np.concatenate([recording.spikes[p.name][0] for p in among])
+    nodes = np.concatenate([recording.spikes[p.name][1] + at for p, at in zip(among, first, strict=False)])
     order = np.argsort(times, kind="stable")
     return times[order], nodes[order]
+
+
+def _inputs_of(network: Network, samples: Samples) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Times (ms) and channels of the events of samples that follow each other, for each event source."""
+    sources = [p for p in network.populations if isinstance(p.model, EventSource)]
+    found = {}
+    for population, starts in zip(sources, samples.event_start, strict=True):
+        steps = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        found[population.name] = steps * network.dt, samples.event_channels[starts[0] : starts[-1]]
+    return found
 
 
 def _targets(network: Network, samples: Samples) -> dict[str, np.ndarray]:
     """Targets of the first sample, (n_steps, size), for each readout population; NaN without a target."""
     target = np.broadcast_to(samples.target[0], (samples.n_steps, samples.target.shape[2]))
-    readouts = _all(network, "readout")
+    readouts = populations(network, "readout")
     ends = np.cumsum([p.size for p in readouts])
     return {p.name: target[:, end - p.size : end] for p, end in zip(readouts, ends, strict=True)}

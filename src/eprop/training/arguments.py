@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import numbers
 import os
 import pathlib
 import types
@@ -15,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from annotated_doc import Doc
 
 from eprop.errors import ParameterError
-from eprop.parameters import brief, check_choice, is_finite_number, suggestion
+from eprop.parameters import ParameterInfo, brief, check_choice, suggestion
 
 
 @dataclass(frozen=True)
@@ -56,35 +55,23 @@ class Argument:
         ParameterError
             If the value has another type, or is none of the choices.
         """
-        label = f"{task}.{self.name}"
         if value is None and self.optional:
             return None
         if not self.several:
-            return self._one(label, value)
+            return self._one(task, value)
         if isinstance(value, str) or not isinstance(value, (tuple, list)):
-            raise ParameterError(f"{label} must be a list, got {brief(value)}")
-        return tuple(self._one(label, each) for each in value)
+            raise ParameterError(f"{task}.{self.name} must be a list, got {brief(value)}")
+        return tuple(self._one(task, each) for each in value)
 
-    def _one(self, label: str, value: Any) -> Any:
+    def _one(self, task: str, value: Any) -> Any:
         if self.choices:
-            check_choice(label, value, self.choices)
+            check_choice(f"{task}.{self.name}", value, self.choices)
             return value
         if self.kind is pathlib.Path:
             if not isinstance(value, (str, os.PathLike)):
-                raise ParameterError(f"{label} must be a path, got {brief(value)}")
+                raise ParameterError(f"{task}.{self.name} must be a path, got {brief(value)}")
             return os.path.abspath(os.path.expanduser(value))
-        if self.kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
-            if not is_finite_number(value):
-                raise ParameterError(f"{label} must be a finite number, got {brief(value)}")
-            return float(value)
-        if self.kind is int and isinstance(value, numbers.Integral) and not isinstance(value, bool):
-            if not -(2**63) <= int(value) < 2**63:
-                raise ParameterError(f"{label} must be a whole number of 64 bits, got {brief(value)}")
-            return int(value)
-        if self.kind in (bool, str) and isinstance(value, self.kind):
-            return value
-        wanted = {int: "a whole number", float: "a number", bool: "True or False", str: "a text"}[self.kind]
-        raise ParameterError(f"{label} must be {wanted}, got {brief(value)}")
+        return ParameterInfo(self.kind).check(task, self.name, value)
 
 
 def arguments_of(function: Callable[..., Any]) -> dict[str, Argument]:

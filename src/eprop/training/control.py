@@ -12,8 +12,7 @@ from eprop.errors import InputError, ParameterError
 from eprop.parameters import inherited, param
 from eprop.rl import Actions, ContinuousActions, Environments, GaussianPolicy, Objective, Policy, SoftmaxPolicy
 from eprop.rl.environments import LONGEST
-from eprop.training.schedule import check_schedule, linear
-from eprop.training.settings import Training
+from eprop.training.settings import SCHEDULES, Training, check_schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +49,7 @@ class PolicyTraining(Objective):
     def objective_at(self, done: float) -> Objective:
         """The objective after the fraction ``done`` (0 to 1) of the training."""
         values = {field.name: getattr(self, field.name) for field in fields(Objective)}
-        return Objective(**{**values, "entropy": self.entropy * linear(done, self.entropy_final)})
+        return Objective(**{**values, "entropy": self.entropy * SCHEDULES["linear"](done, self.entropy_final)})
 
     @property
     def updates(self) -> int:
@@ -72,29 +71,23 @@ class Control(PolicyTraining):
         Turns observations into spikes.
     policy : Policy, optional
         By default a softmax, or a Gaussian for continuous actions.
-    substeps : int
-        Steps of the network for each step of the environment.
-    scale_observations : bool
-        Whether the encoder gets observations minus their running mean, in units of their running standard deviation.
-    greedy : bool
-        Whether a test takes the most probable action.
-    longest : int
-        Steps after which an episode is cut, in training and test.
     meaning : str
         Meaning of a return, for figures and tables, such as "steps that the pole stands".
     label : str
         Name of the environment.
-    **settings
-        Parameters of `PolicyTraining`.
     """
 
     make: Callable[..., Environments]
     encoder: Encoder
     policy: Policy | None = None
     substeps: int = param(1, kind=int, at_least=1, doc="steps of the network for each step of the environment")
-    scale_observations: bool = param(False, kind=bool, doc="scale observations by running mean and deviation")
-    greedy: bool = param(True, kind=bool, doc="take the most probable action in a test")
-    longest: int = param(LONGEST, kind=int, at_least=1, doc="steps after which an episode is cut")
+    scale_observations: bool = param(
+        False,
+        kind=bool,
+        doc="whether the encoder gets observations minus their running mean, in units of their running standard deviation",
+    )
+    greedy: bool = param(True, kind=bool, doc="whether a test takes the most probable action")
+    longest: int = param(LONGEST, kind=int, at_least=1, doc="steps after which an episode is cut, in training and test")
     meaning: str = ""
     label: str = ""
 

@@ -7,11 +7,10 @@ from typing import Any, cast
 import numpy as np
 
 from eprop.engine import Simulator
-from eprop.network import Network, Population
 from eprop.plot.records import EpisodeRecord
 from eprop.random import derive
 from eprop.rl import ObservationScale, ParallelNetwork
-from eprop.training.activity import numbered_through
+from eprop.training.activity import numbered_through, populations
 from eprop.training.control import Control
 from eprop.training.reward_learner import TEST_AGENT, TEST_EPISODES, make_agent
 
@@ -54,25 +53,25 @@ def record_episode(
     """
     lanes = _RecordingLanes(simulator.lanes(1, learn=False))
     agent = make_agent(control, cast("ParallelNetwork", lanes), derive(seed, TEST_AGENT, 0), scale and scale.frozen())
-    environments = control.make_environments(1)
-    start = derive(seed, TEST_EPISODES, 0) % 2**31
-    observation, ended = environments.reset(0, start), False
-    ys: list[np.ndarray] = []
-    actions, rewards, seen, masks = [], [], [], []
-    while not ended and len(ys) < most:
-        seen.append(observation.values)
-        masks.append(observation.mask)
+    environments, policy = control.make_environments(1, render=True), agent.policy
+    observation, ended = environments.reset(0, derive(seed, TEST_EPISODES, 0) % 2**31), False
+    rows: list[tuple[np.ndarray, ...]] = []
+    masks: list[Any] = []
+    frames, every = list[tuple[int, np.ndarray]](), 1
+    while not ended and len(rows) < most:
+        if len(rows) % every == 0 and (frame := environments.frame(0)) is not None:
+            frames.append((len(rows), frame))
+            if len(frames) == 2 * FRAMES:
+                frames, every = frames[::2], 2 * every
         mask = None if observation.mask is None else observation.mask[None]
         decision = agent.act(observation.values[None], mask, greedy=control.greedy)
-        outcome = environments.step(0, agent.policy.to_environment(decision.actions, environments.actions)[0])
-        ys.append(decision.y[0])
-        actions.append(decision.actions[0])
-        rewards.append(outcome.reward)
+        outcome = environments.step(0, policy.to_environment(decision.actions, environments.actions)[0])
+        rows.append((decision.y[0], decision.actions[0], np.array(outcome.reward), observation.values))
+        masks.append(observation.mask)
         observation, ended = outcome.observation, outcome.terminated or outcome.truncated
     environments.close()
-    y = np.array(ys)
-    chances = getattr(agent.policy, "log_probabilities", None)
-    mask = None if masks[0] is None else np.array(masks)
+    y, actions, rewards, observations = (np.array(column) for column in zip(*rows, strict=True))
+    chances = getattr(policy, "log_probabilities", None)
     inputs, spikes = _all_spikes(simulator, lanes)
     network = simulator.network
     return EpisodeRecord(
@@ -81,13 +80,17 @@ def record_episode(
         inputs=inputs,
         spikes=spikes,
         n_inputs=network.population("in").size,
-        n_neurons=sum(p.size for p in _neurons(network)),
+        n_neurons=sum(p.size for p in populations(network, "neuron")),
         y=y,
-        probabilities=None if chances is None else np.exp(chances(y[:, :-1], mask)),
-        actions=np.array(actions),
-        rewards=np.array(rewards),
-        frames=_frames(control, start, agent.policy.to_environment(np.array(actions), environments.actions)),
-        observations=np.array(seen),
+        probabilities=None
+        if chances is None
+        else np.exp(chances(y[:, :-1], None if mask is None else np.array(masks))),
+        actions=actions,
+        rewards=rewards,
+        frames=[
+            frames[k] for k in np.unique(np.linspace(0, len(frames) - 1, min(FRAMES, len(frames))).round().astype(int))
+        ],
+        observations=observations,
         ended=ended,
     )
 
@@ -96,32 +99,10 @@ def _all_spikes(
     simulator: Simulator, lanes: _RecordingLanes
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Spikes of inputs and neurons: run the same network with the recorded inputs, from rest."""
-    dt, neurons = simulator.network.dt, _neurons(simulator.network)
+    dt, neurons = simulator.network.dt, populations(simulator.network, "neuron")
     channels = np.concatenate([each for _, each in lanes.events])
     times = np.repeat([(at + 0.5) * dt for at, _ in lanes.events], [each.size for _, each in lanes.events])
     simulator.reset()
-    recording = simulator.run(
-        lanes.count * dt, {"in": (times, channels)}, learn=False, spikes=[p.name for p in neurons]
-    )
+    names = [p.name for p in neurons]
+    recording = simulator.run(lanes.count * dt, {"in": (times, channels)}, learn=False, spikes=names)
     return (times, channels), numbered_through(neurons, recording)
-
-
-def _neurons(network: Network) -> list[Population]:
-    return [p for p in network.populations if p.model.role == "neuron"]
-
-
-def _frames(control: Control, start: int, actions: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Pictures at equal intervals: repeat the episode in an environment that draws pictures."""
-    wanted = set(np.unique(np.linspace(0, len(actions) - 1, FRAMES).round().astype(int)).tolist())
-    environments = control.make_environments(1, render=True)
-    environments.reset(0, start)
-    found = []
-    for number, action in enumerate(actions):
-        if number in wanted:
-            frame = environments.frame(0)
-            if frame is None:
-                break
-            found.append((number, frame))
-        environments.step(0, action)
-    environments.close()
-    return found

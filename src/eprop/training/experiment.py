@@ -110,33 +110,10 @@ class Experiment(Training):
         Makes a `Learner` of one's own.
     seed : int, optional
         Seed of the order of samples, by default that of the network.
-    observed : sequence of str
-        Populations whose rates and irregularity the summary has, before and after the training.
     images : dict of (rows, columns)
         Populations, by name, whose nodes are the pixels of an image, for pictures.
     name : str
         Begin of the names of run folders.
-    epochs : int, default 1
-        passes over the training data; >= 1.
-    batch_size : int, default 32
-        samples per weight update (with eprop+: per change of the learning rates); >= 1.
-    schedule : str, default 'linear'
-        schedule of the learning rates: constant, linear, exponential, cosine or step.
-    eta_final : float, default 0.01
-        final learning rates, as a fraction of the initial ones; >= 0, <= 1.
-    reports : int, default 200
-        number of lines of metrics, at most one per mini-batch; each validation adds a line; >= 1.
-    validations : int, default 10
-        number of evaluations of the validation samples, evenly spaced, the last one at the end; >= 0.
-    validation_interval : int or None, default None
-        training samples between two evaluations of the validation samples; replaces validations; >= 1.
-    patience : int, default 0
-        stop after this many validations without a lower error (or equal error and lower loss), with the best network; 0:
-        never stop; >= 0.
-    keep_best : bool or None, default None
-        end with the network of the lowest validation error; by default only with patience.
-    precision : str, default 'double'
-        type of the weights and traces: single or double.
 
     Raises
     ------
@@ -164,7 +141,6 @@ class Experiment(Training):
     environments: Control | None = None
     learner: Callable[[Experiment, Simulator], Learner] | None = None
     seed: int = -1
-    observed: Sequence[str] = ()
     images: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     name: str = ""
     origin: Origin | None = None
@@ -223,12 +199,7 @@ class Experiment(Training):
             )
 
     def _check_populations(self) -> None:
-        """Check the names in ``observed`` and ``images``."""
-        if isinstance(self.observed, str):
-            raise ParameterError(f"Experiment.observed must be a list of populations, as in [{self.observed!r}]")
-        for name in self.observed:
-            if self.network.population(name).model.role == "readout":
-                raise ParameterError(f"Experiment.observed: {name!r} is a readout and has no spikes")
+        """Check the names in ``images``."""
         for name, (rows, columns) in self.images.items():
             if (size := self.network.population(name).size) % (rows * columns):
                 raise ParameterError(f"Experiment.images: {size} nodes of {name!r} are no {rows} x {columns} pixels")
@@ -267,19 +238,19 @@ class Experiment(Training):
         ParameterError
             If there is no such setting, or its value is wrong.
         """
-        own = [each.name for each in fields(Training)] if self.environments is None else []
-        acting = [] if self.environments is None else self.environments.settings_names()
-        known = [*own, *acting, "window", "seed"]
+        control = self.environments
+        own = [each.name for each in fields(Training)] if control is None else control.settings_names()
+        known = [*own, "window", "seed"]
         if unknown := [name for name in settings if name not in known]:
             raise ParameterError(f"an experiment has no setting {unknown[0]}{suggestion(unknown[0], known)}")
         if "window" in settings and self.origin is not None:  # a run keeps numbers and texts only
             raise ParameterError(
                 f"window belongs to the function that makes the experiment {self.name!r}: give it there"
             )
-        if acting:
-            of_control = {name: settings.pop(name) for name in list(settings) if name in acting}
-            settings["environments"] = self.environments and self.environments.replace(**of_control)
-        return replace(self, **settings)
+        if control is None:
+            return replace(self, **settings)
+        others = {name: settings.pop(name) for name in ("window", "seed") if name in settings}
+        return replace(self, environments=control.replace(**settings), **others)
 
     def with_seed(self, seed: int) -> Experiment:
         """The same experiment with another seed.

@@ -15,7 +15,7 @@ from eprop.training.evaluation import Evaluation, evaluate, slices
 from eprop.training.experiment import Experiment
 from eprop.training.forms import Data, dataset_of, is_data, unlabelled
 from eprop.training.number_text import percent
-from eprop.training.sample_learner import SampleLearner, check_class_0
+from eprop.training.sample_learner import SampleLearner
 from eprop.training.scoring import Scoring
 from eprop.training.trainer import Trainer
 
@@ -106,7 +106,6 @@ class History:
             As of `fit`.
         """
         dataset = dataset_of(self.simulator.network, data, "data", epoch=0)
-        check_class_0(dataset, self._scoring, "data")
         return evaluate(self._scoring, self.simulator, dataset)
 
     def predict(self, data: Data | Any) -> np.ndarray:

@@ -6,9 +6,9 @@ user's own is a third: ``Experiment(network, learner=MyLearner)`` (docs/howto/ow
 
 from __future__ import annotations
 
+import collections
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from eprop.files import JsonObject
@@ -16,6 +16,7 @@ from eprop.parallel import Communicator
 from eprop.training.watcher import Progress
 
 if TYPE_CHECKING:
+    from eprop.engine import Samples
     from eprop.training.pictures import Picture, Trained
 
 #: Raises `Stopped` if the user has asked to stop; a learner calls it where it may stop.
@@ -24,6 +25,8 @@ Check = Callable[[], None]
 State = Mapping[str, Any]
 #: A function that is called with the work done and the whole work.
 Show = Callable[[int, int], None]
+#: Sums since the last line of metrics, by name: ``Sums(float)``.
+Sums = collections.defaultdict[str, float]
 
 
 class Learner(Protocol):
@@ -96,24 +99,13 @@ class Learner(Protocol):
         """A short text that identifies what is learned from; a resumed run finds changed data with it."""
         return ""
 
+    def example(self) -> Samples | None:
+        """One sample for pictures; None of a learner that has none."""
+        return None
+
     def pictures(self, run: Trained) -> dict[str, Picture]:
         """Functions that draw what this learner can show of a training, by name; each returns a Matplotlib figure."""
         return {}
-
-
-@dataclass
-class Sums:
-    """Sums since the last line of metrics, by name; a name that is missing is 0."""
-
-    values: dict[str, float] = field(default_factory=dict)
-
-    def add(self, **values: float) -> None:
-        """Add to some of the sums."""
-        for name, value in values.items():
-            self.values[name] = self[name] + value
-
-    def __getitem__(self, name: str) -> float:
-        return self.values.get(name, 0)
 
 
 def in_turn(comm: Communicator, load: Callable[[], Any]) -> Any:

@@ -67,7 +67,7 @@ def score_of_trials(summary: Mapping[str, Any]) -> tuple[str, str]:
 
 def facts_of(path: pathlib.Path, summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Lines about a finished run, each with a name."""
-    facts = [*_score(summary), *_end(summary), *_activity(summary), *_speed(summary)]
+    facts = [*_score(summary), *_end(summary), *_rates(summary), *_speed(summary)]
     if summary.get("neurobench"):
         facts += _neurobench(summary["neurobench"])
     if summary.get("few_bits"):
@@ -120,14 +120,11 @@ def line_of(path: pathlib.Path, summary: Mapping[str, Any]) -> str:
     return f"test {summary['score']} {found}{early}; {path}"
 
 
-def _activity(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Rates and irregularity of populations, before and after the training."""
-    before, after = (summary.get("activity", {}).get(when, {}) for when in ("before", "after"))
-    facts = [(name, f"{_rate_and_cv(before[name])}, trained {_rate_and_cv(after[name])}") for name in before]
-    rates = {name: found for name, found in summary.get("rates", {}).items() if name not in before}
-    return facts + [
+def _rates(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Rates of populations at the end of the training."""
+    return [
         (f"rate of {name}", f"{found['mean']:.1f} ± {found['sd']:.1f} Hz, mean and spread of its neurons at the end")
-        for name, found in rates.items()
+        for name, found in summary.get("rates", {}).items()
     ]
 
 
@@ -137,11 +134,6 @@ def _neurobench(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     sparsity = f"connections {metrics['connection_sparsity']:.3f}, activations {metrics['activation_sparsity']:.3f}"
     counts = f"{operations['Effective_ACs']:.3g} accumulates per sample, of {operations['Dense']:.3g} dense"
     return [("sparsity", f"{sparsity}; footprint {footprint:.3g} MB"), ("operations", counts)]
-
-
-def _rate_and_cv(found: Mapping[str, float | None]) -> str:
-    rate, cv = found["rate"], found["cv"]
-    return ("" if rate is None else f"{rate:.2f} Hz") + ("" if cv is None else f" (CV {cv:.2f})")
 
 
 def _speed(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -23,9 +23,9 @@ from eprop.training.scoring import uses_softmax
 
 # Matplotlib takes long to import: functions that draw import `eprop.plot`.
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from eprop.plot.moved_synapses import SynapseCounts
     from eprop.plot.records import Activity
     from eprop.training.experiment import Experiment
     from eprop.training.scoring import Scoring
@@ -52,8 +52,6 @@ class Trained:
         The lines of metrics.
     summary : dict
         Content of ``summary.json``.
-    state : dict
-        `Learner.state` at the end.
     example : Samples or None
         One sample.
     """
@@ -63,7 +61,6 @@ class Trained:
     initial: Mapping[str, np.ndarray]
     lines: list[JsonObject] = field(default_factory=list)
     summary: JsonObject = field(default_factory=dict)
-    state: Mapping[str, Any] = field(default_factory=dict)
     example: Samples | None = None
 
     @contextlib.contextmanager
@@ -75,25 +72,21 @@ class Trained:
         finally:
             self.simulator.set_state(state)
 
-    @contextlib.contextmanager
-    def untrained(self) -> Iterator[Simulator]:
-        """The same network before the training, until the end of the context."""
-        with self.trained() as simulator:
-            simulator.set_state(self.initial)
-            yield simulator
-
     def before_and_after(self, found: Callable[[Simulator], Any]) -> tuple[Any, Any]:
         """What a function of the simulator gives before and after the training."""
-        with self.untrained() as simulator:
+        with self.trained() as simulator:
+            simulator.set_state(self.initial)
             before = found(simulator)
         with self.trained() as simulator:
             return before, found(simulator)
 
 
 def draw(
-    pictures: Mapping[str, Picture], folder: pathlib.Path, formats: Sequence[str] = ("png",)
+    pictures: Mapping[str, Picture], folder: pathlib.Path, formats: Sequence[str] = ("png",), *, writes: bool = True
 ) -> list[pathlib.Path]:
     """Draw pictures as files, each in all ``formats`` (``png``, ``pdf``, ``svg``); return their paths.
+
+    All ranks draw, because they simulate together, and one of them ``writes``.
 
     Raises
     ------
@@ -111,12 +104,17 @@ def draw(
 
     for kind in formats:
         check_choice("format", kind, FORMATS)
+    figures: dict[str, Figure] = {}
+    for name, picture in sorted(pictures.items()):
+        with drawing(f"{folder}: picture {name!r}"):
+            figures[name] = picture()
+    if not writes:
+        return []
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     paths = list[pathlib.Path]()
-    for name, picture in sorted(pictures.items()):
+    for name, figure in figures.items():
         with drawing(f"{folder}: picture {name!r}"):
-            figure = picture()
             paths += [save(figure, folder / f"{name}.{kind}") for kind in formats]
     return paths
 
@@ -146,8 +144,10 @@ def draw_trials_of(
 
 def pictures_of_network(run: Trained) -> dict[str, Picture]:
     """``network`` and ``weights``; ``constants`` that learn, and ``rewiring``, if there are any."""
+    from eprop.plot import draw_network
+
     network = run.simulator.network
-    found: dict[str, Picture] = {"network": lambda: _network(network), "weights": lambda: _weights(run)}
+    found: dict[str, Picture] = {"network": lambda: _figure(draw_network(network)), "weights": lambda: _weights(run)}
     if any(learned_of(p.model) for p in network.populations):
         found["constants"] = lambda: _constants(run)
     if any(p.rewiring is not None for p in network.projections):
@@ -157,14 +157,14 @@ def pictures_of_network(run: Trained) -> dict[str, Picture]:
 
 def pictures_of_samples(run: Trained, scoring: Scoring) -> dict[str, Picture]:
     """``learning_curve``, and ``activity`` in a sample; ``confusion`` of classes, or ``pattern`` of curves."""
-    from eprop.plot import draw_activity, draw_learning_curve, draw_pattern
+    from eprop.plot import draw_activity, draw_confusion, draw_learning_curve, draw_pattern
 
     example, found = run.example, dict[str, Picture]()
     if run.lines:
         unit, steps = loss_unit(scoring.network), None if example is None else steps_of(example)
         found["learning_curve"] = lambda: draw_learning_curve(run.lines, run.summary, scoring.name, unit, steps)
     if run.summary.get("confusion") and scoring.classes:
-        found["confusion"] = lambda: _confusion(run.summary["confusion"], scoring.classes)
+        found["confusion"] = lambda: _figure(draw_confusion(run.summary["confusion"], scoring.classes))
     if example is not None:
         label = "" if example.labels is None or not scoring.classes else scoring.classes[int(example.labels[0])]
 
@@ -188,16 +188,8 @@ def steps_of(samples: Samples) -> float:
     return float(np.abs(samples.window[0]).max(axis=1).sum())
 
 
-def _network(network: Network) -> Figure:
-    from eprop.plot import draw_network
-
-    return draw_network(network).get_figure()  # type: ignore[return-value]
-
-
-def _confusion(counts: Any, classes: tuple[str, ...]) -> Figure:
-    from eprop.plot import draw_confusion
-
-    return draw_confusion(counts, classes).get_figure()  # type: ignore[return-value]
+def _figure(axes: Axes) -> Figure:
+    return axes.get_figure()  # type: ignore[return-value]
 
 
 def _weights(run: Trained) -> Figure:
@@ -234,17 +226,13 @@ def _constants(run: Trained) -> Figure:
 
 def _rewiring(run: Trained) -> Figure:
     from eprop.plot import draw_rewiring
-
-    return draw_rewiring(
-        {p.name: _counts(run, p.name, p.pre) for p in run.simulator.network.projections if p.rewiring is not None}
-    )
-
-
-def _counts(run: Trained, name: str, pre: Any) -> SynapseCounts:
-    """Synapses of each source of a projection."""
     from eprop.plot.moved_synapses import SynapseCounts
 
-    before, after = run.before_and_after(
-        lambda simulator: np.bincount(simulator.connections(name)[0], minlength=pre.size)
+    moving = [p for p in run.simulator.network.projections if p.rewiring is not None]
+    counts = run.before_and_after(
+        lambda simulator: [np.bincount(simulator.connections(p.name)[0], minlength=p.pre.size) for p in moving]
     )
-    return SynapseCounts(before, after, run.experiment.images.get(pre.name))
+    images = run.experiment.images
+    return draw_rewiring({
+        p.name: SynapseCounts(before, after, images.get(p.pre.name)) for p, before, after in zip(moving, *counts, strict=True)
+    })  # fmt: skip

@@ -24,7 +24,6 @@ from eprop.rl import (
     ObservationScale,
     ParallelNetwork,
     Returns,
-    RewardScale,
     RolloutLearner,
     diagnose,
     play,
@@ -33,7 +32,7 @@ from eprop.training.control import Control
 from eprop.training.evaluation import counted_by, known, mean_of
 from eprop.training.experiment import Experiment
 from eprop.training.learner import Check, Learner, Show, State, Sums, below
-from eprop.training.schedule import SCHEDULES
+from eprop.training.settings import SCHEDULES
 from eprop.training.watcher import Progress
 
 if TYPE_CHECKING:
@@ -45,6 +44,8 @@ if TYPE_CHECKING:
 PARALLEL_EPISODES = 100
 #: Episodes over which returns are averaged while learning.
 RECENT = 100
+#: Attributes that are part of the state.
+_STATE = ("updates", "episodes", "seconds", "processor_seconds", "events")
 #: Streams of seeds: episodes to learn from, inputs and actions; the same for the episodes of a test.
 LEARN_EPISODES, LEARN_AGENT, TEST_EPISODES, TEST_AGENT = range(4)
 
@@ -90,7 +91,7 @@ class RewardLearner(Learner):
             raise ParameterError("environments run in one process: leave out mpiexec")
         self.experiment, self.simulator, self.control = experiment, simulator, control
         self.updates, self.episodes, self.events, self.seconds, self.processor_seconds = 0, 0, 0, 0.0, 0.0
-        self._sums, self._recent = Sums(), collections.deque[float](maxlen=RECENT)
+        self._sums, self._recent = Sums(float), collections.deque[float](maxlen=RECENT)
         self._latest: Experience | None = None
         self._kept: State | None = None
         n = control.environments
@@ -143,12 +144,8 @@ class RewardLearner(Learner):
         if self.control.scale_rewards:
             parts["reward_scale"] = learner.reward_scale.state()
         return {
-            "updates": self.updates,
-            "episodes": self.episodes,
-            "seconds": self.seconds,
-            "processor_seconds": self.processor_seconds,
-            "events": self.events,
-            "sums": dict(self._sums.values),
+            **{name: getattr(self, name) for name in _STATE},
+            "sums": dict(self._sums),
             "recent": list(self._recent),
             "draws": agent["draws"],
             "encoder/memory": agent["memory"],
@@ -160,9 +157,9 @@ class RewardLearner(Learner):
         if state["updates"] > self.control.updates:
             at = state["updates"] * self._steps_per_update
             raise DataError(f"the training is at step {at}, but has only {self.total} now")
-        self.updates, self.episodes, self.events = state["updates"], state["episodes"], state["events"]
-        self.seconds, self.processor_seconds = state["seconds"], state["processor_seconds"]
-        self._sums, self._recent = Sums(dict(state["sums"])), collections.deque(state["recent"], RECENT)
+        for name in _STATE:
+            setattr(self, name, state[name])
+        self._sums, self._recent = Sums(float, state["sums"]), collections.deque(state["recent"], RECENT)
         learner = self._learner
         if self.observation_scale is not None:
             self.observation_scale.moments.set_state(below("observation_scale", state))
@@ -200,10 +197,9 @@ class RewardLearner(Learner):
     def _note(self, finished: list[Finished], seconds: float) -> None:
         self.episodes += len(finished)
         self._recent.extend(each.total for each in finished)
-        spikes = int(np.sum(self._lanes.spikes))
-        self._sums.add(episodes=len(finished), spikes=spikes, steps=self._steps_per_update, seconds=seconds)
-        for each in finished:
-            self._sums.add(total=each.total)
+        added = {"episodes": len(finished), "spikes": int(np.sum(self._lanes.spikes)), "steps": self._steps_per_update}
+        for name, value in (*added.items(), ("seconds", seconds), *(("total", each.total) for each in finished)):
+            self._sums[name] += value
 
     def report(self, check: Check) -> JsonObject | None:
         """A line of metrics if one is due."""
@@ -211,7 +207,7 @@ class RewardLearner(Learner):
         sums = self._sums
         if self.updates * times // updates == (self.updates - 1) * times // updates:
             return None
-        self._sums, steps = Sums(), sums["steps"]
+        self._sums, steps = Sums(float), sums["steps"]
         network = self.simulator.network
         neurons = sum(p.size for p in network.populations if p.model.role == "neuron")
         neuron_seconds = steps * self.control.substeps * network.dt / 1000.0 * neurons
@@ -268,21 +264,25 @@ class RewardLearner(Learner):
         """Returns over the training, and an episode of the test."""
         from eprop.plot import draw_returns
 
-        found: dict[str, Picture] = {"episode": lambda: _episode(self.control, run)}
+        found: dict[str, Picture] = {"episode": lambda: self._episode(run)}
         if run.lines:
             found["returns"] = functools.partial(draw_returns, run.lines, run.summary, self.control.meaning)
         return found
 
+    def _episode(self, run: Trained) -> Figure:
+        """The figure of the first episode of the test."""
+        from eprop.plot import draw_episode
+        from eprop.training.episodes import record_episode
 
-def _episode(control: Control, run: Trained) -> Figure:
-    """The figure of the first episode of the test."""
-    from eprop.plot import draw_episode
-    from eprop.training.episodes import record_episode
+        with run.trained() as simulator:
+            episode = record_episode(self.control, simulator, self.control.test_seed, scale=self.observation_scale)
+        return draw_episode(episode, self.value_unit)
 
-    scale = observation_scale_of(control, run.state)
-    with run.trained() as simulator:
-        episode = record_episode(control, simulator, control.test_seed, scale=scale)
-    return draw_episode(episode, value_unit_of(control, run.state))
+    @property
+    def value_unit(self) -> float:
+        """Value of a readout at 1 mV, in units of the environment's rewards."""
+        scale = self._learner.reward_scale.moments.unit if self.control.scale_rewards else 1.0
+        return self.control.value_scale * float(scale)
 
 
 def make_agent(control: Control, lanes: ParallelNetwork, seed: int, scale: ObservationScale | None = None) -> Agent:
@@ -294,24 +294,6 @@ def make_agent(control: Control, lanes: ParallelNetwork, seed: int, scale: Obser
             "which RewardLearner.observation_scale has"
         )
     return Agent(lanes, control.encoder, control.policy_for(actions), shape, control.substeps, seed, scale)
-
-
-def observation_scale_of(control: Control, state: State) -> ObservationScale | None:
-    """The scale of observations in a `RewardLearner.state`, frozen; None if they are not scaled."""
-    if not control.scale_observations:
-        return None
-    scale = ObservationScale(control.spaces[0])
-    scale.moments.set_state(below("observation_scale", state))
-    return scale.frozen()
-
-
-def value_unit_of(control: Control, state: State) -> float:
-    """Value of a readout at 1 mV, in units of the environment's rewards, by a `RewardLearner.state`."""
-    if not control.scale_rewards:
-        return control.value_scale
-    scale = RewardScale(control.environments)
-    scale.set_state(below("reward_scale", state))
-    return control.value_scale * float(scale.moments.unit)
 
 
 def judge(

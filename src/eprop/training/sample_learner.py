@@ -11,29 +11,28 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from eprop.data import BinnedDataset, Splits
-from eprop.engine import BatchResult, Samples, Simulator
+from eprop.data import Splits
+from eprop.engine import BatchResult, Moved, Samples, Simulator
 from eprop.errors import DataError, DivergenceError, InputError, ParameterError
 from eprop.files import JsonObject
 from eprop.models.learned import learned_of
 from eprop.network import Network
-from eprop.parameters import Floats
 from eprop.rules import EProp
-from eprop.training.cell_activity import described, observe
 from eprop.training.epoch_order import Epochs
 from eprop.training.evaluation import Evaluation, check_samples, evaluate, known, mean_of
 from eprop.training.experiment import Experiment, Stage
 from eprop.training.forms import Dataset, fingerprint
 from eprop.training.learner import Check, Learner, Show, State, Sums, below, in_turn
-from eprop.training.moved_synapses import learns_by_batch, moves, rewired, summary_of_moves
 from eprop.training.pictures import Picture, Trained, loss_unit, pictures_of_samples, steps_of
-from eprop.training.scoring import Scoring, scoring_of
+from eprop.training.scoring import scoring_of
 from eprop.training.watcher import Progress, Watcher
 
 #: Intended duration of one call that learns, s; Ctrl-C takes effect between two calls.
 CALL_SECONDS = 0.25
 #: Samples over which the displayed loss and error are averaged.
 RECENT = 1000
+#: Attributes that are part of the state.
+_STATE = ("done", "events", "seconds", "validation_error")
 
 
 @dataclass
@@ -125,33 +124,22 @@ class SampleLearner(Learner):
         self.scoring = scoring_of(experiment, self.dataset)
         self.score_name = self.scoring.name
         check_learns(simulator.network)
-        # A network and data of one's own: labels of all classes but the first are no chance.
-        for part, name, chance in (
-            (self.dataset, "train", 1.0),
-            (self.validation, "validation", 1e-3),
-            (self.test, "test", 1e-3),
-        ):
+        for part in (self.dataset, self.validation, self.test):
             if part is not None:
-                check_class_0(part, self.scoring, name, chance if experiment.origin is None else 1e-3)
                 check_samples(self.scoring, part)
         self._check_validation()
         self.events, self.seconds = 0, 0.0
-        self.validation_error, self.best, self._sums = math.nan, BestNetwork(), Sums()
+        self.validation_error, self.best, self._sums = math.nan, BestNetwork(), Sums(float)
         self._counts: dict[str, np.ndarray] = {}  # spikes of each neuron since the last line, by population
         self._rates: dict[str, tuple[float, float]] = {}  # their mean (Hz) and spread in the last line
         self._recent_loss, self._recent_error = (collections.deque[float](maxlen=RECENT) for _ in range(2))
         self._fingerprint, self._epoch_of_dataset = fingerprint(self.dataset), 0
         self._chunk = 1
-        self._activity, self._observed = (
-            np.zeros((0, 0)),
-            self.dataset if self.validation is None else self.validation,
-        )
         self._epochs = Epochs(len(self.dataset), experiment.epochs, experiment.batch_size, experiment.seed)
-        if rewired(simulator):
-            batches, recordings = experiment.epochs * -(-len(self.dataset) // experiment.batch_size), self.total
-            simulator.plan_rewiring(
-                batches if learns_by_batch(simulator) else round(recordings * _time_of_sample(self))
-            )
+        if any(p.rewiring is not None for p in simulator.network.projections):
+            batches = experiment.epochs * -(-len(self.dataset) // experiment.batch_size)
+            sample = self.scoring.samples(self.dataset.subset([0])).n_steps * simulator.network.dt
+            simulator.plan_rewiring(batches if self.by_batch else round(self.total * sample))
 
     def _read(self, watcher: Watcher) -> Splits:
         """Training, validation and test samples."""
@@ -187,15 +175,15 @@ class SampleLearner(Learner):
         """Whether weights change once per mini-batch (e-prop) rather than at every spike (e-prop+)."""
         return any(isinstance(p.rule, EProp) for p in self.simulator.network.projections)
 
+    def _moves(self) -> dict[str, Moved]:
+        """How the synapses of each projection have moved that can move."""
+        return {p.name: self.simulator.moved(p) for p in self.simulator.network.projections if p.rewiring is not None}
+
     def state(self) -> State:
         """See `Learner.state`."""
         return {
-            "done": self.done,
-            "events": self.events,
-            "seconds": self.seconds,
-            "validation_error": self.validation_error,
-            "sums": dict(self._sums.values),
-            "activity": self._activity,
+            **{name: getattr(self, name) for name in _STATE},
+            "sums": dict(self._sums),
             **self.best.state(),
             **{f"counts/{name}": value for name, value in self._counts.items()},
             **{f"rates/{name}": list(value) for name, value in self._rates.items()},
@@ -205,10 +193,9 @@ class SampleLearner(Learner):
         """See `Learner.set_state`; `DataError` if the training has fewer samples now."""
         if state["done"] > self.total:
             raise DataError(f"the training is at sample {state['done']}, but has only {self.total} now")
-        self.done, self.events = state["done"], state["events"]
-        self.seconds, self.validation_error = state["seconds"], state["validation_error"]
-        self._sums, self.best = Sums(dict(state["sums"])), BestNetwork.of_state(state)
-        self._activity = state.get("activity", self._activity)
+        for name in _STATE:
+            setattr(self, name, state[name])
+        self._sums, self.best = Sums(float, state["sums"]), BestNetwork.of_state(state)
         self._counts = {name: np.array(value) for name, value in below("counts", state).items()}
         self._rates = {name: (mean, sd) for name, (mean, sd) in below("rates", state).items()}
 
@@ -238,6 +225,10 @@ class SampleLearner(Learner):
     def summary(self) -> JsonObject:
         """Data, samples, validation and synaptic events."""
         train, test, validation = self.dataset, self.test, self.validation
+        moved = {
+            name: {"moved": m.total, "turnover": m.turnover, "mean_age": float(m.ages.mean()) if m.ages.size else 0.0}
+            for name, m in self._moves().items()
+        }
         tested = {} if test is None else {"test_data": test.name, **simulated("test_simulated", test)}
         return {
             **tested,
@@ -255,8 +246,7 @@ class SampleLearner(Learner):
             "synaptic_events": self.events,
             "ns_per_synaptic_event": 1e9 * self.seconds / max(self.events, 1),
             "rates": {name: {"mean": mean, "sd": sd} for name, (mean, sd) in self._rates.items()},
-            **summary_of_moves(self.simulator),
-            **described(self.experiment.observed, self._activity, self._observe()),
+            **({"rewiring": moved} if moved else {}),
         }
 
     def progress(self) -> Progress:
@@ -277,8 +267,6 @@ class SampleLearner(Learner):
 
     def step(self, check: Check) -> None:
         """Learn one mini-batch, or with e-prop+ as much of it as a call may take."""
-        if self.done == 0:
-            self._activity = self._observe()
         epoch, place = divmod(self.done, len(self.dataset))
         if self.experiment.fresh_epochs and epoch != self._epoch_of_dataset:  # this does not count as learning time
             self.dataset, self._epoch_of_dataset = self._renewed(epoch), epoch
@@ -302,7 +290,7 @@ class SampleLearner(Learner):
         # All ranks must choose the same length of the next chunk.
         seconds = self.simulator.comm.broadcast(time.perf_counter() - began)
         self.seconds += seconds
-        self._sums.add(seconds=seconds)
+        self._sums["seconds"] += seconds
         self._chunk = int(np.clip(len(samples) * CALL_SECONDS / max(seconds, 1e-9), 1, 2 * self._chunk))
 
     @contextlib.contextmanager
@@ -318,13 +306,14 @@ class SampleLearner(Learner):
         self.events += result.events
         self._recent_loss.extend(result.loss)
         sums = self._sums
-        sums.add(samples=len(samples), spikes=0 if result.spikes is None else int(np.sum(result.spikes)))
-        sums.add(seconds_of_network=1e-3 * len(samples) * samples.n_steps * self.simulator.network.dt)
+        sums["samples"] += len(samples)
+        sums["spikes"] += 0 if result.spikes is None else int(np.sum(result.spikes))
+        sums["seconds_of_network"] += 1e-3 * len(samples) * samples.n_steps * self.simulator.network.dt
         for name, counts in (result.neuron_spikes or {}).items():
             self._counts[name] = counts + self._counts.get(name, 0)
-        sums.values["loss"] = _added(sums["loss"], result.loss)
+        sums["loss"] = _added(sums["loss"], result.loss)
         if score is not None:
-            sums.values["score"] = _added(sums["score"], score)
+            sums["score"] = _added(sums["score"], score)
             self._recent_error.extend(score)
 
     # ---------------------------------------------------------------- reports
@@ -350,7 +339,7 @@ class SampleLearner(Learner):
             rates = counts / sums["seconds_of_network"]
             self._rates[name] = float(rates.mean()), float(rates.std())
             line[f"rate_{name}"], line[f"rate_sd_{name}"] = self._rates[name]
-        for name, moved in moves(self.simulator).items():
+        for name, moved in self._moves().items():
             line[f"moved_{name}"], line[f"turnover_{name}"] = moved.total, moved.turnover
         if validation is not None:
             found = evaluate(self.scoring, self.simulator, validation, lambda done, total: check())
@@ -358,7 +347,7 @@ class SampleLearner(Learner):
             self.validation_error = found.error
             if self.best.note(found) and self.experiment.keeps_best:
                 self.best.network = self.simulator.state()
-        self._sums, self._counts = Sums(), {}
+        self._sums, self._counts = Sums(float), {}
         return line
 
     def _due_validation(self) -> Dataset | None:
@@ -375,30 +364,6 @@ class SampleLearner(Learner):
         for name in ("patience", "keep_best", "validation_interval"):
             if getattr(self.experiment, name) and self.validation is None:
                 raise ParameterError(f"{name} needs validation samples, and there are none: give some, or leave it out")
-
-    def _observe(self) -> Floats:
-        """Rates and irregularity of the observed populations at present."""
-        return observe(self.experiment.observed, self.simulator, self.scoring, self._observed)
-
-
-def check_class_0(dataset: Dataset, scoring: Scoring, label: str, chance: float = 1e-3) -> None:
-    """Refuse labels that are all classes but the first: they were counted from 1.
-
-    Parameters
-    ----------
-    chance : float
-        Largest probability that samples of equally frequent classes lack class 0, for which the lack is no chance.
-    """
-    n_classes = len(scoring.classes)
-    if not isinstance(dataset, BinnedDataset) or n_classes < 3:
-        return
-    lacking = (1.0 - 1.0 / n_classes) ** len(dataset)
-    if lacking <= chance and np.array_equal(np.unique(dataset.labels), np.arange(1, n_classes)):
-        raise InputError(
-            f"{label}: labels are 1..{n_classes - 1} and never 0, but the network has {n_classes} readouts: class 0 is "
-            f"the first. Take labels - 1 and a network of {n_classes - 1} readouts; samples that shall lack the class are "
-            "taken from Simulator.samples(...)"
-        )
 
 
 def check_learns(network: Network) -> None:
@@ -421,8 +386,3 @@ def _added(total: float, values: np.ndarray) -> float:
     for value in values.tolist():
         total += value
     return total
-
-
-def _time_of_sample(learner: SampleLearner) -> float:
-    """Duration of a sample, ms."""
-    return learner.scoring.samples(learner.dataset.subset(slice(1))).n_steps * learner.simulator.network.dt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class Scoring:
     """
 
     experiment: Experiment
+    usual_name: ClassVar[str] = "score"
 
     @property
     def network(self) -> Network:
@@ -37,7 +38,7 @@ class Scoring:
     @property
     def name(self) -> str:
         """Name of the score; the score is a fraction, shown in per cent, and smaller is better."""
-        return self.experiment.score_name or "score"
+        return self.experiment.score_name or self.usual_name
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -75,10 +76,7 @@ class Scoring:
 class Classes(Scoring):
     """Each readout is a class; the answer is the class with the largest evidence."""
 
-    @property
-    def name(self) -> str:
-        """See `Scoring.name`."""
-        return self.experiment.score_name or "error"
+    usual_name = "error"
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -131,11 +129,7 @@ class Curves(Scoring):
 
     variances: np.ndarray
     held: bool
-
-    @property
-    def name(self) -> str:
-        """See `Scoring.name`."""
-        return self.experiment.score_name or "normalised error"
+    usual_name = "normalised error"
 
     def answers(self, samples: Samples, y: np.ndarray) -> np.ndarray:
         """Means of the readouts over the window, (n, readouts), if the training targets are ``held``, else their curves."""

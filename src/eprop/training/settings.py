@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from eprop.errors import ParameterError
 from eprop.parameters import Description, check_choice, param
-from eprop.training.schedule import SCHEDULES, check_schedule
+
+#: Number of levels of the schedule "step".
+LEVELS = 4
+#: Schedules of the learning rates by name: factors from 1 to a final factor, functions of the fraction done (0 to 1) and of the
+#: final factor. "cosine" is half a cosine: slow, fast, slow (Loshchilov and Hutter 2017, arXiv 1608.03983, without restarts).
+SCHEDULES: dict[str, Callable[[float, float], float]] = {
+    "constant": lambda done, final: 1.0,
+    "linear": lambda done, final: 1.0 - (1.0 - final) * done,
+    "exponential": lambda done, final: float(final**done),
+    "cosine": lambda done, final: final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * done)),
+    "step": lambda done, final: float(final ** (min(int(done * LEVELS), LEVELS - 1) / (LEVELS - 1))),
+}
+
+
+def check_schedule(label: str, schedule: str, eta_final: float) -> None:
+    """Raise a `ParameterError` unless a schedule exists and can come to its end; ``label`` names the class it belongs to."""
+    check_choice(f"{label}.schedule", schedule, SCHEDULES)
+    if schedule in ("exponential", "step") and eta_final == 0.0:
+        raise ParameterError(f"{label}.eta_final must be > 0 with the schedule {schedule!r}, got 0")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import pathlib
@@ -15,7 +16,7 @@ from eprop.parallel.launch import available_threads
 
 _PACKAGES = (
     "numpy", "scipy", "numba", "h5py", "matplotlib", "rich", "typer", "mlxtend", "tonic", "mpi4py", "neo", "nir", "pandas",
-    "scikit-learn", "tensorboard", "nest-simulator",
+    "scikit-learn", "nest-simulator",
 )  # fmt: skip
 
 
@@ -28,6 +29,7 @@ def package_version() -> str:
 
 def describe_machine() -> JsonObject:
     """Processor, cores, memory, system, and the versions on which results and speed depend."""
+    built = core.describe()
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -35,13 +37,13 @@ def describe_machine() -> JsonObject:
         "system": platform.platform(),
         "python": platform.python_version(),
         "numpy": _version("numpy"),
-        "core": _core(),
+        "core": f"{built['level']}, {built['compiler']}",
     }
 
 
 def describe_installation() -> JsonObject:
     """The machine (`describe_machine`), all versions, the build of the core, threads, and cached data."""
-    built = core.describe()
+    built, cache = core.describe(), default_folder()
     return {
         "eprop": package_version(),
         "commit": core.commit(),
@@ -52,8 +54,8 @@ def describe_installation() -> JsonObject:
         "core_features": " ".join(built["features"]),
         "core_levels": " ".join(core.built_levels()),
         "threads": available_threads(),
-        "data_cache": str(default_folder()),
-        "cache_bytes": _folder_bytes(default_folder()),
+        "data_cache": str(cache),
+        "cache_bytes": sum(path.stat().st_size for path in cache.rglob("*") if path.is_file()),
         "environment": {n: v for n, v in sorted(os.environ.items()) if n.startswith(("EPROP_", "OMP_"))},
     }
 
@@ -77,35 +79,21 @@ def resident_memory() -> int | None:
         return peak_memory()
 
 
-def _core() -> str:
-    """Level and compiler of the core."""
-    built = core.describe()
-    return f"{built['level']}, {built['compiler']}"
-
-
 def _version(name: str) -> str | None:
-    try:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    return None
 
 
 def _processor() -> str:
-    try:
+    with contextlib.suppress(OSError):
         for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    except OSError:
-        pass
     return platform.processor() or platform.machine()
 
 
 def _memory() -> int | None:
-    try:
+    with contextlib.suppress(ValueError, OSError, AttributeError):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return None
-
-
-def _folder_bytes(folder: pathlib.Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return None

@@ -9,10 +9,9 @@ import scipy
 import eprop as ep
 from compare import assert_close, assert_same
 from conformance.registry import RULES
-from eprop.checks import driven, stimuli_of, time_driven
+from eprop.checks import driven
 from eprop.errors import InputError, NetworkError, ParameterError
-from networks import check_run, check_training, small_network
-from ranks_in_threads import on_ranks
+from networks import small_network
 from refusals import NAN, refusals
 
 pytestmark = pytest.mark.tiny
@@ -104,43 +103,6 @@ def learning(rule: ep.Rule, changes: bool) -> ep.Network:
 
 
 INPUTS = np.random.default_rng(4).random((3, 60, 6)) < 0.2
-TARGETS = np.random.default_rng(5).normal(size=(3, 60, 2))
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_driven_networks_equal_the_reference(rule):
-    net = learning(RULES[rule], changes=True)
-    sim = ep.Simulator(net, threads=1)
-    samples = sim.samples(3, 60, inputs={"in": INPUTS}, targets={"out": TARGETS})
-    if isinstance(RULES[rule], ep.EProp):
-        check_training(net, samples, 3)
-    else:
-        stepped, given = time_driven(net), stimuli_of(net, samples)[0]
-        check_run(stepped, stepped.run(given, record_weights=True), given)
-
-
-@pytest.mark.parametrize("rule", ["e-prop", "e-prop+"])
-def test_threads_partitions_and_ranks_do_not_change_a_bit(rule):
-    net = learning(RULES[rule], changes=True)
-
-    def result(**options):
-        sim = ep.Simulator(net, **options)
-        samples = sim.samples(3, 60, inputs={"in": INPUTS}, targets={"out": TARGETS})
-        return sim.train(samples).y, sim.connections("in->rec"), sim.run(30.0, record=[("rec", "v")])["rec", "v"]
-
-    one = result(threads=1)
-    for options in ({"threads": 2}, {"threads": 1, "partitions": 4}):
-        assert_same(result(**options), one)
-    for of_rank in on_ranks(2, lambda comm: result(threads=1, comm=comm)):
-        assert_same(of_rank, one)
-
-
-def test_a_stepper_is_driven_as_a_run_is():
-    net = learning(RULES["e-prop+"], changes=False)
-    run = ep.Simulator(net, threads=1).run(40.0, {"in": INPUTS[0, :40]})
-    step = ep.Simulator(net, threads=1).stepper()
-    y = [np.ravel(step.step({"in": np.flatnonzero(row)})).copy() for row in INPUTS[0, :40]]
-    np.testing.assert_array_equal(y, run.y["out"])
 
 
 def test_each_lane_has_a_background_of_its_own():

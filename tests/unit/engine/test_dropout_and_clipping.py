@@ -9,7 +9,7 @@ import pytest
 
 import eprop as ep
 from compare import assert_close, assert_same
-from eprop.checks import stimuli_of, time_driven
+from eprop.checks import stimuli_of
 from eprop.engine.run.dropout import without_dropped
 from networks import small_network
 from ranks_in_threads import on_ranks
@@ -64,15 +64,6 @@ def test_training_drops_events_and_evaluation_takes_all(rule: ep.Rule | None) ->
     assert_same(sim.evaluate(samples).y, plain.evaluate(samples).y)
 
 
-def test_parts_of_a_training_drop_the_same_events() -> None:
-    whole, parts = (ep.Simulator(network(0.3), threads=1) for _ in range(2))
-    for seed in range(2):
-        assert_same(parts.gradients(samples_of(parts, seed)), whole.gradients(samples_of(whole, seed)))
-        whole.train(samples_of(whole, seed))
-        parts.learn(parts.forward(samples_of(parts, seed)).backward())
-    assert_same(weights_of(parts), weights_of(whole))
-
-
 def test_learning_from_gradients_drops_other_events_at_each_update() -> None:
     whole, parts = (ep.Simulator(network(0.3), threads=1) for _ in range(2))
     for _ in range(3):
@@ -82,33 +73,6 @@ def test_learning_from_gradients_drops_other_events_at_each_update() -> None:
         parts.learn(parts.gradients(samples))  # as another call gave it
         assert_same(weights_of(parts), weights_of(whole))
     assert parts.state()["counters"].tolist()[3] == whole.state()["counters"].tolist()[3]
-
-
-def test_a_run_in_pieces_drops_the_same_events() -> None:
-    whole, pieces = (ep.Simulator(network(0.4, PLUS), threads=1) for _ in range(2))
-    events = np.random.default_rng(1).random((60, SIZES[0])) < 0.2
-    target = {"out": np.ones(SIZES[2])}
-    whole.run(60.0, {"in": events}, target)
-    for begin, end in ((0, 25), (25, 60)):
-        pieces.run(float(end - begin), {"in": events[begin:end]}, target)
-    assert_same(weights_of(pieces), weights_of(whole))
-
-
-# ----------------------------------------------------------------------------------------------------------------------- spikes
-@pytest.mark.parametrize("rule", [None, PLUS], ids=["e-prop", "e-prop+"])
-def test_lost_spikes_equal_the_reference(rule: ep.Rule | None) -> None:
-    sim = ep.Simulator(network(0.2, rule, lost=0.3, **({} if rule else {"c_reg": 0.3, "f_target": 50.0})), threads=1)
-    reference = time_driven(sim)
-    for seed in range(2):
-        samples, first = samples_of(sim, seed), 240 * seed
-        result = sim.train(samples)
-        given = stimuli_of(sim.network, without_dropped(sim.network, samples, first), first, learns=True)
-        runs = reference.train(given)
-        assert result.spikes.min() > 5
-        assert_close(result.y, np.stack([run.y for run in runs]), 1e-9)
-    # Of e-prop+, the reference applies the last gradients of a synapse at its next spike.
-    for name, weights in weights_of(sim).items() if rule is None else ():
-        assert_close(weights, reference.weights_of(name), 1e-9)
 
 
 def test_a_lost_spike_resets_its_neuron_and_is_not_recorded() -> None:
@@ -196,29 +160,3 @@ def test_a_gradient_beyond_the_limit_is_scaled_down_to_it() -> None:
         norm = np.linalg.norm(gradients[name])
         assert norm > 0.01
         assert_close(before[name] - weight, 0.5 * 0.01 / norm * gradients[name], 1e-9)
-
-
-def test_limited_gradients_equal_the_reference() -> None:
-    net = network(clip_norm=0.02)
-    sim = ep.Simulator(net, threads=1)
-    reference = time_driven(sim)
-    for seed in range(3):
-        samples = samples_of(sim, seed)
-        sim.train(samples)
-        reference.train(stimuli_of(net, samples))
-    for p in net.projections:
-        assert_close(sim.connections(p.name)[2], reference.weights_of(p.name), 1e-9)
-
-
-def trained(**options: Any) -> dict[str, np.ndarray]:
-    sim = ep.Simulator(network(0.2, clip_norm=0.02), **options)
-    for seed in range(3):
-        sim.train(samples_of(sim, seed))
-    return weights_of(sim)
-
-
-def test_no_division_changes_a_bit() -> None:
-    wanted = trained(threads=1)
-    assert_same(trained(threads=2, partitions=3), wanted)
-    for found in on_ranks(2, lambda comm: trained(threads=1, comm=comm)):
-        assert_same(found, wanted)

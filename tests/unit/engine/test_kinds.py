@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
 from eprop.core import lib
 from eprop.engine.build.assemble import build
 from eprop.engine.build.eligibility import least_left, propagator_constants, sort_components
 from eprop.engine.build.fingerprint import check_fingerprint, fingerprint_of
 from eprop.engine.build.records import Kind
 from eprop.models import Neuron
+from networks import case, run_engine_plus
 from own_neurons import AdaptingCurrent, Resonator, SynapticLIF
 
 pytestmark = pytest.mark.tiny
@@ -123,6 +125,26 @@ def test_components_that_a_kind_adds_have_zero_constants():
     assert found.all()
     assert padded[[0, 2, 4, 6]].tolist() == found.tolist()
     assert np.count_nonzero(padded) == 4
+
+
+@all_kinds
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize(("neuron", "kept"), [
+    (ep.LIF(v_th=0.8), lambda kind: kind[3]),  # two kappas
+    (ep.ALIF(v_th=0.8), lambda kind: kind[3]),
+    (ep.ALIF(v_th=0.8, beta=1.0, tau_adapt=10.0, surrogate=ep.PiecewiseLinear(height=1.2)), lambda kind: kind[0] == 2),
+], ids=["LIF", "ALIF", "forgetful"])  # fmt: skip
+def test_a_larger_kind_gives_the_same_bits(neuron, kept, single, monkeypatch):
+    """With the same kappas, regularisation joins the learning signal, whatever the kind; zero components add zero."""
+    rule, precision = ep.EPropPlus(ep.GradientDescent(1e-3), c_reg=0.05, cutoff=30.0), "single" if single else "double"
+    c, kinds = case(3, rule, neuron=neuron, rate=0.2), lib.kinds(single)
+    found = run_engine_plus(c, precision)[-1]
+    larger = [kind for kind in kinds if kept(kind)]
+    monkeypatch.setattr(lib, "kinds", lambda single: larger)
+    assert set(build(c.network, 1, np.float32 if single else np.float64).kinds) <= set(larger)
+    weights = run_engine_plus(c, precision)[-1]
+    assert_same(weights, found)
+    assert np.ptp(weights["input"], axis=0).any()
 
 
 def test_a_state_of_other_kinds_is_refused():

@@ -12,7 +12,6 @@ import eprop as ep
 from compare import assert_close, assert_same
 from eprop.checks import stimuli_of, time_driven
 from eprop.errors import InputError, NetworkError, ParameterError
-from eprop.training import gradient_balance
 from families import in_turn
 from networks import small_network
 from ranks_in_threads import on_ranks
@@ -163,45 +162,11 @@ def trained(neuron: str = "ALIF", batches: int = 3, **options: Any) -> dict[str,
     return learned_of(sim) | {name: sim.connections(name)[2] for name in ("in->rec", "rec->rec", "rec->out")}
 
 
-@pytest.mark.parametrize("precision", ["double", "single"])
-def test_no_division_changes_a_bit(precision: Any) -> None:
-    wanted = trained(threads=1, precision=precision)
-    for threads, partitions in ((2, None), (1, 3), (2, 2)):
-        assert_same(trained(threads=threads, partitions=partitions, precision=precision), wanted)
-    for ranks in (2, 3):
-        for found in on_ranks(ranks, lambda comm: trained(threads=1, precision=precision, comm=comm)):
-            assert_same(found, wanted)
-
-
 def test_replicas_learn_the_same_constants() -> None:
     wanted = trained(threads=1)
     found = on_ranks(2, lambda comm: trained(threads=1, comm=comm, parallel="data"))
     assert_same(found[0], found[1])
     assert_close(found[0], wanted, 1e-9)
-
-
-def test_a_saved_state_continues_with_the_same_bits() -> None:
-    net = network(NEURONS["ALIF"]())
-    sim, other = ep.Simulator(net, threads=1), ep.Simulator(net, threads=1)
-    for seed in range(3):
-        sim.train(samples_of(sim, seed=seed))
-    other.set_state(sim.state())
-    assert_same(learned_of(other), learned_of(sim))
-    for each in (sim, other):
-        each.train(samples_of(each, seed=7))
-    assert_same(learned_of(other), learned_of(sim))
-    assert_same(other.state(), sim.state())
-
-
-@pytest.mark.parametrize("neuron", ["ALIF", "CurrentLIF"])
-def test_forward_backward_and_learn_have_the_bits_of_train(neuron: str) -> None:
-    net = network(NEURONS[neuron]())
-    whole, parts = ep.Simulator(net, threads=2), ep.Simulator(net, threads=2)
-    for seed in range(2):
-        whole.train(samples_of(whole, seed=seed))
-        samples = samples_of(parts, seed=seed)
-        parts.learn(parts.forward(samples).backward())
-    assert_same(learned_of(parts), learned_of(whole))
 
 
 @pytest.mark.parametrize("neuron", ["LIF", "ALIF", "CurrentLIF"])
@@ -331,16 +296,3 @@ def test_readouts_learn_a_time_constant_each_with_a_kappa_of_the_rule() -> None:
     sim.train(samples)
     reference.train(stimuli_of(sim.network, samples))
     assert_close(sim.parameters("out")["tau_m"], np.array(reference.constants[0].now()), 1e-10)
-
-
-def test_the_balance_of_gradients_is_that_of_the_present_constants() -> None:
-    """A shared constant and one of each neuron are copied with the weights."""
-    tau = ep.Learned(12.0, low=2.0, high=100.0, eta=0.5, shared=True)
-    sim = ep.Simulator(network(ep.ALIF(tau_m=tau, v_th=0.6, tau_adapt=TAU_ADAPT), c_reg=0.3), threads=1)
-    samples = samples_of(sim)
-    first = gradient_balance(sim, samples)["in->rec"].learning
-    sim.set_constants("rec", {"tau_m": 60.0, "tau_adapt": 20.0})
-    second = gradient_balance(sim, samples)["in->rec"].learning
-    fixed = ep.Simulator(network(ep.ALIF(tau_m=60.0, v_th=0.6, tau_adapt=20.0), c_reg=0.3), threads=1)
-    assert first != pytest.approx(second, rel=0.1)
-    assert second == pytest.approx(gradient_balance(fixed, samples)["in->rec"].learning, rel=1e-9)

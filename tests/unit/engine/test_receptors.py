@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,8 +14,6 @@ from conformance.registry import PAIR_RULES, RULES
 from eprop.checks import check_neuron, stimuli_of, time_driven
 from eprop.models import Eligibility, Neuron, decay, inline
 from eprop.reference import backpropagate
-from networks import check_run, check_training
-from ranks_in_threads import on_ranks
 from refusals import refusals
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -70,23 +67,6 @@ def samples_of(sim: ep.Simulator, n: int = 3, rewarded: bool = False) -> ep.engi
     targets = {"out": rng.normal(size=(n, STEPS, 2))}
     reward = {"reward": 0.02 * rng.normal(size=(n, STEPS))} if rewarded else {}
     return sim.samples(n, STEPS, inputs_of(n=n), targets, **reward)
-
-
-@pytest.mark.parametrize("learns", RECEPTORS)
-@pytest.mark.parametrize(("name", "neuron"), [*zip(RULES, itertools.cycle(NEURONS))])
-def test_the_engine_equals_the_reference(name, neuron, learns):
-    optimizer = RULES[name].optimizer
-    rule = RULES[name].replace(optimizer=optimizer.replace(eta=0.3 * optimizer.eta, w_min=-2.0, w_max=2.0))
-    net = network(NEURONS[neuron], rule, learns, drive=True)
-    samples = samples_of(ep.Simulator(net, threads=1), rewarded="reward" in name)
-    if isinstance(rule, ep.EProp):
-        runs = check_training(net, samples, 3)
-        assert all(run.spikes.any() for run in runs)
-        return
-    stepped, given = time_driven(net), stimuli_of(net, samples)[0]
-    wanted = stepped.run(given, record_weights=True)
-    assert wanted.spikes[:, -15:-6].sum() > 10
-    check_run(stepped, wanted, given, partitions=3)
 
 
 @pytest.mark.parametrize("neuron", NEURONS)
@@ -181,23 +161,6 @@ def test_stdp_delivers_to_its_receptor(rule, learns):
     assert runs[0]["rec", "current_in"].any() == (learns == "inhibitory")
 
 
-@pytest.mark.parametrize("name", ["e-prop, Adam", "e-prop+, reward", "e-prop+, Adam at each step"])
-def test_threads_partitions_and_ranks_change_no_bit(name):
-    net = network(NEURONS["each its own"], RULES[name], drive=True)
-
-    def result(**options):
-        sim = ep.Simulator(net, **options)
-        y = sim.train(samples_of(sim, rewarded="reward" in name)).y
-        weights = [sim.connections(p.name)[2] for p in net.projections]
-        return y, weights, sim.run(30.0, inputs_of(30), record=[("rec", "v")])["rec", "v"]
-
-    one = result(threads=1)
-    for options in ({"threads": 2}, {"threads": 1, "partitions": 7}):
-        assert_same(result(**options), one)
-    for found in on_ranks(2, lambda comm: result(threads=1, comm=comm)):
-        assert_same(found, one)
-
-
 def test_lanes_that_continue_are_one_run():
     """Spikes in flight at the end of a rollout reach either receptor in the next one."""
     net = network(TWO, RULES["e-prop"], delay=ep.Uniform(0.6, 9.4))
@@ -210,19 +173,6 @@ def test_lanes_that_continue_are_one_run():
         if t % 20 == 19:
             lanes.backward(np.zeros((2, 20, 2)))
     assert_close(np.array(found), sim.run(60.0, given).y["out"])
-
-
-def test_a_state_continues_with_both_currents():
-    net = network(TWO, RULES["e-prop+"])
-    sim, again, given = ep.Simulator(net, threads=1), ep.Simulator(net, threads=1), inputs_of()
-    first, second = ({name: spikes[part] for name, spikes in given.items()} for part in (slice(40), slice(40, 80)))
-    sim.run(40.0, first)
-    again.set_state(sim.state())
-    record = [("rec", "v"), ("rec", "current"), ("rec", "current_in")]
-    runs = [s.run(40.0, second, record=record) for s in (sim, again)]
-    assert_same(runs[0].traces, runs[1].traces)
-    assert runs[0]["rec", "current_in"].max() <= 0.0 <= runs[0]["rec", "current"].min()
-    assert runs[0]["rec", "current_in"].any()
 
 
 def test_the_sign_of_a_background_chooses_its_receptor():

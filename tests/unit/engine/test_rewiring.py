@@ -192,33 +192,6 @@ def test_the_share_falls_to_zero_by_a_cosine():
     assert ages[ages < 4].min() == 2
 
 
-def test_a_state_has_the_connections_whatever_divides_the_network():
-    net = network(MOVES, delay=ep.Uniform(1.0, 4.0), sign="fixed")
-    one = ep.Simulator(net, threads=1)
-    samples = samples_of(one)
-    for _ in range(3):
-        one.train(samples)
-    other = ep.Simulator(net, threads=2, partitions=3)
-    other.set_state(one.state())
-    copied = ep.engine.simulator._restored(net, {"threads": 1, "precision": "double"}, 1.0, one.state())
-
-    def on_one(comm: Any) -> Any:
-        sim = ep.Simulator(net, threads=1, comm=comm)
-        sim.set_state(states[0])
-        sim.train(samples)
-        return sim.state()
-
-    states = [one.state()]
-    for sim in (one, other, copied):
-        sim.train(samples)
-    wanted = one.state()
-    assert not np.array_equal(wanted["wiring/source"], states[0]["wiring/source"])
-    for found in (other.state(), copied.state(), *on_ranks(2, on_one)):
-        for name, value in wanted.items():
-            if not name.startswith("spikes/"):
-                np.testing.assert_array_equal(found[name], value, err_msg=name)
-
-
 def test_a_state_belongs_to_connections_that_move_or_stay():
     moving, fixed = (ep.Simulator(network(rewiring), threads=1) for rewiring in (MOVES, None))
     with pytest.raises(InputError, match="it was built without rewiring="):

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given
 
 import eprop as ep
-from compare import assert_close, assert_same
+from compare import assert_close
 from eprop.checks import time_driven
 from eprop.engine.state import weights
 from eprop.engine.state.wiring import Branches
 from eprop.network.rewiring import GROW, SILENT, SILENT_RATE
 from eprop.reference import Connections, FeedbackConnections, Stimulus, TimeDriven
-from ranks_in_threads import on_ranks
 from strategies import examples, st
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -225,43 +224,6 @@ def test_synapses_grow_where_silent_ones_have_the_largest_gradient(sign):
             taken = [gain[pair] for pair in grown if pair[1] == j]
             assert sorted(taken) == sorted(gain.values())[len(gain) - len(taken) :]
         assert len(grown) == moving.moved(name).last > 0
-
-
-@pytest.mark.parametrize(
-    ("rule", "rewiring", "sign"),
-    [
-        (plus(), MOVES, None),
-        (plus(ADAM, reward=REWARD), MOVES.replace(grow="gradient", every=17), None),
-        (plus(ep.GradientDescent(1e-2, w_min=-2.0, w_max=2.0)), MOVES.replace(drop="sign", every=20), "fixed"),
-        (plus(), MOVES.replace(grow="gradient", candidates=1.5), "source"),
-        (STDP, MOVES.replace(every=13), None),
-    ],
-)
-def test_any_division_and_a_state_in_the_middle_give_the_same_bits(rule, rewiring, sign):
-    net = network(ALIF, rule, ep.Uniform(1.0, 4.0), rewiring, sign=sign)
-    given = stimuli(rule, 3)
-
-    def run(comm: Any = None, state: Any = None, first: int = 0, **options: Any) -> dict[str, np.ndarray]:
-        sim = ep.Simulator(net, comm=comm, **{"threads": 1, **options})
-        if state is not None:
-            sim.set_state(state)
-        for one in given[first:]:
-            learn(sim, one)
-        return sim.state()
-
-    one = ep.Simulator(net, threads=1)
-    before = pairs_of(one, "rec->rec")
-    for part in given[:2]:
-        learn(one, part)
-    middle = one.state()
-    learn(one, given[2])
-    wanted = one.state()
-    assert pairs_of(one, "rec->rec") != before
-    assert one.moved("in->rec").total > 0
-    resumed = run(state=middle, first=2, threads=2, partitions=3)
-    for found in (run(threads=2, partitions=4), resumed, on_ranks(2, run)[1]):
-        assert_same({name: found[name] for name in wanted if not name.startswith("spikes/")},
-                    {name: value for name, value in wanted.items() if not name.startswith("spikes/")})  # fmt: skip
 
 
 def test_runs_samples_and_steps_move_the_same_synapses():

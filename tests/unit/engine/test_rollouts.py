@@ -12,33 +12,9 @@ import eprop as ep
 from compare import assert_same, differ
 from networks import small_network
 from refusals import Refusal, refusals, refuse
-from rollout_networks import DELAYS, FEEDBACK, NEURONS, SIZES, assert_close, network, samples_of, stimulus
+from rollout_networks import NEURONS, assert_close, network, samples_of, stimulus
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
-
-
-@pytest.mark.parametrize("precision", ["double", "single"])
-@pytest.mark.parametrize("feedback", FEEDBACK)
-@pytest.mark.parametrize("delays", DELAYS)
-def test_forward_backward_and_learn_have_the_bits_of_train(precision: str, feedback: str, delays: str) -> None:
-    net = network("ALIF", delays, feedback, noise=True, average_gradient=True)
-    whole, parts = (ep.Simulator(net, threads=1, precision=precision) for _ in range(2))
-    for seed in range(3):
-        draw = np.random.default_rng(seed)
-        told = {"signals": {"rec": draw.normal(size=(3, 30, SIZES[1]))}, "modulator": draw.normal(size=(3, 30))}
-        samples = samples_of(whole, 3, seed=seed, window=np.linspace(0.0, 1.0, 30), **told)
-        wanted, result = whole.gradients(samples), whole.train(samples)
-        rollout = parts.forward(samples)
-        assert_same(rollout.y, result.y)
-        assert_same(rollout.loss, result.loss)
-        assert_same(rollout.spikes, result.spikes)
-        found = rollout.backward()
-        assert_same(found, wanted)
-        parts.learn(found)
-        for name in found:
-            assert_same(parts.connections(name)[2], whole.connections(name)[2])
-        assert_same(parts.feedback_weights("out", "rec"), whole.feedback_weights("out", "rec"))
-    assert parts.updates == 3
 
 
 @pytest.mark.parametrize("loss", [ep.SquaredError(), ep.CrossEntropy()], ids=["squares", "classes"])

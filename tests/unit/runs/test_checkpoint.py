@@ -86,18 +86,12 @@ def test_any_damage_is_noticed(path: pathlib.Path, checkpoint: Checkpoint) -> No
     assert refused > 200
 
 
-def rewritten(path: pathlib.Path, **changes: Any) -> None:
-    """The archive with some arrays changed or added, and the old digest."""
-    with np.load(path) as archive:
-        found = dict(archive.items())
-    np.savez(path, **{**found, **changes})
-
-
 def other_layout(path: pathlib.Path) -> None:
     with np.load(path) as archive:
-        assert {archive[name].dtype.kind for name in archive.files} <= set("biufU")  # nothing is pickled
-        text = archive["checkpoint.json"].tobytes().replace(b'"format": 4', b'"format": 2')
-    rewritten(path, **{"checkpoint.json": np.frombuffer(text, np.uint8)})
+        arrays = dict(archive.items())
+    assert {array.dtype.kind for array in arrays.values()} <= set("biufU")  # nothing is pickled
+    text = arrays["checkpoint.json"].tobytes().replace(b'"format": 4', b'"format": 2')
+    np.savez(path, **{**arrays, "checkpoint.json": np.frombuffer(text, np.uint8)})
 
 
 def compressed(path: pathlib.Path) -> None:
@@ -114,8 +108,6 @@ def pipe(path: pathlib.Path) -> None:
 CUT = r"is damaged.* or repeat the run"
 DAMAGES: dict[str, tuple[Any, str]] = {
     **{f"cut at {n}": (lambda p, n=n: p.write_bytes(p.read_bytes()[:n]), CUT) for n in (0, 1, 100, 2000, -1)},
-    "a changed value": (lambda p: rewritten(p, **{"state/single": np.array(3.6)}), "is damaged, its digest is wrong"),
-    "another array": (lambda p: rewritten(p, **{"state/more": np.array(1)}), "is damaged, its digest is wrong"),
     "none": (lambda p: p.unlink(), "there is no checkpoint; the run was stopped before its first one"),
     "another layout": (other_layout, r"has layout 2, this version of eprop reads layout 4; .* eprop 0.1.0: use"),
     "other arrays": (lambda p: np.savez(p, x=np.arange(3)), "is damaged or no checkpoint"),

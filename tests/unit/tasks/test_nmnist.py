@@ -69,7 +69,7 @@ def test_the_training() -> None:
         ({"eta": math.nan}, "nmnist.eta must be a finite number, got nan"),
         ({"eta": "fast"}, "nmnist.eta must be a number, got 'fast'"),
         ({"neurons": 1.5}, "nmnist.neurons must be a whole number, got 1.5"),
-        ({"bias": "yes"}, "nmnist.bias must be True or False, got 'yes'"),
+        ({"bias": "yes"}, "nmnist.bias must be true or false, in Python True or False, got 'yes'"),
         ({"nuerons": 3}, "nmnist has no argument nuerons; did you mean 'neurons'?"),
         ({"window_start": 300}, "nmnist.window_start must be >= 0 and < n_steps = 300, got 300"),
         ({"kappa": 0.9}, "kappa changes nothing: it belongs to eprop+"),

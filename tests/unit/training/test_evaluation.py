@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import digits
-from eprop.training import Evaluation, confusion_matrix, evaluate, per_class_error, scoring_of
+import eprop as ep
+from eprop.training import Evaluation, confusion_matrix, evaluate, normalised_error, per_class_error, scoring_of
 from eprop.training.evaluation import SLICE, binomial_sigma
 from small_learner import RULES, learner
 
@@ -71,6 +72,16 @@ def test_an_evaluation_of_something_else() -> None:
     with pytest.raises(TypeError, match="only a classification"):
         outcome.confusion()
     assert math.isnan(Evaluation(np.ones(1), np.zeros(1)).sigma)
+
+
+def test_the_normalised_error_of_the_mean_is_one() -> None:
+    rng = np.random.default_rng(1)
+    targets, net = rng.normal(size=(3, 10, 2)), ep.recurrent(2, 3, 2, readout=ep.Readout(loss=ep.SquaredError()))
+    window, simulator = np.arange(10) >= 4, ep.Simulator(net, threads=1)
+    samples = simulator.samples(3, 10, {"in": np.zeros((3, 10, 2))}, {"out": targets}, window=window)
+    means = np.broadcast_to(targets[:, window].mean(axis=1, keepdims=True), targets.shape)
+    for y, error in ((targets, 0.0), (means, 1.0)):
+        np.testing.assert_allclose(normalised_error(samples, y), error, rtol=1e-12)
 
 
 def test_binomial_sigma_is_half_the_width_of_wilsons_interval() -> None:

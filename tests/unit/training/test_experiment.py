@@ -72,9 +72,6 @@ def split(*given: Any) -> Splits:
       for name in ("learner", "evidence", "score")),
     *((lambda seed=seed: made(seed=seed), ParameterError, "^Experiment.seed must be a whole number >= 0")
       for seed in (1.5, -5, "a")),
-    (lambda: made(observed=["nothing"]), NetworkError, "no population 'nothing'"),
-    (lambda: made(observed="lif"), ParameterError, r"^Experiment.observed must be a list of populations, as in \['lif'\]$"),
-    (lambda: made(observed=["out"]), ParameterError, "^Experiment.observed: 'out' is a readout"),
     (lambda: made(images={"nothing": (2, 3)}), NetworkError, "no population 'nothing'"),
     (lambda: made(images={"in": (2, 2)}), ParameterError, "^Experiment.images: 6 nodes of 'in' are no 2 x 2 pixels$"),
     (lambda: made(epochs=0), ParameterError, "^Experiment.epochs must be >= 1, got 0$"),
@@ -89,7 +86,7 @@ def test_parts_that_do_not_fit_are_refused(refusal: Refusal) -> None:
 
 
 def test_an_experiment_is_frozen_and_shown() -> None:
-    one = made(DATA, lambda stage: DATA, GENERATED, epochs=3, name="mine", images={"in": (2, 3)}, observed=["in"])
+    one = made(DATA, lambda stage: DATA, GENERATED, epochs=3, name="mine", images={"in": (2, 3)})
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.epochs = 4  # type: ignore[misc]
     assert repr(one).splitlines() == [
@@ -278,21 +275,12 @@ def test_a_task_returns_an_experiment_that_knows_its_arguments(monkeypatch: Any,
     (lambda: small(xyzzy=3), ParameterError, "^small has no argument xyzzy; it has: neurons, rule"),
     (lambda: small(3), ParameterError, r"^small: arguments have names, as in small\(seed=1\)$"),
     (lambda: small(neurons="x"), ParameterError, "^small.neurons must be a whole number, got 'x'$"),
-    (lambda: small(neurons=2.0), ParameterError, "^small.neurons must be a whole number, got 2.0$"),
-    (lambda: small(neurons=True), ParameterError, "^small.neurons must be a whole number, got True$"),
-    (lambda: small(neurons=None), ParameterError, "^small.neurons must be a whole number, got None$"),
-    (lambda: small(neurons=2**63), ParameterError, "^small.neurons must be a whole number of 64 bits"),
     (lambda: small(rate=float("nan")), ParameterError, "^small.rate must be a finite number, got nan$"),
-    (lambda: small(rate=10**400), ParameterError, "^small.rate must be a finite number"),
-    (lambda: small(rate="1"), ParameterError, "^small.rate must be a number, got '1'$"),
-    (lambda: small(fast=1), ParameterError, "^small.fast must be True or False, got 1$"),
-    (lambda: small(label=1), ParameterError, "^small.label must be a text, got 1$"),
+    (lambda: small(fast=2), ParameterError, "^small.fast must be true or false"),
     (lambda: small(data=1), ParameterError, "^small.data must be a path, got 1$"),
     (lambda: small(others="here"), ParameterError, "^small.others must be a list, got 'here'$"),
-    (lambda: small(others=[1]), ParameterError, "^small.others must be a path, got 1$"),
     (lambda: small(scales=[1.0, "x"]), ParameterError, "^small.scales must be a number, got 'x'$"),
     (lambda: small(rule="epro"), ParameterError, "^small.rule must be .* got 'epro'; did you mean 'eprop'"),
-    (lambda: small(rule=["eprop"]), ParameterError, "^small.rule must be "),
     (lambda: small(kinds=["c"]), ParameterError, "^small.kinds must be "),
     (lambda: small(epochs="x"), ParameterError, "^small.epochs must be a whole number, got 'x'$"),
     (lambda: checked_arguments("mine", small, {"x": 1}), ParameterError, "^mine has no argument x"),

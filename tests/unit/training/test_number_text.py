@@ -67,13 +67,10 @@ def test_the_score_of_several_seeds() -> None:
 
 
 def test_facts_of_all_kinds() -> None:
-    before, after = {"rate": 1.0, "cv": None}, {"rate": 2.0, "cv": 0.5}
-    activity = {when: {"rec": found} for when, found in (("before", before), ("after", after))}
-    more = {"test_data": "others", "validation_error": 0.25, "validation_samples": 1, "activity": activity}
+    more = {"test_data": "others", "validation_error": 0.25, "validation_samples": 1}
     facts = dict(facts_of(PATH, SUMMARY | more | {"peak_memory_bytes": 2**31}))
     assert (facts["test error"], facts["test data"]) == ("2.0 ± 0.5 % over 200 samples", "others")
     assert facts["validation error"] == "25.0 % on 1 sample"
-    assert facts["rec"] == "1.00 Hz, trained 2.00 Hz (CV 0.50)"
     assert (facts["peak memory"], facts["run"]) == ("2.0 GiB", "run")
     assert facts["learned"] == "150 samples in 0:03"
     reward = {"score": "return", "train_seconds": 3.0, "peak_memory_bytes": None}

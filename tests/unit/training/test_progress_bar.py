@@ -1,11 +1,9 @@
-"""What is shown by default while a network learns: a bar with rate and time left; and that Ctrl-C leaves all in order."""
+"""What is shown by default while a network learns: a bar with rate and time left."""
 
 from __future__ import annotations
 
 import io
-import os
 import re
-import signal
 import sys
 import types
 from typing import Any
@@ -14,11 +12,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import digits
-from compare import assert_same
-from eprop.training import Progress, Stopped, Trainer, Watcher, evaluate
+from eprop.training import Progress, Trainer, Watcher
 from eprop.training.progress_bar import ProgressBar
-from small_learner import RULES, learner, run
+from small_learner import learner
 
 pytestmark = pytest.mark.tiny
 VALUES = {"loss": 5.0, "error": 0.5, "validation error": float("nan")}
@@ -29,19 +25,13 @@ def test_a_trainer_shows_rate_and_time_left_by_default(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("eprop.display.LINE_INTERVAL", 0.0)
+    Trainer(learner(), watcher=Watcher()).run()
+    assert capsys.readouterr().err == ""
     Trainer(learner()).run()
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("eprop: epoch 1/2: 4 of 20 samples, ")
     assert re.search(r" left, error .*, [\d,]+ samples/s$", lines[0])
     assert lines[-1].startswith("eprop: epoch 2/2: 20 of 20 samples, ")
-
-
-def test_a_trainer_with_a_silent_watcher_shows_nothing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("eprop.display.LINE_INTERVAL", 0.0)
-    Trainer(learner(), watcher=Watcher()).run()
-    assert capsys.readouterr().err == ""
 
 
 def test_a_notebook_gets_one_bar_that_is_updated_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,27 +95,3 @@ def test_brackets_of_names_are_shown_as_they_are(name: str) -> None:
         bar._display._bars.refresh()
     for shown in (f"{name} ", f"reading {name}", f"eprop: {name} is read", f"facts of {name}"):
         assert shown in text.getvalue()
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-@pytest.mark.parametrize("rule", RULES)
-def test_an_interrupted_trainer_goes_on_and_ends_as_if_it_had_not_been(rule: str) -> None:
-    class Interrupting(Watcher):
-        def progress(self, progress: Progress) -> None:
-            if progress.done == 8:
-                os.kill(os.getpid(), signal.SIGINT)
-
-    (whole, _), learns = run(learner(rule)), learner(rule)
-    stopped = Trainer(learns, watcher=Interrupting())
-    before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(Stopped):
-            stopped.run()
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert stopped.done == 8
-    assert np.isfinite(evaluate(learns.scoring, learns.simulator, digits.recordings(4)).error)
-    stopped.run()
-    assert_same(stopped.simulator.state(), whole.simulator.state())

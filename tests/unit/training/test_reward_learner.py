@@ -11,10 +11,8 @@ import eprop as ep
 from eprop.encoders import PopulationCode
 from eprop.errors import DataError, InputError, ParameterError
 from eprop.parallel import Serial
-from eprop.rl import RewardScale
 from eprop.training import Control, Experiment, PolicyTraining, RewardLearner, Trainer, Watcher, judge
 from eprop.training.pictures import Trained
-from eprop.training.reward_learner import value_unit_of
 from worlds import Corridor, corridor, make_corridor
 
 SETTINGS = {"clip": 0.2, "entropy": 0.1, "entropy_final": 0.1}
@@ -131,12 +129,10 @@ def test_a_test_uses_the_scale_of_the_training_and_leaves_it():
 
 
 def test_the_value_in_the_figure_has_the_unit_of_the_rewards():
-    control = corridor(value_scale=3.0, scale_rewards=True, environments=2).environments
-    scale = RewardScale(2)
-    scale.scaled(np.array([[1.0, 5.0]]), np.zeros((1, 2), bool), 0.9)
-    state = {f"reward_scale/{name}": array for name, array in scale.state().items()}
-    assert value_unit_of(control, state) == pytest.approx(6.0)
-    assert value_unit_of(control.replace(scale_rewards=False), {}) == 3.0
+    learns = learner(value_scale=3.0, scale_rewards=True, environments=2)
+    learns._learner.reward_scale.scaled(np.array([[1.0, 5.0]]), np.zeros((1, 2), bool), 0.9)
+    assert learns.value_unit == pytest.approx(6.0)
+    assert learner(value_scale=3.0).value_unit == 3.0
 
 
 @pytest.mark.parametrize("scaled", [False, True])
@@ -144,7 +140,7 @@ def test_the_pictures_of_a_training(scaled):
     learns = learner(scaled=scaled, scale_rewards=scaled)
     initial, lines = learns.simulator.state(), trained(learns)
     summary = {**learns.evaluate().summary(), **learns.summary()}
-    run = Trained(learns.experiment, learns.simulator, initial, lines, summary, learns.state())
+    run = Trained(learns.experiment, learns.simulator, initial, lines, summary)
     before = bits(learns)
     drawn = {name: picture() for name, picture in learns.pictures(run).items()}
     assert drawn.keys() == {"returns", "episode"}

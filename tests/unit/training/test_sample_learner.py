@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from typing import Any
 
@@ -10,15 +9,12 @@ import numpy as np
 import pytest
 
 import digits
-import eprop as ep
-from compare import assert_same
-from eprop.data import BinnedDataset, Digits, Loader, Splits
+from eprop.data import BinnedDataset, Splits
 from eprop.errors import DataError, DivergenceError, InstabilityWarning, ParameterError
-from eprop.training import SampleLearner, Stage, evaluate
+from eprop.training import Stage, evaluate
 from eprop.training.epoch_order import shuffled
-from eprop.training.moved_synapses import summary_of_moves
 from refusals import Refusal, refusals
-from small_learner import RULES, experiment, learner, resumed, run, stopped, weights
+from small_learner import RULES, learner, resumed, run, stopped, weights
 
 pytestmark = pytest.mark.tiny
 NOTHING = digits.recordings(4).subset(slice(0, 0))
@@ -50,18 +46,14 @@ def test_every_sample_is_learned_once_an_epoch_in_a_new_order(rule: str) -> None
     assert trained.done == trained.total == 20
 
 
-def test_learning_rates_fall_from_batch_to_batch() -> None:
-    _, log = run(learner())
-    factors = [line["eta_factor"] for line in log.lines]
-    np.testing.assert_allclose(factors, [1 - 0.99 * done / 20 for done in (4, 8, 10, 14, 18, 20)])
-
-
 @pytest.mark.parametrize("rule", RULES)
 def test_reports_add_up(rule: str) -> None:
     learns = learner(rule, validation=digits.recordings(6, seed=1), validations=2)
     _, log = run(learns)
     assert [line["samples"] for line in log.lines] == [4, 8, 10, 14, 18, 20]
     assert [line["epoch"] for line in log.lines] == [1, 1, 1, 2, 2, 2]
+    factors = [1 - 0.99 * done / 20 for done in (4, 8, 10, 14, 18, 20)]
+    np.testing.assert_allclose([line["eta_factor"] for line in log.lines], factors)
     assert log.validated == [10, 20]
     assert all((line["error"] is None) == (rule == "eprop+") for line in log.lines)
     assert log.seen[-1].done == log.seen[-1].total == 20
@@ -70,19 +62,20 @@ def test_reports_add_up(rule: str) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_lines_have_the_rates_of_populations(rule: str) -> None:
-    learns = learner(rule, reports=1)
-    whole, log = run(learns)
-    milliseconds = 20 * whole.simulator.network.dt
-    size = whole.simulator.network.population("rec").size
-    assert log.lines[-1]["rate_rec"] > 0.0
+def test_a_resumed_training_has_the_bits_and_the_rates_of_an_uninterrupted_one(rule: str) -> None:
+    whole, log = run(learner(rule, reports=1))
+    network, (line,) = whole.simulator.network, log.lines
+    assert line["rate_sd_rec"] > 0.0 < line["rate_rec"]
     if rule == "eprop":
-        spikes = log.lines[-1]["spikes_per_sample"]
-        assert log.lines[-1]["rate_rec"] == pytest.approx(1e3 * spikes / (size * milliseconds))
-    assert log.lines[-1]["rate_sd_rec"] > 0.0
-    _, other = resumed(learner(rule, reports=1), stopped(learner(rule, reports=1), at=12))
-    assert [other.lines[-1][name] for name in ("rate_rec", "rate_sd_rec")] == [
-        log.lines[-1][name] for name in ("rate_rec", "rate_sd_rec")
+        neuron_seconds = 1e-3 * 20 * network.dt * network.population("rec").size
+        assert line["rate_rec"] == pytest.approx(line["spikes_per_sample"] / neuron_seconds)
+    first = stopped(learner(rule, reports=1), at=12)
+    assert 12 <= first.done < 20
+    second, other = resumed(learner(rule, reports=1), first)
+    assert weights(second).tobytes() == weights(whole).tobytes()
+    assert second.learner.events == whole.learner.events
+    assert [other.lines[-1][name] for name in ("samples", "rate_rec", "rate_sd_rec")] == [
+        line[name] for name in ("samples", "rate_rec", "rate_sd_rec")
     ]
 
 
@@ -96,22 +89,18 @@ def test_number_of_reports_does_not_move_validations(rule: str, reports: int) ->
     assert [line["samples"] for line in log.lines] == sorted(places | {4, 8, 12, 16, 20})
 
 
-@pytest.mark.parametrize("validations", [3, 7])
-def test_a_validation_waits_for_the_batch_to_end(validations: int) -> None:
-    options = {"batch_size": 2, "reports": 4, "validations": validations}
-    _, log = run(learner(validation=digits.recordings(2, seed=1), **options))
-    assert log.validated == [2 * -(-10 * k // validations) for k in range(1, validations + 1)]
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_resumed_training_has_the_bits_of_an_uninterrupted_one(rule: str) -> None:
-    whole, _ = run(learner(rule))
-    first = stopped(learner(rule), at=12)
-    assert 12 <= first.done < 20
-    second, log = resumed(learner(rule), first)
-    assert weights(second).tobytes() == weights(whole).tobytes()
-    assert second.learner.events == whole.learner.events
-    assert log.lines[-1]["samples"] == 20
+@pytest.mark.parametrize(
+    ("given", "validated"),
+    [
+        ({"validations": 3}, [8, 14, 20]),
+        ({"validations": 7}, [4, 6, 10, 12, 16, 18, 20]),
+        ({"validation_interval": 7}, [8, 14, 20]),
+        ({"validation_interval": 9}, [10, 18, 20]),
+    ],
+)
+def test_a_validation_waits_for_the_batch_to_end(given: dict[str, int], validated: list[int]) -> None:
+    _, log = run(learner(validation=digits.recordings(2, seed=1), batch_size=2, reports=4, **given))
+    assert log.validated == validated
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -123,28 +112,6 @@ def test_length_of_calls_does_not_change_weights(rule: str) -> None:
         chunks._chunk = 1
         chunks.step(no_check)
     assert weights(chunks).tobytes() == weights(whole).tobytes()
-
-
-def test_an_interrupted_batch_changes_nothing() -> None:
-    def check() -> None:
-        raise KeyboardInterrupt
-
-    learns = learner(n=12, batch_size=12)
-    before = weights(learns)
-    with pytest.raises(KeyboardInterrupt):
-        learns.step(check)
-    assert learns.done == 0
-    assert np.array_equal(weights(learns), before)
-
-
-def test_the_network_learns() -> None:
-    task = {"neurons": 20, "w_in": 0.6, "w_out": 0.5, "eta": 0.005, "eta_out": 0.005}
-    learns = learner(n=40, epochs=15, test=digits.recordings(40, seed=3), **task)
-    before = learns.evaluate()
-    run(learns)
-    after = learns.evaluate()
-    assert after.loss < 0.5 * before.loss
-    assert after.error < 0.2
 
 
 def test_a_diverging_training_stops_with_advice() -> None:
@@ -229,37 +196,6 @@ def test_epochs_have_equally_many_samples() -> None:
         run(learner(train=Fresh(fewer=1)))
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_threads_change_nothing(rule: str) -> None:
-    states = [run(learner(rule, threads=threads))[0].simulator.state() for threads in (1, 3)]
-    assert_same(*states)
-
-
-def test_observed_populations_before_and_after_also_after_a_stop() -> None:
-    def observing() -> SampleLearner:
-        made = experiment(w_in=0.4, eta=0.01, validation=digits.recordings(6, seed=1), test=digits.recordings(2))
-        made = dataclasses.replace(made, observed=("rec",))
-        return SampleLearner(made, ep.Simulator(made.network, threads=1, precision=made.precision))
-
-    whole, blind = run(observing())[0], run(learner(w_in=0.4, eta=0.01, validation=digits.recordings(6, seed=1)))[0]
-    activity = whole.learner.summary()["activity"]
-    assert activity["before"]["rec"]["rate"] != activity["after"]["rec"]["rate"] > 0.0
-    assert "activity" not in blind.learner.summary()
-    assert weights(whole).tobytes() == weights(blind).tobytes()  # to observe changes nothing
-    rest, _ = resumed(observing(), stopped(observing(), at=12))
-    assert rest.learner.summary()["activity"] == activity
-
-
-def test_a_later_epoch_records_the_same_digits_again() -> None:
-    images = np.zeros((3, 28, 28), np.uint8)
-    images[:, 8:20, 8:20] = 255
-    chosen = Digits(images, np.arange(3, dtype=np.int32), np.arange(3), "squares")
-    made = [Loader(cache=False, epoch=epoch).simulate(chosen, learned=True) for epoch in (0, 1, 1)]
-    np.testing.assert_array_equal(made[0].labels, made[1].labels)
-    assert not np.array_equal(made[0].channels, made[1].channels)
-    np.testing.assert_array_equal(made[1].channels, made[2].channels)
-
-
 def test_synapses_move_in_three_quarters_of_a_training() -> None:
     moving = {"rewiring": "random", "rewiring_every": 1, "input_probability": 0.02}
     trained, log = run(learner(epochs=4, **moving))
@@ -270,7 +206,7 @@ def test_synapses_move_in_three_quarters_of_a_training() -> None:
     assert moved[0] > 0
     assert set(ages[ages < 12]) <= set(range(4, 12))
     assert log.lines[-1]["turnover_in->rec"] == np.mean(ages < 12)
-    summary = summary_of_moves(trained.simulator)
+    summary = trained.learner.summary()
     assert summary["rewiring"]["in->rec"]["moved"] == moved[-1]
     assert summary["rewiring"]["in->rec"]["mean_age"] == np.mean(ages)
     halted = stopped(learner(epochs=4, **moving), at=14)

@@ -5,7 +5,7 @@ import pytest
 
 from eprop.errors import ParameterError
 from eprop.training import Training
-from eprop.training.schedule import SCHEDULES
+from eprop.training.settings import SCHEDULES
 
 pytestmark = pytest.mark.tiny
 

@@ -12,7 +12,7 @@ from compare import assert_same
 from eprop.errors import ParameterError
 from eprop.training import Evaluation, Interrupt, SampleLearner, Stopped, Trainer
 from eprop.training.sample_learner import BestNetwork
-from small_learner import RULES, Log, learner, resumed, run, stopped, weights
+from small_learner import RULES, Log, learner, resumed, run, weights
 
 pytestmark = pytest.mark.tiny
 
@@ -34,12 +34,6 @@ def test_a_lower_error_is_better_and_of_equal_errors_the_lower_loss() -> None:
     assert not best.note(scores(1.0, loss=0.7))
     assert (best.error, best.loss, best.waited) == (1.0, 0.5, 1)
     assert vars(BestNetwork.of_state(best.state())) == vars(best)
-
-
-def test_validation_samples_are_evaluated_at_the_interval_and_at_the_end() -> None:
-    trainer, log = run(validated(validation_interval=14))
-    assert log.validated == [14, 28, 40]
-    assert not trainer.stopped_early
 
 
 def test_patience_ends_the_training_with_the_best_network(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,18 +63,6 @@ def test_the_last_network_stays_if_the_best_is_not_wanted(monkeypatch: pytest.Mo
     trainer, _ = run(learns)
     assert trainer.done == 8
     assert learns.best.network == {}
-
-
-def test_patience_and_best_network_survive_a_stop() -> None:
-    given = {"validation_interval": 4, "patience": 2, "epochs": 8}
-    whole, log = run(validated(**given))
-    assert whole.stopped_early
-    for at in range(6, whole.done, 6):
-        first = stopped(validated(**given), at)
-        rest, _ = resumed(validated(**given), first)
-        assert (rest.done, rest.learner.best.error) == (whole.done, whole.learner.best.error)
-        assert_same(rest.simulator.state(), whole.simulator.state())
-    assert log.validated
 
 
 class StopAtCall(Interrupt):
