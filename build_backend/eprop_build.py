@@ -4,7 +4,7 @@ Settings, each as ``-C NAME=VALUE`` of pip or ``build``, or in the environment:
 
 ========  ================  =========================================================================================
 levels    EPROP_LEVELS      processor levels of the core: ``native`` (the default), for wheels ``v2,v3,v4`` or ``generic``
-kinds     EPROP_KINDS       loops of e-prop+: ``all`` (the default) or ``generic``, the few that run every neuron: a faster first build
+kinds     EPROP_KINDS       loops of e-prop+: ``all`` (the default) or ``generic``, the few that run every neuron, built sooner
 glibc     EPROP_GLIBC       oldest GNU C library to support, such as ``2.28``; built with the compiler from PyPI then
 ========  ================  =========================================================================================
 
