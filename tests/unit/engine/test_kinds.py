@@ -18,7 +18,7 @@ from eprop.engine.build.eligibility import least_left, propagator_constants, sor
 from eprop.engine.build.fingerprint import check_fingerprint, fingerprint_of
 from eprop.engine.build.records import Kind
 from eprop.models import Neuron
-from networks import case, run_engine_plus
+from networks import all_kinds, case, run_engine_plus
 from own_neurons import AdaptingCurrent, Resonator, SynapticLIF
 
 pytestmark = pytest.mark.tiny
@@ -64,7 +64,6 @@ LIF, ALIF, CURRENT, CROSSING = (1, 0, True, False), (1, 1, True, False), (2, 0, 
 OWN, OWN_CROSSING, MOST = (0, 1, True, True), (0, 3, False, True), (2, 2, False, True)
 HALFWAY = ep.ALIF(beta=0.5, tau_adapt=20.0)
 DRAWN = ep.LIF(tau_m=ep.Uniform(10.0, 20.0))
-all_kinds = pytest.mark.skipif(len(lib.kinds(single=True)) < 5, reason="the core was built with EPROP_KINDS=generic")
 
 
 @all_kinds
