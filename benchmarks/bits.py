@@ -347,6 +347,10 @@ class ThreadRank:
 
     ranks_on_machine = neighbours
 
+    def add_terms(self, total, terms, numbers):
+        for term in np.concatenate(self.gather(terms.copy())):
+            total += term
+
     def abort(self, message, code=1):
         self._barrier.abort()
         raise AssertionError(message)
@@ -379,18 +383,6 @@ def ranks():
             return found[0]
 
         yield f"ranks|{precision}|{n}|{nn}|{rr}", one
-        if rr.startswith("e-prop"):
-
-            def data(n=n, nn=nn, rr=rr, p=precision):
-                net = network(nn, rr, "mix", "rand")
-                found = on_ranks(
-                    n,
-                    lambda c: samples_case(net, ep.Simulator(net, comm=c, parallel="data", precision=p, threads=1), rr),
-                )
-                assert len(set(found)) == 1
-                return found[0]
-
-            yield f"data-ranks|{precision}|{n}|{nn}|{rr}", data
 
 
 def kinds():

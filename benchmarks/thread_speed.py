@@ -11,7 +11,7 @@ only.
 
 All settings take turns: threads in one process, ranks in processes of their own. A ratio is the time of one thread by
 that of two, the median over the turns. Goals are 1.6 for two threads, and 1.8 for N-MNIST; ranks within a tenth of
-threads, and 1.5 for N-MNIST on two data-parallel ranks; at least 1 for the default.
+threads, and 1.5 for N-MNIST on two ranks; at least 1 for the default.
 
 With a busy process, three threads divide two cores. Two threads can keep two thirds of their speed, one thread all of
 it. The script prints by which factor each setting slows down, beside this share.
@@ -221,7 +221,7 @@ def samples_per_second(threads: int, ranks: int) -> float:
     """Return the samples per second of ``eprop train nmnist``; several ranks divide the samples of each mini-batch."""
     words = ["--rule", NMNIST_RULE, "--samples", 4000, "--epochs", 2, "--test-samples", 100, "--threads", threads]
     with tempfile.TemporaryDirectory() as folder:
-        words += [*(["--parallel", "data"] if ranks > 1 else []), "--no-figures", "--out", f"{folder}/run"]
+        words += ["--no-figures", "--out", f"{folder}/run"]
         return float(harness.command_line("train", "nmnist", *words, ranks=ranks)["train_samples_per_second"])
 
 

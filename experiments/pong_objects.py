@@ -113,8 +113,9 @@ def pong_objects(
     # More updates than with pixels: these few synapses carry their traces quickly to the next rollout.
     chosen = ActorCritic(
         {
-            "active": 0.09, "greedy": False, "longest": 27_000, "rollout": 32, "steps": 5_000_000, "entropy": 0.02,
-            "value_scale": 1.0, "clip": 0.2, "passes": 3, "eta_final": 0.05, "entropy_final": 0.1,
+            "eta": 2e-3, "eta_out": 5e-3, "eta_value": 1e-2, "active": 0.09, "greedy": False, "longest": 27_000, "rollout": 32,
+            "steps": 5_000_000, "entropy": 0.02, "value_scale": 1.0, "clip": 0.2, "passes": 3, "eta_final": 0.05,
+            "entropy_final": 0.1,
         },
         settings,
     )  # fmt: skip
@@ -123,7 +124,7 @@ def pong_objects(
         repeat_action_probability=0.25,
     )  # fmt: skip
     control = Control(make, ObjectCode(fields=fields), meaning="points won minus points lost", **chosen.control)
-    return chosen.experiment(control, seed, {"lif": lif, "alif": 0}, (2e-3, 5e-3, 1e-2))
+    return chosen.experiment(control, seed, lif, 0)
 
 
 def play(file: str, arguments: Mapping[str, Any], folder: pathlib.Path) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from eprop.core import lib
+
 SECONDS = 120
 
 
@@ -39,6 +41,11 @@ class ThreadRank:
         for other in others:
             total = total + other
         return total
+
+    def add_terms(self, total: np.ndarray, terms: np.ndarray, numbers: np.ndarray) -> None:
+        parts = self.gather(terms.copy())
+        assert [len(part) for part in parts] == numbers.tolist()
+        lib.add_terms(total, np.concatenate(parts))
 
     def threads(self, available: int) -> int:
         return available

@@ -68,7 +68,7 @@ def corridor(*, scaled: bool = False, seed: int = 1, **settings: Unpack[ControlS
     """Walk to the right end."""
     chosen = ActorCritic({"steps": 600, "environments": 4, "rollout": 10, "reports": 5, "episodes": 6}, settings)
     control = Control(make_corridor, PopulationCode(fields=4), scale_observations=scaled, **chosen.control)
-    return chosen.experiment(control, seed, {"lif": 12}, (4e-3, 2e-2, 5e-2))
+    return chosen.experiment(control, seed, 12, 0)
 
 
 def make_corridor(n: int, *, render: bool) -> Corridor:

@@ -23,28 +23,21 @@ void bind_request(nb::module_& m) {
                                      "Steps of lanes, and arrays for their results; see `core/episodes/state.hpp`.");
   bound.def(nb::init<>());
   bound.def_rw("n_steps", &PyEpisodeRequest::n_steps)
-      .def_rw("learn", &PyEpisodeRequest::learn)
-      .def_rw("seed", &PyEpisodeRequest::seed);
+      .def_rw("learn", &PyEpisodeRequest::learn);
   bind_array<In1<Index>>(bound, "samples", &R::samples);
   bind_array<In1<Index>>(bound, "clocks", &R::clocks);
-  bind_array<In2<Index>>(bound, "event_start", &R::event_start);
-  bind_array<In1<std::int32_t>>(bound, "event_channels", &R::event_channels);
-  bind_array<In3<double>>(bound, "target", &R::target);
-  bind_array<In3<double>>(bound, "window", &R::window);
-  bind_array<In2<double>>(bound, "drive", &R::drive);
+  bind_inputs(bound);
   bind_array<In2<double>>(bound, "feedback", &R::feedback);
   bind_array<In2<double>>(bound, "scales", &R::scales);
   bind_array<In3<double>>(bound, "given_errors", &R::given_errors);
   bind_array<In2<double>>(bound, "product_scales", &R::product_scales);
-  bind_array<Out2<double>>(bound, "products", &R::products);
+  bind_array<Out3<double>>(bound, "products", &R::products);
   bind_array<Out3<double>>(bound, "y", &R::y);
   bind_array<Out3<double>>(bound, "error", &R::error);
   bind_array<Out1<double>>(bound, "loss", &R::loss);
   bind_array<Out1<Index>>(bound, "spikes", &R::spikes);
   bind_array<Out1<Index>>(bound, "of_neurons", &R::of_neurons);
   bind_array<Out1<Index>>(bound, "events", &R::events);
-  bind_external(bound);
-  bind_currents(bound);
 }
 
 template <class Real> struct PyEpisodes {
@@ -66,10 +59,10 @@ template <class Real> struct PyEpisodes {
     return samples;
   }
   // Refuses requests that would access memory out of bounds.
-  void check_forward(const Chunk& chunk, const EpisodeRequest& q) const {
+  void check_forward(const EpisodeRequest& q) const {
     const Topology& t = tables();
-    const Index stop = chunk.index + chunk.width, steps = q.n_steps, k = t.n_readouts(), n = q.samples.size;
-    check(0 <= chunk.index && 0 <= chunk.width && stop <= n && chunk.lane >= 0 && chunk.lane + chunk.width <= this->n(), "lanes");
+    const Index steps = q.n_steps, k = t.n_readouts(), n = q.samples.size;
+    check(!episodes.horizon.continues || n == this->n(), "lanes");
     check(q.y.planes >= n && q.y.rows == steps && q.y.columns == k, "outputs");
     check((episodes.horizon.continues || steps == episodes.rows) && (!q.learn || episodes.learns), "steps");
     const Index samples = given_samples(q);
@@ -78,45 +71,47 @@ template <class Real> struct PyEpisodes {
     check((q.spikes.size == 0 || q.spikes.size >= n) && (q.events.size == 0 || q.events.size >= n), "counts");
     check(q.of_neurons.size == 0 || q.of_neurons.size == t.n_neurons(), "counts of neurons");
     check(episodes.weight.size == t.targets.size, "weights");
-    check(drive_fits(t, q.drive, steps), "factors of drives");
-    check(currents_fit(t, q.currents, samples, steps, episodes.initial.rows), "currents");
+    check(inputs_fit(t, q, samples, steps, episodes.initial.rows), "targets, windows, factors of drives or currents");
     if (q.target.planes == 0) return;
-    check(q.target.columns == k && (q.target.rows == 1 || q.target.rows == steps), "targets");
-    check(q.window.rows == steps && (q.window.planes == 1 || q.window.planes >= samples) && windows_fit(t, q.window), "windows");
     check(q.error.planes == 0 || (q.error.planes >= n && q.error.rows == steps && q.error.columns == k), "errors");
     check(q.loss.size >= n, "losses");
   }
-  void check_backward(const Chunk& chunk, const EpisodeRequest& q) const {
+  void check_backward(const EpisodeRequest& q) const {
     const Topology& t = tables();
     const Index n = q.samples.size, steps = episodes.horizon.continues ? episodes.steps : episodes.rows;
-    check(episodes.learns && 0 <= chunk.index && chunk.index + chunk.width <= n && chunk.lane + chunk.width <= this->n(),
-          "lanes");
+    check(episodes.learns && (!episodes.horizon.continues || n == this->n()), "lanes");
     check(q.given_errors.planes == 0 ||
               (q.given_errors.planes == n && q.given_errors.rows == steps && q.given_errors.columns == t.n_readouts()),
           "errors");
     check(q.feedback.rows == t.n_readouts() && q.feedback.columns == t.n_neurons(), "feedback weights");
     check(q.scales.rows >= n && q.scales.columns == t.groups.size, "scales");
-    check(t.products.size == 0 || (q.product_scales.rows >= n && q.product_scales.columns == t.populations.size &&
-                                   q.products.rows == t.products.size && q.products.columns == t.n_neurons() + t.n_readouts()),
+    check(t.products.size == 0 ||
+              (q.product_scales.rows >= n && q.product_scales.columns == t.populations.size && q.products.planes > 0 &&
+               q.products.rows == t.products.size && q.products.columns == t.n_neurons() + t.n_readouts()),
           "inner products");
     check(external_fits(t, q.external, given_samples(q), steps), "signals");
   }
 };
 
 template <class Real> void make_object(PyEpisodes<Real>* self, const PyTopology& tables, nb::object initial, Index lanes,
-                                       Index steps, bool continues, bool learns, int threads, Index latency) {
+                                       Index steps, bool continues, bool learns, int threads) {
   const auto start = nb::cast<In2<double>>(initial, false);
   if (lanes < 0 || steps < 1 || threads < 1) throw nb::value_error("Episodes: steps and threads are at least one");
   if (static_cast<Index>(start.shape(1)) != tables.n_neurons()) throw nb::value_error("initial: one column for each neuron");
-  const EpisodeSizes sizes{lanes, steps, continues, learns, threads, latency};
+  const EpisodeSizes sizes{lanes, steps, continues, learns, threads};
   new (self) PyEpisodes<Real>{make_episodes<Real>(tables, view2(start), sizes), nb::find(tables), initial, nb::none(), {}, {}};
   for (Index b = 0; b < tables.populations.size; b++)
     if (tables.populations[b].role == Role::events) self->events.sizes.push_back(tables.populations[b].size);
   for (Index s = 0; s < lanes; s++) self->numbers.push_back(s);
 }
 
-// A step of all lanes in this process. Returns a result of reading its events, or for a lane that diverged its number plus the
-// number of lanes.
+template <class Real> Array2<Real> pending_of(const Out2<Real>& pending, const Topology& topology) {
+  if (pending.shape(0) == 0 || static_cast<Index>(pending.shape(1)) != topology.targets.size)
+    throw nb::value_error("pending: one number for each synapse in each sum");
+  return view2(pending);
+}
+
+// A step of all lanes. Returns a result of reading its events, or for a lane that diverged its number plus the number of lanes.
 template <class Real> Index step(PyEpisodes<Real>& self, const nb::tuple& channels, const Out2<double>& y) {
   const Index n = self.n();
   if (const Index problem = take_events(self.events, channels, n, 1); problem != kRead) return problem;
@@ -127,10 +122,10 @@ template <class Real> Index step(PyEpisodes<Real>& self, const nb::tuple& channe
   request.event_start = {self.events.start.data(), static_cast<Index>(self.events.sizes.size()), n + 1};
   request.event_channels = {self.events.channels.data(), static_cast<Index>(self.events.channels.size())};
   request.y = {y.data(), static_cast<Index>(y.shape(0)), 1, static_cast<Index>(y.shape(1))};
-  self.check_forward({0, 0, n}, request);
+  self.check_forward(request);
   nb::gil_scoped_release release;
   begin_steps(self.episodes, 1);
-  forward(self.episodes, {0, 0, n}, {0, 1}, request, false, Interrupt{});
+  forward(self.episodes, request, Interrupt{});
   for (Index s = 0; s < n; s++)
     for (Index k = 0; k < request.y.columns; k++)
       if (const double value = request.y(s, 0, k); !(value <= kLargestVoltage && -value <= kLargestVoltage)) return n + s;
@@ -141,13 +136,6 @@ template <class Real> Index step(PyEpisodes<Real>& self, const nb::tuple& channe
 template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
   using Object = PyEpisodes<Real>;
   bound.def(
-      "begin_samples",
-      [](Object& self, Index begin, Index width, const PyEpisodeRequest& request) {
-        self.check_forward({0, begin, width}, request);
-        begin_samples(self.episodes, {0, begin, width}, request);
-      },
-      "begin"_a, "width"_a, "request"_a, "Begin samples of a request at rest.");
-  bound.def(
       "begin_steps", [](Object& self, Index n_steps) { begin_steps(self.episodes, n_steps); }, "n_steps"_a,
       "Begin more steps of the rollout of all lanes.");
   bound.def(
@@ -156,53 +144,36 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
   bound.def("end_replay", [](Object& self) { end_replay(self.episodes); }, "End a replay that has run all steps.");
   bound.def(
       "forward",
-      [](Object& self, Index begin, Index width, Index t_begin, Index t_stop, const PyEpisodeRequest& request, bool exchanges) {
-        self.check_forward({0, begin, width}, request);
-        self.check(0 <= t_begin && t_stop <= request.n_steps && request.n_steps <= self.episodes.steps, "steps");
-        interruptible([&](Interrupt interrupt) {
-          return forward(self.episodes, {0, begin, width}, {t_begin, t_stop}, request, exchanges, interrupt);
-        });
+      [](Object& self, const PyEpisodeRequest& request) {
+        self.check_forward(request);
+        self.check(self.episodes.horizon.continues && request.n_steps <= self.episodes.steps, "steps");
+        interruptible([&](Interrupt interrupt) { return forward(self.episodes, request, interrupt); });
       },
-      "begin"_a, "width"_a, "t_begin"_a, "t_stop"_a, "request"_a, "exchanges"_a,
-      "Run steps of a request that has begun; with several ranks a slice, whose spikes are then exchanged.");
-  bound.def(
-      "message", [](Object& self, Index width) { return handed_over(take_message(self.episodes, width)); }, "width"_a,
-      "Spikes of a slice of the first lanes, as bytes for the other ranks.");
-  bound.def(
-      "receive",
-      [](Object& self, Index begin, Index width, Index t_begin, Index t_stop, const PyEpisodeRequest& request,
-         In1<std::uint8_t> messages, In1<Index> message_begin, In1<Index> first, In1<std::uint64_t> bits,
-         In1<std::uint32_t> counts) {
-        const Inbox inbox{view1(messages), view1(message_begin), view1(first), {view1(bits), view1(counts)}};
-        self.check_forward({0, begin, width}, request);
-        nb::gil_scoped_release release;
-        receive(self.episodes, {0, begin, width}, {t_begin, t_stop}, request, inbox);
-      },
-      "begin"_a, "width"_a, "t_begin"_a, "t_stop"_a, "request"_a, "messages"_a.noconvert(), "message_begin"_a.noconvert(),
-      "first"_a.noconvert(), "bits"_a.noconvert(), "counts"_a.noconvert(), "Log the spikes of all ranks in a slice.");
+      "request"_a, "Run all lanes for the steps of a request that have begun.");
   bound.def(
       "finish",
-      [](Object& self, Index begin, Index width, const PyEpisodeRequest& request) {
-        self.check_forward({0, begin, width}, request);
-        finish(self.episodes, {0, begin, width}, request);
+      [](Object& self, const PyEpisodeRequest& request) {
+        self.check_forward(request);
+        finish(self.episodes, request);
       },
-      "begin"_a, "width"_a, "request"_a, "Count spikes and events of samples that have run all their steps.");
+      "request"_a, "Count spikes and events of lanes that have run all their steps.");
   bound.def(
       "backward",
-      [](Object& self, Index begin, Index width, const PyEpisodeRequest& request, Out1<Real> pending) {
-        self.check_backward({0, begin, width}, request);
-        const Array1<Real> gradients = pending_of<Real>(pending, self.tables());
-        interruptible(
-            [&](Interrupt interrupt) { return backward(self.episodes, {0, begin, width}, request, gradients, interrupt); });
+      [](Object& self, const PyEpisodeRequest& request, Out2<Real> pending) {
+        self.check_backward(request);
+        self.check(self.episodes.horizon.continues, "lanes");
+        const Array2<Real> gradients = pending_of<Real>(pending, self.tables());
+        interruptible([&](Interrupt interrupt) { return backward(self.episodes, request, gradients, interrupt); });
       },
-      "begin"_a, "width"_a, "request"_a, "pending"_a.noconvert(), "Add the gradients of lanes to `pending`.");
+      "request"_a, "pending"_a.noconvert(),
+      "Add the gradients of all lanes to the sums `pending`, see `core/episodes/episodes.hpp`.");
   bound.def(
       "run_samples",
-      [](Object& self, Index begin, Index stop, const PyEpisodeRequest& request, Out1<Real> pending) {
-        self.check_forward({0, begin, std::min(stop - begin, self.n())}, request);
-        self.check(stop <= request.samples.size, "lanes");
-        if (request.learn) self.check_backward({0, begin, std::min(stop - begin, self.n())}, request);
-        const Array1<Real> gradients = request.learn ? pending_of<Real>(pending, self.tables()) : Array1<Real>{};
+      [](Object& self, Index begin, Index stop, const PyEpisodeRequest& request, Out2<Real> pending) {
+        self.check_forward(request);
+        self.check(0 <= begin && stop <= request.samples.size, "samples");
+        if (request.learn) self.check_backward(request);
+        const Array2<Real> gradients = request.learn ? pending_of<Real>(pending, self.tables()) : Array2<Real>{};
         Index reached = begin;
         interruptible([&](Interrupt interrupt) {
           reached = run_samples(self.episodes, begin, stop, request, gradients, interrupt);
@@ -281,14 +252,25 @@ template <class Real> void bind_lanes(nb::class_<PyEpisodes<Real>>& bound) {
                        [&self](const Lane<Real>& lane) { return count_spikes(self.episodes, lane); });
         return handed_over(std::move(sums));
       },
-      "Spikes of the own neurons of each lane in this rollout.");
+      "Spikes of the neurons of each lane in this rollout.");
+}
+
+template <class Real> void bind_add_terms(nb::module_& m) {
+  m.def(
+      "add_terms",
+      [](Out1<Real> total, In2<Real> terms) {
+        if (terms.shape(1) != total.shape(0)) throw nb::value_error("add_terms: one number of each term for each of the total");
+        nb::gil_scoped_release release;
+        add_terms(view1(total), view2(terms));
+      },
+      "total"_a.noconvert(), "terms"_a.noconvert(), "Add terms (terms, n) to a total (n,), one after the other.");
 }
 
 template <class Real> void bind_class(nb::module_& m, const char* name) {
   using Object = PyEpisodes<Real>;
   nb::class_<Object> bound(m, name, "Lanes of e-prop in parallel, samples or environments; weights of one type.");
   bound.def("__init__", &make_object<Real>, "topology"_a, "initial"_a, "lanes"_a, "steps"_a, "continues"_a, "learns"_a,
-            "threads"_a, "latency"_a);
+            "threads"_a);
   bound.def_prop_ro("lanes", &Object::n);
   bound.def_prop_ro("steps", [](const Object& self) { return self.episodes.steps; });
   bound.def_prop_ro("rows", [](const Object& self) { return self.episodes.rows; });
@@ -306,15 +288,16 @@ template <class Real> void bind_class(nb::module_& m, const char* name) {
       "weight"_a.noconvert(), "Use these weights from the next step on.");
   bound.def(
       "set_absent",
-      [](Object& self, const PyTopology& topology, Out1<Real> gradients) {
-        if (static_cast<Index>(gradients.shape(0)) != topology.targets.size || topology.groups.size != self.tables().groups.size)
+      [](Object& self, const PyTopology& topology, Out2<Real> gradients) {
+        if (gradients.shape(0) == 0 || static_cast<Index>(gradients.shape(1)) != topology.targets.size ||
+            topology.groups.size != self.tables().groups.size)
           throw nb::value_error("set_absent: one gradient for each connection, of the same delay groups");
         self.absent = nb::make_tuple(nb::find(topology), gradients);
         nb::gil_scoped_release release;
-        set_absent(self.episodes, topology, view1(gradients));
+        set_absent(self.episodes, topology, view2(gradients));
       },
       "topology"_a, "gradients"_a.noconvert(),
-      "Add the gradients that the synapses of `topology` would have to `gradients`, until `forget_absent`.");
+      "Add the gradients that the synapses of `topology` would have to the sums `gradients`, until `forget_absent`.");
   bound.def(
       "forget_absent",
       [](Object& self) {
@@ -354,9 +337,8 @@ void bind_episodes(nb::module_& m) {
          Index real_size) { return episode_bytes(topology, state_rows, {lanes, steps, continues, learns, threads}, real_size); },
       "topology"_a, "state_rows"_a, "lanes"_a, "steps"_a, "continues"_a, "learns"_a, "threads"_a, "real_size"_a,
       "Bytes of lanes without their logs of spikes, and of all that they share.");
-  m.def(
-      "longest_latency", [](const PyTopology& topology) { return horizon_of(topology).latency; }, "topology"_a,
-      "Longest time from a spike to an error that it causes and to later external signals, steps.");
+  bind_add_terms<double>(m);
+  bind_add_terms<float>(m);
 }
 
 }  // namespace eprop

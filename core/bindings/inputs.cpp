@@ -23,6 +23,20 @@ template <class T> void bind_find_ones(nb::module_& m) {
       "dense"_a.noconvert(), "start"_a.noconvert(), "Columns of the ones, row by row; None if there are other numbers.");
 }
 
+template <class T> void bind_copy_events(nb::module_& m) {
+  m.def(
+      "copy_events",
+      [](In2<Index> ptr, In1<T> channels, Index size, Out1<Index> start) -> std::optional<Result<std::int32_t>> {
+        if (ptr.shape(1) == 0 || start.shape(0) != ptr.shape(0) * (ptr.shape(1) - 1) + 1)
+          throw nb::value_error("copy_events: arrays do not fit");
+        std::vector<std::int32_t> copied;
+        if (!unlocked([&] { return copy_events(view2(ptr), view1(channels), size, view1(start), copied); })) return std::nullopt;
+        return handed_over(std::move(copied));
+      },
+      "ptr"_a.noconvert(), "channels"_a.noconvert(), "size"_a, "start"_a.noconvert(),
+      "Channels of samples, ascending within a step; None if offsets or channels are not valid.");
+}
+
 }  // namespace
 
 void bind_inputs(nb::module_& m) {
@@ -42,16 +56,8 @@ void bind_inputs(nb::module_& m) {
       },
       "times"_a.noconvert(), "channels"_a.noconvert(), "size"_a, "dt"_a, "precision"_a, "start"_a.noconvert(),
       "Channels of spikes step by step; None if a time or channel is out of range.");
-  m.def(
-      "copy_events",
-      [](In2<Index> ptr, In1<std::int32_t> channels, Index size, Out1<Index> start, Out1<std::int32_t> out) {
-        if (ptr.shape(1) == 0 || start.shape(0) != ptr.shape(0) * (ptr.shape(1) - 1) + 1)
-          throw nb::value_error("copy_events: arrays do not fit");
-        nb::gil_scoped_release release;
-        return copy_events(view2(ptr), view1(channels), size, view1(start), view1(out));
-      },
-      "ptr"_a.noconvert(), "channels"_a.noconvert(), "size"_a, "start"_a.noconvert(), "out"_a.noconvert(),
-      "Whether the events of samples are in order; copies them if so.");
+  bind_copy_events<std::int32_t>(m);
+  bind_copy_events<Index>(m);
   m.def(
       "all_finite",
       [](nb::ndarray<const double, nb::c_contig, nb::device::cpu> a) {

@@ -1,10 +1,9 @@
-// Long calls from Python: they react to Ctrl-C, and sum gradients.
+// Long calls from Python: they react to Ctrl-C.
 #pragma once
 #include <chrono>
 
 #include "bindings/convert.hpp"
 #include "common/interrupt.hpp"
-#include "common/tables.hpp"
 
 namespace eprop {
 
@@ -25,12 +24,6 @@ struct SignalCheck {
 template <class Work> void interruptible(const Work& work) {
   SignalCheck check;
   if (!unlocked([&] { return work(Interrupt{&SignalCheck::requested, &check}); })) throw nb::python_error();
-}
-
-template <class Real> Array1<Real> pending_of(const Out1<Real>& pending, const Topology& topology) {
-  if (static_cast<Index>(pending.shape(0)) != topology.targets.size)
-    throw nb::value_error("pending: one number for each synapse");
-  return view1(pending);
 }
 
 }  // namespace eprop

@@ -1,6 +1,10 @@
 // The online loop and feedback, for Python.
 #include "bindings/online.hpp"
 
+#include <map>
+#include <memory>
+
+#include "bindings/fields.hpp"
 #include "bindings/requests.hpp"
 #include "bindings/topology.hpp"
 #include "common/feedback.hpp"
@@ -8,7 +12,7 @@
 #include "common/readouts.hpp"
 #include "episodes/optimizer_step.hpp"
 #include "eprop_plus/new_synapses.hpp"
-#include "online/pairs.hpp"
+#include "online/spike_state.hpp"
 
 namespace eprop {
 namespace {
@@ -18,81 +22,63 @@ using PyRunRequest = PyRequest<RunRequest>;
 // Refuses a request whose arrays do not fit together, the network or the steps of a call.
 void check_request(const RunRequest& r, const Topology& topology, Index state_rows, Index n_steps, Index offset) {
   const Index steps = r.loss.size, samples = r.target.planes;
-  const bool fits = r.window.rows > 0 && r.window.rows * samples == steps && r.spikes.size == samples && r.y.rows == steps &&
+  const bool fits = r.window.rows > 0 && r.window.rows * samples == steps && r.y.rows == steps &&
+                    (r.spikes.size == 0 || r.spikes.size == samples) &&
                     (r.probes.rows == 0 || (r.probed.rows == steps && r.probes.columns == 4)) &&
-                    r.probed.columns == r.probes.rows && (r.window.planes == 1 || r.window.planes == samples) &&
-                    (r.target.rows == 1 || r.target.rows == r.window.rows) &&
-                    (r.event_start.rows == 0 || r.event_start.columns > steps) &&
-                    (r.of_neurons.size == 0 || r.of_neurons.size == topology.n_neurons());
+                    r.probed.columns == r.probes.rows && (r.event_start.rows == 0 || r.event_start.columns > steps) &&
+                    (r.of_neurons.size == 0 || r.of_neurons.size == topology.n_neurons()) &&
+                    (r.sums.size == 0 || r.sums.size == kSums);
   if (!fits) throw nb::value_error("RunRequest: the arrays do not fit together");
   if (n_steps < 0 || offset < 0 || offset + n_steps > steps) throw nb::value_error("run: more steps than the request has");
-  if (r.y.columns != topology.readouts.size || r.target.columns != r.y.columns || !windows_fit(topology, r.window) ||
-      !external_fits(topology, r.external, samples, r.window.rows) || !drive_fits(topology, r.drive, r.window.rows) ||
-      !currents_fit(topology, r.currents, samples, r.window.rows, state_rows))
+  if (r.y.columns != topology.readouts.size || !inputs_fit(topology, r, samples, r.window.rows, state_rows) ||
+      !external_fits(topology, r.external, samples, r.window.rows))
     throw nb::value_error("run: the request is for another network");
-}
-
-template <class Real> Synapses<Real> synapses_of(nb::handle owner) {
-  return {attribute1<Real>(owner, "weight"),        attribute1<Real>(owner, "trace"),
-          attribute1<Real>(owner, "trace_reg"),     attribute1<Real>(owner, "trace_reward"),
-          attribute2<Real>(owner, "own"),           attribute1<Real>(owner, "pending"),
-          attribute1<Real>(owner, "moment_1"),      attribute1<Real>(owner, "moment_2"),
-          attribute1<std::int8_t>(owner, "levels"), attribute1<std::int16_t>(owner, "wide_levels")};
-}
-
-Neurons neurons_of(nb::handle owner) {
-  return {attribute2<double>(owner, "state"),    attribute2<double>(owner, "input"),          attribute1<double>(owner, "psi"),
-          attribute1<double>(owner, "signal"),   attribute2<double>(owner, "rate"),           attribute1<double>(owner, "y"),
-          attribute2<double>(owner, "feedback"), attribute2<double>(owner, "feedback_offset")};
-}
-
-template <class Real> History<Real> history_of(nb::handle owner) {
-  History<Real> history;
-  history.block_prefix = attribute3<double>(owner, "block_prefix");
-  history.prefix_history = attribute3<Real>(owner, "prefix_history");
-  history.block_propagators = attribute3<Real>(owner, "block_propagators");
-  history.span_suffixes = attribute3<Real>(owner, "span_suffixes");
-  history.steps = attribute3<double>(owner, "steps");
-  history.error_prefix = attribute2<double>(owner, "error_prefix");
-  history.error_block = attribute2<double>(owner, "error_block");
-  history.error = attribute2<double>(owner, "error");
-  history.error_trace_prefix = attribute2<double>(owner, "error_trace_prefix");
-  history.error_trace_block = attribute2<double>(owner, "error_trace_block");
-  history.rewards = {attribute1<double>(owner, "reward"), attribute2<double>(owner, "reward_rest"),
-                     attribute2<double>(owner, "reward_ahead")};
-  history.eta = attribute2<double>(owner, "eta");
-  history.post_trace = attribute2<double>(owner, "post_trace");
-  history.block_steps = nb::cast<Index>(owner.attr("block_steps"));
-  history.span_blocks = nb::cast<Index>(owner.attr("span_blocks"));
-  return history;
 }
 
 SpikeHistory spikes_of(auto& run) { return {run.state.topology, run.state.log, run.state.axons}; }
 
-template <class Real> void make_run(PyRun<Real>* run, const PyTopology& topology, nb::object synapses, nb::object axons,
-                                    nb::object neurons, nb::object history, bool learns, bool timed) {
+// Takes an array over, if it has the type.
+template <class T> bool take(nb::handle given, Array1<T>& array) {
+  Out1<T> found;
+  if (!nb::try_cast(given, found, false)) return false;
+  array = view1(found);
+  return true;
+}
+
+template <class Real> void make_run(PyRun<Real>* run, const PyTopology& topology, const Sizes& sizes, nb::object weight,
+                                    In2<double> initial, Out2<double> feedback, bool timed) {
   new (run) PyRun<Real>();
   OnlineState<Real>& state = run->state;
+  Synapses<Real>& synapses = state.synapses;
+  if (!take(weight, synapses.weight) && !take(weight, synapses.levels) && !take(weight, synapses.wide_levels))
+    throw nb::type_error("weight: an array of weights or levels is expected");
+  run->sizes = sizes;
+  run->initial = view2(initial);
   state.topology = topology;
-  state.learns = learns;
-  state.synapses = synapses_of<Real>(synapses);
-  state.axons = {attribute1<Index>(axons, "processed_until"), records<AxonTimes>(axons, "times"), attribute3<double>(axons, "z")};
-  state.neurons = neurons_of(neurons);
-  state.history = history_of<Real>(history);
-  state.log.start = attribute2<Index>(history, "log_start");
-  state.log.record_steps = nb::cast<Index>(history.attr("record_steps"));
-  state.post.span = nb::cast<Index>(history.attr("post_span"));
-  run->owners = nb::make_tuple(nb::find(topology), synapses, axons, neurons, history);
+  state.neurons.feedback = view2(feedback);
+  run->owners = nb::make_tuple(nb::find(topology), weight, initial, feedback);
+  const Index given = synapses.weight.size + synapses.levels.size + synapses.wide_levels.size, neurons = sizes.neurons;
+  if (given != sizes.synapses || run->initial.size() != sizes.state_rows * neurons ||
+      state.neurons.feedback.size() != sizes.readouts * neurons)
+    throw nb::value_error("the arrays do not fit the sizes");
   prepare_run(*run, timed);
 }
 
-template <class Real> auto spike_records(PyRun<Real>& run) {
-  const SpikeLog& log = run.state.log;
-  const std::size_t n = log.times.size();
-  const auto* numbers = reinterpret_cast<const std::int32_t*>(log.times.data());
-  const std::size_t slots = filter_slots(run.state.topology), parts = kRecordParts * filter_size(run.state.topology);
-  return std::pair(handed_over<2>(std::vector<std::int32_t>(numbers, numbers + 4 * n), {n, 4}),
-                   handed_over<3>(std::vector<double>(log.z), {n, slots, parts}));
+// The network at rest with other weights, which does not learn, next to this one.
+template <class Real> PyRun<Real>* at_rest(const PyRun<Real>& run, Out1<Real> weight) {
+  auto copy = std::make_unique<PyRun<Real>>();
+  OnlineState<Real>& state = copy->state;
+  copy->sizes = run.sizes.at_rest();
+  copy->initial = run.initial;
+  copy->collect = run.collect;
+  state.topology = run.state.topology;
+  state.synapses = run.state.synapses;
+  state.synapses.weight = view1(weight);
+  state.synapses.levels.size = state.synapses.wide_levels.size = 0;
+  state.neurons.feedback = run.state.neurons.feedback;
+  copy->owners = nb::make_tuple(nb::find(run), weight);
+  prepare_run(*copy, false);
+  return copy.release();
 }
 
 template <class Real> auto phases(PyRun<Real>& run) {
@@ -106,11 +92,30 @@ template <class Real> auto phases(PyRun<Real>& run) {
   return handed_over<2>(std::move(seconds), {run.notes.size() + 1, kPhases});
 }
 
-// Bytes of vectors that grow during a run.
-template <class Real> nb::object bytes_of(PyRun<Real>& run) {
+// Names, axes and views of the arrays that are part of a state.
+template <class Real> nb::list kept(PyRun<Real>& run) {
+  nb::list found;
+  for (const Row& row : rows_of(run.state))
+    if ((row.kept & kState) != 0)
+      found.append(nb::make_tuple(std::string(row.struct_name) + "/" + row.name, row.axis, view_of(row, nb::find(run))));
+  return found;
+}
+
+// Bytes of the arrays of each struct, before there are any.
+template <class Real> nb::dict bytes_before(const Sizes& sizes) {
+  std::map<std::string, Index> sums;
+  OnlineState<Real> none;
+  for (const Row& row : rows_of(none)) sums[row.struct_name] += row.bytes_before(sizes);
+  nb::dict bytes;
+  for (const auto& [name, sum] : sums) bytes[name.c_str()] = sum;
+  return bytes;
+}
+
+// The same, and bytes of vectors that grow during a run.
+template <class Real> nb::dict bytes_now(PyRun<Real>& run) {
   const auto size = [](const auto& values) { return values.capacity() * sizeof(values[0]); };
   const OnlineState<Real>& state = run.state;
-  nb::dict bytes;
+  nb::dict bytes = bytes_before<Real>(run.sizes);
   bytes["spike_log"] = size(state.log.sources);
   bytes["spike_records"] = size(state.log.times) + size(state.log.z);
   bytes["post_spikes"] = size(state.post.times);
@@ -124,30 +129,38 @@ auto logged_spikes(PyRun<Real>& run, Index first_source, Index stop_source, Inde
   std::vector<Index> steps, sources;
   {
     nb::gil_scoped_release release;
-    const Index oldest = std::max<Index>(run.t - run.state.log.past_mask(), 0);
+    const Index oldest = first_logged(run.state.log, run.t);
     read_spikes(spikes_of(run), {first_source, stop_source}, {std::max(first_step, oldest), std::min(stop_step, run.t)}, steps,
                 sources);
   }
   return std::pair(handed_over(std::move(steps)), handed_over(std::move(sources)));
 }
 
-// Sets the spike log of a loaded state; its length is a power of two.
-template <class Real> void set_log(PyRun<Real>& run, In1<std::int32_t> sources) {
-  const std::size_t n = sources.shape(0);
-  if (n == 0 || (n & (n - 1)) != 0) throw nb::value_error("set_log: the length must be a power of two");
-  run.state.log.sources.assign(sources.data(), sources.data() + n);
+template <class Real> nb::dict spikes_kept(PyRun<Real>& run) {
+  SpikeState state = spike_state(run);
+  const Axons& axons = run.state.axons;
+  const std::size_t sources = axons.times.size, slots = axons.z.rows, parts = axons.z.columns;
+  const std::size_t capacity = run.state.post.capacity, neurons = state.post_times.size() / capacity;
+  nb::dict out;
+  out["spikes/counts"] = handed_over(std::move(state.counts));
+  out["spikes/sources"] = handed_over(std::move(state.sources));
+  out["axons/times"] = handed_over<2>(std::move(state.axon_times), {2, sources});
+  out["axons/z"] = handed_over<3>(std::move(state.axon_z), {slots, parts, sources});
+  out["post_spikes/times"] = handed_over<2>(std::move(state.post_times), {capacity, neurons});
+  return out;
 }
 
-// Sets postsynaptic spikes of a loaded state. Set `t` first: the search for a spike ends at the oldest one.
-template <class Real> void set_post_times(PyRun<Real>& run, In2<Index> times) {
-  PostSpikes& post = run.state.post;
-  if (!run.has_pairs) return;
-  if (static_cast<Index>(times.shape(1)) != post.neurons || times.shape(0) == 0)
-    throw nb::value_error("set_post_times: the array is of another network");
-  post.capacity = static_cast<Index>(times.shape(0));
-  post.times.assign(times.data(), times.data() + times.size());
-  const Index* oldest = post.row(post.capacity - 1);
-  if (std::any_of(oldest, oldest + post.neurons, [&](Index time) { return time > run.t - post.span; })) grow_post_spikes(post);
+template <class A> auto copied(const A& array) { return std::vector(array.data(), array.data() + array.size()); }
+
+template <class Real> void set_spikes(PyRun<Real>& run, In1<Index> counts, In1<Index> sources, In2<Index> axon_times,
+                                      In3<double> axon_z, In2<Index> post_times) {
+  set_spike_state(run, {copied(counts), copied(sources), copied(axon_times), copied(axon_z), copied(post_times)});
+}
+
+// Room for spikes and for their records: powers of two.
+template <class Real> void set_room(PyRun<Real>& run, Index spikes, Index records) {
+  run.state.log.sources.assign(spikes, 0);
+  if (run.has_plus || run.has_pairs) restart_records(spikes_of(run), run.t, records);
 }
 
 template <class Real> auto effective_weights(PyRun<Real>& run) {
@@ -168,12 +181,10 @@ template <class Real> void materialise(PyRun<Real>& run) {
 }
 
 // After connections have moved: synapses that were made at time `now` begin.
-template <class Real> void follow_moves(PyRun<Real>& run, In1<std::uint32_t> born, std::uint32_t now) {
+template <class Real> void follow_moves(PyRun<Real>& run, std::uint32_t now) {
   if (!run.has_plus) return;
-  if (static_cast<Index>(born.size()) != run.state.topology.targets.size)
-    throw nb::value_error("begin_synapses: one time for each synapse is expected");
   nb::gil_scoped_release release;
-  begin_synapses(run.state, run.t, view1(born), now);
+  begin_synapses(run.state, run.t, now);
 }
 
 // Serialises the spikes of the slice and clears the outbox.
@@ -193,27 +204,6 @@ template <class Real> void receive(PyRun<Real>& run, Index n_steps, Index offset
   receive_spikes(run, n_steps, offset, request, inbox);
 }
 
-template <class Real> Index advance(PyRun<Real>& run, Index n_steps, Index offset, const PyRunRequest& request) {
-  check_request(request, run.state.topology, run.state.neurons.state.rows, n_steps, offset);
-  nb::gil_scoped_release release;
-  return run_online(run, n_steps, offset, request);
-}
-
-// After another state has been set.
-template <class Real> void restart(PyRun<Real>& run, Index first_step, Index room) {
-  if (room <= 0 || (room & (room - 1)) != 0) throw nb::value_error("restart_records: the room must be a power of two");
-  if (run.has_plus || run.has_pairs) restart_records(spikes_of(run), first_step, room);
-  if (run.has_plus) clear_cached(run.state);
-}
-
-template <class Real> auto post_times(PyRun<Real>& run) {
-  const PostSpikes& post = run.state.post;
-  const std::size_t capacity = post.capacity;
-  return handed_over<2>(std::vector<Index>(post.times), {capacity, post.times.size() / capacity});
-}
-
-template <class Real> auto log_of(PyRun<Real>& run) { return handed_over(std::vector<std::int32_t>(run.state.log.sources)); }
-
 template <class Real> bool check_weights(PyRun<Real>& run, int threads) {
   nb::gil_scoped_release release;
   return weights_finite(run, threads);
@@ -221,17 +211,13 @@ template <class Real> bool check_weights(PyRun<Real>& run, int threads) {
 
 // Loading a state, and its messages between ranks.
 template <class Real> void bind_state(nb::class_<PyRun<Real>>& bound) {
-  bound.def("log", &log_of<Real>, "Ring of the sources of all spikes, in order.")
-      .def("set_log", &set_log<Real>, "sources"_a.noconvert(), "Set the ring of a loaded state; its length is a power of two.")
-      .def("post_times", &post_times<Real>, "Steps of the last spikes of each neuron (capacity, neurons), for pair rules.")
-      .def("set_post_times", &set_post_times<Real>, "times"_a.noconvert(), "Set `post_times` of a loaded state; set `t` first.")
-      .def("spike_records", &spike_records<Real>,
-           "Records of the spikes about their sources, (records, 4), and their filters (records, slots, parts).")
-      .def(
-          "follow", [](PyRun<Real>& run) { note_logged(spikes_of(run), run.t - run.outbox.steps()); },
-          "Record all logged spikes with their axons.")
-      .def("restart_records", &restart<Real>, "first_step"_a, "room"_a,
-           "After another state has been set: find again what is derived from the spikes since `first_step`.")
+  bound
+      .def("spike_state", &spikes_kept<Real>,
+           "What a state keeps of spikes, with its names.\n\nC++: core/online/spike_state.hpp.")
+      .def("set_spike_state", &set_spikes<Real>, "counts"_a.noconvert(), "sources"_a.noconvert(), "axon_times"_a.noconvert(),
+           "axon_z"_a.noconvert(), "post_times"_a.noconvert(), "Continue from `spike_state`; set `t` and all other arrays first.")
+      .def("set_room", &set_room<Real>, "spikes"_a, "records"_a,
+           "Begin with another capacity of the log and of the spike records, powers of two.")
       .def("message", &take_message<Real>, "The spikes of own neurons since the last message, for the other ranks.")
       .def("receive", &receive<Real>, "n_steps"_a, "offset"_a, "request"_a, "messages"_a.noconvert(), "begin"_a.noconvert(),
            "first"_a.noconvert(), "bits"_a.noconvert(), "counts"_a.noconvert(),
@@ -292,21 +278,57 @@ template <class Real> void bind_weights(nb::class_<PyRun<Real>>& bound) {
             losses_of_steps(view2(y), view2(target), view2(window), run.state.topology, loss.data());
           },
           "y"_a.noconvert(), "target"_a.noconvert(), "window"_a.noconvert(), "loss"_a.noconvert(),
-          "Losses of all steps of one sample, from its outputs in mV.");
+          "Losses of all steps of one sample, from its outputs in mV.")
+      .def(
+          "silent_loss",
+          [](const PyRun<Real>& run, In3<double> target, In3<double> window) {
+            const auto aims = view3(target), windows = view3(window);
+            double loss = 0.0;
+            for (Index s = 0; s < aims.planes; s++)
+              for (Index t = 0; t < windows.rows; t++)
+                loss += silent_loss(run.state.topology, aims.row(s, aims.rows > 1 ? t : 0), windows.row(windows.planes > 1 ? s : 0, t));
+            return loss;
+          },
+          "target"_a.noconvert(), "window"_a.noconvert(),
+          "Loss of outputs at zero in all steps of samples; NaN, unknown, if a weight of the window is negative.");
 }
 
 template <class Real> void bind_run_of(nb::module_& m, const char* name) {
   using S = PyRun<Real>;
-  nb::class_<S> bound(m, name, "A network that runs on in continuous time; its arrays of fixed size are Python's.");
+  nb::class_<S> bound(m, name, "A network that runs on in continuous time.");
   bound
-      .def("__init__", &make_run<Real>, "topology"_a, "synapses"_a, "axons"_a, "neurons"_a, "history"_a, "learns"_a, "timed"_a,
-           "Arrays as in `eprop.engine.state.storage`; `timed` measures `phases`.")
-      .def("run", &advance<Real>, "n_steps"_a, "offset"_a, "request"_a,
+      .def("__init__", &make_run<Real>, "topology"_a, "sizes"_a, "weight"_a.noconvert(), "initial"_a.noconvert(),
+           "feedback"_a.noconvert(), "timed"_a,
+           "`weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights "
+           "and feedback change in place. `timed` measures `phases`.")
+      .def("at_rest", &at_rest<Real>, nb::rv_policy::take_ownership, "weight"_a.noconvert(),
+           "The network at rest with other weights, which does not learn, next to this one.")
+      .def(
+          "reset", [](S& run) { reset_run(run); }, "Return to rest; weights, feedback and `events` stay.")
+      .def_static("bytes_before", &bytes_before<Real>, "sizes"_a, nb::sig("def bytes_before(sizes: Sizes) -> dict[str, int]"),
+                  "Bytes that the arrays of each struct will take.")
+      .def("kept", &kept<Real>, nb::sig("def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]"),
+           "Name, axis and view of each array that is part of a state.")
+      .def(
+          "run",
+          [](S& run, Index n_steps, Index offset, const PyRunRequest& request) {
+            check_request(request, run.state.topology, run.state.neurons.state.rows, n_steps, offset);
+            nb::gil_scoped_release release;
+            return run_online(run, n_steps, offset, request);
+          },
+          "n_steps"_a, "offset"_a, "request"_a,
            "Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, fewer once 50 ms have "
            "passed.\n\n"
            "C++: `run_online` in core/online/run.cpp.")
       .def_rw("t", &S::t, "Steps since the start.")
       .def_rw("events", &S::events, "Synaptic events since the start.")
+      .def_prop_ro("synapses", [](S& run) -> Synapses<Real>& { return run.state.synapses; })
+      .def_prop_ro("moves", [](S& run) -> Moves& { return run.state.moves; })
+      .def_prop_ro("neurons", [](S& run) -> Neurons& { return run.state.neurons; })
+      .def_prop_ro(
+          "logged_steps", [](S& run) { return run.state.log.past_mask(); }, "Steps whose spikes the log keeps.")
+      .def_prop_ro(
+          "record_steps", [](S& run) { return run.state.log.record_steps; }, "Steps whose spikes axons process again in a state.")
       .def_rw("collect", &S::collect, "Whether spikes of own neurons go to `message` instead of the log.")
       .def(
           "divergence", [](const S& run) { return find_divergence(run); },
@@ -324,12 +346,12 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
             if (run.has_plus) follow_connections(run.state);
           },
           "Make room for the present connections, after some have moved.")
-      .def("begin_synapses", &follow_moves<Real>, "born"_a.noconvert(), "now"_a,
+      .def("begin_synapses", &follow_moves<Real>, "now"_a,
            "Let the synapses that were made at time `now` begin with the last spikes of their sources.\n\n"
            "C++: `begin_synapses` in core/eprop_plus/new_synapses.hpp.")
       .def("phases", &phases<Real>, "Seconds since the last call, (partitions and the loop, `Phase`).")
-      .def("bytes", &bytes_of<Real>, nb::sig("def bytes(self) -> dict[str, int]"),
-           "Bytes of the arrays that grow while running.");
+      .def("bytes", &bytes_now<Real>, nb::sig("def bytes(self) -> dict[str, int]"),
+           "Bytes of the arrays of each struct, and of those that grow while running.");
   bind_state(bound);
   bind_weights(bound);
   bind_step(bound);
@@ -339,23 +361,18 @@ void bind_request(nb::module_& m) {
   using R = RunRequest;
   nb::class_<PyRunRequest> bound(m, "RunRequest", "Inputs of a run of consecutive samples, and arrays for its results.");
   bound.def(nb::init<>())
-      .def_rw("seed", &PyRunRequest::seed)
+      .def(nb::init<const PyRunRequest&>(), "other"_a, "The same inputs and arrays for results.")
       .def_rw("clock", &PyRunRequest::clock, "First step of the random numbers.")
       .def_rw("frozen", &PyRunRequest::frozen, "Whether weights stay constant while all traces continue.")
       .def_rw("threads", &PyRunRequest::threads);
-  bind_array<In2<Index>>(bound, "event_start", &R::event_start, "(event sources, steps of all samples + 1)");
-  bind_array<In1<std::int32_t>>(bound, "event_channels", &R::event_channels, "Channels of all events, in order.");
-  bind_array<In3<double>>(bound, "target", &R::target, "(samples, steps or 1, readouts)");
-  bind_array<In3<double>>(bound, "window", &R::window, "(samples or 1, steps, readout populations or 1)");
-  bind_external(bound);
-  bind_currents(bound);
-  bind_array<In2<double>>(bound, "drive", &R::drive, "(steps of a sample or 0, stimuli): factors of the stimuli in time.");
+  bind_inputs(bound);
   bind_array<In2<Index>>(bound, "probes", &R::probes, "(probes, 4): a `Probe`, row of the state or branch, index, delay group.");
   bind_array<Out2<double>>(bound, "probed", &R::probed, "Out: (steps of all samples, probes)");
   bind_array<Out2<double>>(bound, "y", &R::y, "Out: (steps of all samples, readouts), without the leak potential, mV.");
   bind_array<Out1<double>>(bound, "loss", &R::loss, "Out: (steps of all samples,); losses are added.");
-  bind_array<Out1<Index>>(bound, "spikes", &R::spikes, "Out: (samples,) spikes of own neurons; they are added.");
+  bind_array<Out1<Index>>(bound, "spikes", &R::spikes, "Out: (samples or 0,) spikes of own neurons; they are added.");
   bind_array<Out1<Index>>(bound, "of_neurons", &R::of_neurons, "Out: (own neurons or 0,) spikes of each; they are added.");
+  bind_array<Out1<double>>(bound, "sums", &R::sums, "Out: (4 or 0,) numbers that are added up, see `Sum`.");
 }
 
 void bind_codes(nb::module_& m) {
@@ -371,6 +388,11 @@ void bind_codes(nb::module_& m) {
       .value("error", Probe::error)
       .value("weight", Probe::weight)
       .value("trace", Probe::trace);
+  nb::enum_<Sum>(m, "Sum", nb::is_arithmetic(), "Entry of `sums`.")
+      .value("steps", Sum::steps)
+      .value("learned", Sum::learned, "Steps with learning.")
+      .value("loss", Sum::loss, "Of these steps.")
+      .value("silent", Sum::silent, "Loss of outputs at zero in these steps; NaN, unknown, if a weight of the window is negative.");
   nb::enum_<Phase>(m, "Phase", nb::is_arithmetic(), "Column of `phases`.")
       .value("between", kBetween, "Between calls, and between steps of a partition.")
       .value("propagators", kPropagators)
@@ -379,13 +401,34 @@ void bind_codes(nb::module_& m) {
       .value("readout", kReadout)
       .value("exchange", kExchange)
       .value("region", kRegion);
+  nb::enum_<Axis>(m, "Axis", nb::is_arithmetic(), "What the entries of the last axis of an array belong to.")
+      .value("same", Axis::same, "All ranks have the same array.")
+      .value("neuron", Axis::neuron)
+      .value("source", Axis::source)
+      .value("synapse", Axis::synapse);
   m.attr("largest_voltage") = kLargestVoltage;
+}
+
+void make_sizes(Sizes* sizes, const nb::kwargs& given) {
+  new (sizes) Sizes();
+  for (const auto& [name, number] : kSizes) sizes->*number = nb::cast<Index>(given[name]);
+  if (given.size() != std::size(kSizes)) throw nb::type_error("Sizes: there is a number without a name");
+}
+
+void bind_structs(nb::module_& m) {
+  nb::class_<Sizes>(m, "Sizes", "The numbers on which the shapes of all arrays depend, see core/online/sizes.hpp.")
+      .def("__init__", &make_sizes, nb::sig("def __init__(self, **numbers: int) -> None"));
+  bind_arrays<Synapses<float>>(m, "SynapsesSingle", "See `Synapses` in core/online/state.hpp.");
+  bind_arrays<Synapses<double>>(m, "SynapsesDouble", "See `Synapses` in core/online/state.hpp.");
+  bind_arrays<Moves>(m, "Moves", "See `Moves` in core/online/state.hpp.");
+  bind_arrays<Neurons>(m, "Neurons", "See `Neurons` in core/online/state.hpp.");
 }
 
 }  // namespace
 
 void bind_online(nb::module_& m) {
   bind_codes(m);
+  bind_structs(m);
   bind_request(m);
   bind_run_of<float>(m, "OnlineSingle");
   bind_run_of<double>(m, "OnlineDouble");

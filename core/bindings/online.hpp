@@ -7,6 +7,8 @@ namespace eprop {
 
 // A network that runs on, with references to the arrays that it views.
 template <class Real> struct PyRun : OnlineRun<Real> {
+  PyRun() = default;
+  PyRun(const PyRun&) = delete;
   nb::object owners;
 };
 

@@ -5,8 +5,7 @@
 #include <tuple>
 
 #include "bindings/convert.hpp"
-#include "common/drives.hpp"
-#include "common/signals.hpp"
+#include "common/inputs.hpp"
 #include "common/tables.hpp"
 
 namespace eprop {
@@ -25,14 +24,19 @@ using CurrentArrays = std::tuple<In3<double>, In1<Index>, In1<Index>, In1<double
 
 // A request, and the arrays that it views, by field.
 template <class Request> struct PyRequest : Request {
+  PyRequest() = default;
+  PyRequest(const PyRequest& other)
+      : Request(other), external_arrays(other.external_arrays), current_arrays(other.current_arrays) {
+    arrays.update(other.arrays);
+  }
   nb::dict arrays;
   ExternalArrays external_arrays;
   CurrentArrays current_arrays;
 };
 
 // A field that is an array: the request views it and keeps it alive.
-template <class A, class Request, class View>
-void bind_array(nb::class_<PyRequest<Request>>& bound, const char* name, View Request::* field, const char* doc = "") {
+template <class A, class Request, class Base, class View>
+void bind_array(nb::class_<PyRequest<Request>>& bound, const char* name, View Base::* field, const char* doc = "") {
   bound.def_prop_rw(
       name, [name](const PyRequest<Request>& self) { return nb::cast<A>(self.arrays[name]); },
       [name, field](PyRequest<Request>& self, const A& array) {
@@ -42,28 +46,32 @@ void bind_array(nb::class_<PyRequest<Request>>& bound, const char* name, View Re
       nb::for_setter(nb::arg("array").noconvert()), nb::for_getter(nb::rv_policy::automatic), doc);
 }
 
-template <class Request> void bind_external(nb::class_<PyRequest<Request>>& bound) {
+// The inputs of a request, which are those of both loops.
+template <class Request> void bind_inputs(nb::class_<PyRequest<Request>>& bound) {
+  using R = PyRequest<Request>;
+  bound.def_rw("seed", &R::seed).def_rw("drops", &R::drops, "Whether spikes of neurons are lost, see `Population::dropout`.");
+  bind_array<In2<Index>>(bound, "event_start", &Inputs::event_start, "(event sources, steps of all samples + 1)");
+  bind_array<In1<std::int32_t>>(bound, "event_channels", &Inputs::event_channels, "Channels of all events, in order.");
+  bind_array<In3<double>>(bound, "target", &Inputs::target, "(samples, steps or 1, readouts)");
+  bind_array<In3<double>>(bound, "window", &Inputs::window, "(samples or 1, steps, readout populations or 1)");
+  bind_array<In2<double>>(bound, "drive", &Inputs::drive, "(steps of a sample or 0, stimuli): factors of the stimuli in time.");
   bound.def_prop_rw(
-      "external", [](const PyRequest<Request>& self) { return self.external_arrays; },
-      [](PyRequest<Request>& self, const ExternalArrays& arrays) {
+      "external", [](const R& self) { return self.external_arrays; },
+      [](R& self, const ExternalArrays& arrays) {
         self.external = external_of(arrays);
         self.external_arrays = arrays;
       },
       nb::for_setter(nb::arg("arrays").noconvert()), nb::for_getter(nb::rv_policy::automatic),
       "Signals, their first columns, modulator and reward; see `ExternalSignals`.");
-}
-
-template <class Request> void bind_currents(nb::class_<PyRequest<Request>>& bound) {
   bound.def_prop_rw(
-      "currents", [](const PyRequest<Request>& self) { return self.current_arrays; },
-      [](PyRequest<Request>& self, const CurrentArrays& arrays) {
+      "currents", [](const R& self) { return self.current_arrays; },
+      [](R& self, const CurrentArrays& arrays) {
         const auto& [values, first, row, rest] = arrays;
         self.currents = {view3(values), view1(first), view1(row), view1(rest)};
         self.current_arrays = arrays;
       },
       nb::for_setter(nb::arg("arrays").noconvert()), nb::for_getter(nb::rv_policy::automatic),
       "Currents of the neurons in each step, their first columns, rows of the state, and what remains; see `GivenCurrents`.");
-  bound.def_rw("drops", &PyRequest<Request>::drops, "Whether spikes of neurons are lost, see `Population::dropout`.");
 }
 
 // Whether each population with a column `first` >= 0 has columns for all of its own neurons.
@@ -111,6 +119,15 @@ inline bool windows_fit(const Topology& topology, const Array3<const double>& wi
   Index readouts = 0;
   for (Index b = 0; b < topology.populations.size; b++) readouts += topology.populations[b].role == Role::readout;
   return window.columns >= readouts;
+}
+
+// Whether inputs of some samples of `n_steps` steps fit a network; without targets, windows are not read.
+inline bool inputs_fit(const Topology& topology, const Inputs& in, Index samples, Index n_steps, Index state_rows) {
+  const bool driven = drive_fits(topology, in.drive, n_steps) && currents_fit(topology, in.currents, samples, n_steps, state_rows);
+  if (in.target.planes == 0 || !driven) return driven;
+  return in.target.planes == samples && in.target.columns == topology.n_readouts() && windows_fit(topology, in.window) &&
+         (in.target.rows == 1 || in.target.rows == n_steps) && in.window.rows == n_steps &&
+         (in.window.planes == 1 || in.window.planes >= samples);
 }
 
 }  // namespace eprop

@@ -5,38 +5,27 @@
 #include <numeric>
 #include <vector>
 
-#include "bindings/convert.hpp"
+#include "bindings/online.hpp"
 #include "bindings/topology.hpp"
 #include "common/threads.hpp"
 
 namespace eprop {
 namespace {
 
-// Arrays of all synapses, of which each partition has a part.
-template <class Real> struct AllSynapses {
-  Array2<Index> start;
-  MovedSynapses<Real> moved;
-  MovedSynapses<Real> of_partition(Index partition, Index first_branch) const {
-    MovedSynapses<Real> part = moved;
-    part.start = start.row(partition) + first_branch;
-    return part;
+// The synapses of a partition, from a branch on. Only here do the connections of a topology change. Other arrays move with the
+// weights; gradients only where they outlast a mini-batch.
+template <class Real> MovedSynapses<Real> part_of(PyRun<Real>& run, Index partition, Index first_branch) {
+  const Topology& topology = run.state.topology;
+  const Synapses<Real>& synapses = run.state.synapses;
+  std::vector<Real*> others;
+  for (const Row& row : rows_of(run.state)) {
+    if (row.axis != Axis::synapse || row.type->kind != 'f' || row.data() == synapses.weight.data) continue;
+    if (row.data() == synapses.pending.data && !run.sizes.at_spikes()) continue;
+    Real* entries = static_cast<Real*>(row.data());
+    for (Index k = 0; k < row.shape().entries(); k += run.sizes.synapses) others.push_back(entries + k);
   }
-};
-
-// What synapses keep besides their weights; gradients only where they outlast a mini-batch.
-template <class Real> std::vector<Real*> others_of(const PyTopology& topology, nb::handle synapses) {
-  std::vector<Real*> found;
-  const auto add = [&](const char* name) {
-    const auto array = attribute1<Real>(synapses, name);
-    if (array.size > 0) found.push_back(array.data);
-  };
-  for (const char* name : {"moment_1", "moment_2", "trace", "trace_reg", "trace_reward"}) add(name);
-  const Array1<DelayGroup>& groups = topology.groups;
-  const auto keeps = [](const DelayGroup& group) { return group.rule == Rule::eprop_plus || group.rule == Rule::pairs; };
-  if (std::any_of(groups.data, groups.data + groups.size, keeps)) add("pending");
-  const auto own = attribute2<Real>(synapses, "own");
-  for (Index row = 0; own.columns > 0 && row < own.rows; row++) found.push_back(own.row(row));
-  return found;
+  return {const_cast<Index*>(topology.branch_start.row(partition)) + first_branch,
+          const_cast<std::uint32_t*>(topology.targets.data), synapses.weight.data, others, run.state.moves.born.data};
 }
 
 RewiredBranches branches_of(const In1<Index>& shape, const In1<Index>& signs) {
@@ -46,22 +35,14 @@ RewiredBranches branches_of(const In1<Index>& shape, const In1<Index>& signs) {
   return {given[0], given[1], given[2], given[3], given[4], given[5], signs.data()};
 }
 
-template <class Real> AllSynapses<Real> synapses_of(const PyTopology& topology, nb::handle synapses, std::uint32_t* born) {
-  return {attribute2<Index>(topology.arrays, "branch_start"),
-          {nullptr, attribute1<std::uint32_t>(topology.arrays, "targets").data, attribute1<Real>(synapses, "weight").data,
-           others_of<Real>(topology, synapses), born}};
-}
-
 // All partitions in parallel; returns how many synapses have moved.
-template <class Real> Index rewire_all(const PyTopology& topology, nb::object synapses, Out1<std::uint32_t> born,
-                                       const PyTopology& absent, In1<Real> score, In1<Index> shape, In1<Index> signs, Drop drop,
-                                       double share, bool by_gradient, std::uint32_t now, int threads) {
+template <class Real> Index rewire_all(PyRun<Real>& run, const PyTopology& absent, In1<Real> score, In1<Index> shape,
+                                       In1<Index> signs, Drop drop, double share, bool by_gradient, std::uint32_t now,
+                                       int threads) {
   const RewiredBranches branches = branches_of(shape, signs);
-  const auto candidates = attribute1<std::uint32_t>(absent.arrays, "targets");
-  const AllSynapses<Real> all = synapses_of<Real>(topology, synapses, born.data());
-  const bool fits = static_cast<Index>(born.shape(0)) == topology.targets.size &&
-                    absent.branch_start.rows == topology.n_partitions() &&
-                    static_cast<Index>(score.shape(0)) == candidates.size &&
+  const Topology& topology = run.state.topology;
+  const bool fits = run.state.moves.born.size == topology.targets.size && absent.branch_start.rows == topology.n_partitions() &&
+                    static_cast<Index>(score.shape(0)) == absent.targets.size &&
                     branches.first + branches.count() < topology.branch_start.columns &&
                     absent.branch_start.columns == topology.branch_start.columns;
   if (!fits) throw nb::value_error("rewire: synapses, candidates and branches do not fit");
@@ -70,35 +51,33 @@ template <class Real> Index rewire_all(const PyTopology& topology, nb::object sy
   parallel_for(topology.n_partitions(), std::max(threads, 1), [&](Index p) {
     const Index begin = std::max(topology.bounds(0, p), branches.target_begin);
     const Index end = std::min(topology.bounds(0, p + 1), branches.target_end);
-    const Candidates<Real> some{absent.branch_start.row(p) + branches.first, candidates.data, score.data()};
-    moved[p] = rewire(branches, begin, end, {drop, share, by_gradient}, now, all.of_partition(p, branches.first), some);
+    const Candidates<Real> some{absent.branch_start.row(p) + branches.first, const_cast<std::uint32_t*>(absent.targets.data),
+                                score.data()};
+    moved[p] = rewire(branches, begin, end, {drop, share, by_gradient}, now, part_of(run, p, branches.first), some);
   });
   return std::accumulate(moved.begin(), moved.end(), Index{0});
 }
 
 // All partitions in parallel.
-template <class Real> void perturb_all(const PyTopology& topology, Out1<Real> weight, In1<Index> shape, In1<Index> signs,
-                                       In2<double> bounds, In1<Index> nodes, Index first_node, double l1, double noise,
-                                       std::uint64_t seed, int threads) {
+template <class Real> void perturb_all(PyRun<Real>& run, In1<Index> shape, In1<Index> signs, In2<double> bounds, In1<Index> nodes,
+                                       Index first_node, double l1, double noise, std::uint64_t seed, int threads) {
   const RewiredBranches branches = branches_of(shape, signs);
   if (static_cast<Index>(bounds.shape(1)) != branches.classes * branches.delays || bounds.shape(0) != 2 ||
-      static_cast<Index>(nodes.shape(0)) != branches.sources || static_cast<Index>(weight.shape(0)) != topology.targets.size)
-    throw nb::value_error("perturb: weights, bounds or nodes do not fit");
+      static_cast<Index>(nodes.shape(0)) != branches.sources)
+    throw nb::value_error("perturb: bounds or nodes do not fit");
   const Perturbation perturbation{l1, noise, seed, first_node, nodes.data(), view2(bounds).row(0), view2(bounds).row(1)};
-  const AllSynapses<Real> all{attribute2<Index>(topology.arrays, "branch_start"),
-                              {nullptr, attribute1<std::uint32_t>(topology.arrays, "targets").data, weight.data(), {}, nullptr}};
   nb::gil_scoped_release release;
-  parallel_for(topology.n_partitions(), std::max(threads, 1),
-               [&](Index p) { perturb(branches, perturbation, all.of_partition(p, branches.first)); });
+  parallel_for(run.state.topology.n_partitions(), std::max(threads, 1),
+               [&](Index p) { perturb(branches, perturbation, part_of(run, p, branches.first)); });
 }
 
 template <class Real> void bind_rewire(nb::module_& m) {
-  m.def("rewire", &rewire_all<Real>, "topology"_a, "synapses"_a, "born"_a.noconvert(), "absent"_a, "score"_a.noconvert(),
-        "shape"_a.noconvert(), "signs"_a.noconvert(), "drop"_a, "share"_a, "by_gradient"_a, "now"_a, "threads"_a,
+  m.def("rewire", &rewire_all<Real>, "online"_a, "absent"_a, "score"_a.noconvert(), "shape"_a.noconvert(), "signs"_a.noconvert(),
+        "drop"_a, "share"_a, "by_gradient"_a, "now"_a, "threads"_a,
         "Let the weakest synapses of each target of a projection make room for candidates; return how many have moved.\n\n"
         "C++: `rewire` in core/common/rewiring.hpp.");
-  m.def("perturb", &perturb_all<Real>, "topology"_a, "weight"_a.noconvert(), "shape"_a.noconvert(), "signs"_a.noconvert(),
-        "bounds"_a.noconvert(), "nodes"_a.noconvert(), "first_node"_a, "l1"_a, "noise"_a, "seed"_a, "threads"_a,
+  m.def("perturb", &perturb_all<Real>, "online"_a, "shape"_a.noconvert(), "signs"_a.noconvert(), "bounds"_a.noconvert(),
+        "nodes"_a.noconvert(), "first_node"_a, "l1"_a, "noise"_a, "seed"_a, "threads"_a,
         "Shrink the weights of a projection, and add noise; `bounds` (2, sign classes * delays).");
 }
 

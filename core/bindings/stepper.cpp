@@ -137,15 +137,19 @@ template <class T> Result<T> array_of(nb::handle owner, std::vector<T>& values) 
 bool lies_within(const PyStepper::Place& place, Index size) { return place.first >= 0 && place.first + place.second <= size; }
 
 void make_stepper(PyStepper* stepper, const PyTopology& sizes, std::uint64_t seed, bool frozen, int threads, Index source,
-                  PyStepper::Place readouts, PyStepper::Place neurons, InUse& in_use) {
+                  PyStepper::Place readouts, PyStepper::Place neurons, InUse& in_use, Out1<Index> of_neurons, Out1<double> sums) {
   if (!lies_within(readouts, sizes.n_readouts()) || !lies_within(neurons, sizes.n_neurons()))
     throw nb::value_error("Stepper: places within the network are expected");
+  if (static_cast<Index>(of_neurons.size()) != sizes.n_neurons() || static_cast<Index>(sums.size()) != kSums)
+    throw nb::value_error("Stepper: arrays for the spikes of all neurons and for sums are expected");
   new (stepper) PyStepper();
   stepper->source = source;
   stepper->readouts = readouts;
   stepper->neurons = neurons;
   stepper->in_use = &in_use;
   prepare_stepper(*stepper, sizes, seed, frozen, threads);
+  stepper->request.of_neurons = view1(of_neurons);
+  stepper->request.sums = view1(sums);
 }
 
 }  // namespace
@@ -187,10 +191,10 @@ void bind_stepper(nb::module_& m) {
       .def("release", &InUse::release, "The use that `acquire` began has ended.");
   nb::class_<PyStepper>(m, "Stepper", "Arguments and results of single steps.")
       .def("__init__", &make_stepper, "topology"_a, "seed"_a, "frozen"_a, "threads"_a, "source"_a, "readouts"_a, "neurons"_a,
-           "in_use"_a, nb::keep_alive<1, 9>(),
+           "in_use"_a, "of_neurons"_a.noconvert(), "sums"_a.noconvert(), nb::keep_alive<1, 9>(), nb::keep_alive<1, 10>(),
+           nb::keep_alive<1, 11>(),
            "`source`, `readouts` and `neurons` are the only ones that an argument can mean: index of the source or -1, and "
-           "(first, "
-           "size) with size -1 if there are several.")
+           "(first, size) with size -1 if there are several. `of_neurons` and `sums` are those of a `RunRequest`.")
       .def(
           "take", [](PyStepper& stepper, Index source, nb::handle channels) { return take_channels(stepper, source, channels); },
           "source"_a, "channels"_a, nb::sig("def take(self, source: int, channels: object) -> bool"),
@@ -210,12 +214,6 @@ void bind_stepper(nb::module_& m) {
       .def_prop_ro(
           "y", [](nb::handle self) { return array_of(self, nb::cast<PyStepper&>(self).shown); }, nb::rv_policy::automatic,
           "Outputs of the last step, mV.")
-      .def_prop_ro(
-          "counts", [](nb::handle self) { return array_of(self, nb::cast<PyStepper&>(self).counts); }, nb::rv_policy::automatic,
-          "Spikes of each neuron, added up.")
-      .def_prop_ro(
-          "sums", [](nb::handle self) { return array_of(self, nb::cast<PyStepper&>(self).sums); }, nb::rv_policy::automatic,
-          "Steps, their loss, and that of outputs at zero, added up.")
       .def_ro("rewarded", &PyStepper::rewarded, "Whether synapses have reward traces.")
       .def_prop_ro("loss", [](const PyStepper& stepper) { return stepper.loss[0]; })
       .def_prop_ro("spikes", [](const PyStepper& stepper) { return stepper.spikes[0]; });

@@ -14,7 +14,6 @@
 
 #include "bindings/topology.hpp"
 #include "eprop_plus/kinds.hpp"
-#include "online/state.hpp"
 
 namespace eprop {
 namespace {
@@ -96,11 +95,6 @@ Fields drive_fields() {
 Fields product_fields() {
   using Record = Product;
   return fields_of(sizeof(Record), {FIELD(population), FIELD(component), FIELD(slot)});
-}
-
-Fields axon_times_fields() {
-  using Record = AxonTimes;
-  return fields_of(sizeof(Record), {FIELD(last_spike), FIELD(interval), FIELD(position)});
 }
 
 Filters filters_of(nb::handle owner, const char* name) {
@@ -228,7 +222,6 @@ void bind_tables(nb::module_& m) {
         fields["ReadoutConstants"] = readout_fields();
         fields["Drive"] = drive_fields();
         fields["Product"] = product_fields();
-        fields["AxonTimes"] = axon_times_fields();
         return fields;
       },
       "Names and NumPy types of the fields of each record, in their order; each has eight bytes.");

@@ -1,8 +1,13 @@
-// Vectors whose memory begins at a cache line, so that rows of whole SIMD vectors do not straddle lines.
+// Memory that begins at a cache line, so that rows of whole SIMD vectors do not straddle lines.
 #pragma once
 #include <cstddef>
+#include <cstdlib>
+#include <memory>
 #include <new>
 #include <vector>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 #include "common/arrays.hpp"
 
@@ -20,6 +25,26 @@ template <class T> struct CacheLineAllocator {
 };
 
 template <class T> using Aligned = std::vector<T, CacheLineAllocator<T>>;
+
+// Zeros. The system gives their pages when they are first touched, and large ones (as NumPy asks for) where there are many.
+class Zeros {
+ public:
+  explicit Zeros(std::size_t bytes) : room(std::calloc(bytes + kCacheLine, 1), &std::free), first(room.get()) {
+    if (first == nullptr) throw std::bad_alloc();
+    std::size_t space = bytes + kCacheLine;
+    std::align(kCacheLine, bytes, first, space);
+#ifdef __linux__
+    constexpr std::size_t kMany = std::size_t{1} << 22, kPage = 4096;
+    const std::size_t skip = kPage - reinterpret_cast<std::size_t>(room.get()) % kPage;
+    if (bytes >= kMany) madvise(static_cast<char*>(room.get()) + skip, bytes - skip, MADV_HUGEPAGE);
+#endif
+  }
+  void* data() const { return first; }
+
+ private:
+  std::unique_ptr<void, void (*)(void*)> room;
+  void* first;
+};
 
 // An array that owns its memory, initially zero.
 template <class T> struct Owned2 {

@@ -15,7 +15,7 @@
 
 namespace eprop {
 
-// Own spikes of the slice so far, of one network or sample: local neuron indices, step by step.
+// Own spikes of the slice so far: local neuron indices, step by step.
 struct Outbox {
   std::vector<std::int32_t> spikes;
   std::vector<Index> start{0};  // offset of each step in `spikes`, and the end

@@ -1,6 +1,7 @@
 // Readouts: leaky integration, their errors and losses.
 #pragma once
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "common/tables.hpp"
@@ -69,6 +70,22 @@ inline double compare_readouts(const Topology& topology, const double* y, bool r
     const Index first = population.target_begin - topology.n_neurons();
     const Outputs outputs{y + first, relative ? topology.readouts.data + first : nullptr};
     loss += readout_errors(population.size, outputs, target + first, window[number++], population.softmax != 0, error + first);
+  }
+  return loss;
+}
+
+// Loss of outputs at zero in one step; NaN, unknown, if a weight of the window is negative.
+inline double silent_loss(const Topology& topology, const double* target, const double* window) {
+  double loss = 0.0;
+  for (Index b = 0; b < topology.populations.size; b++) {
+    const Population& population = topology.populations[b];
+    if (population.role != Role::readout) continue;
+    const double weight = *window++, *given = target + population.target_begin - topology.n_neurons();
+    if (weight < 0.0) return std::numeric_limits<double>::quiet_NaN();
+    if (weight == 0.0 || std::isnan(given[0])) continue;
+    const double each = population.softmax != 0 ? std::log(static_cast<double>(population.size)) : 0.0;
+    for (Index k = 0; k < population.size; k++)
+      loss += weight * given[k] * (population.softmax != 0 ? each : 0.5 * given[k]);
   }
   return loss;
 }

@@ -1,5 +1,6 @@
 // Inputs of a run as events: from arrays of zeros and ones, and from spike times.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -35,10 +36,32 @@ struct SpikeTrain {
 // of one channel and step count once. Returns false if a time is outside the steps, or a channel does not exist.
 bool bin_spikes(const SpikeTrain& train, double dt, double precision, Array1<Index> start, std::vector<std::int32_t>& channels);
 
-// Copies the channels of samples `ptr` (samples, steps + 1) to `out`, and their offsets to `start` (samples * steps + 1,).
-// Returns false, with both undefined, unless offsets ascend within `channels`, the copies fit, and the channels of every step
-// ascend within 0 .. size - 1.
-bool copy_events(Array2<const Index> ptr, Array1<const std::int32_t> channels, Index size, Array1<Index> start,
-                 Array1<std::int32_t> out);
+// Appends the channels of samples `ptr` (samples, steps + 1) to `out`, ascending within a step, and writes their offsets to `start`
+// (samples * steps + 1,). Returns false, with both undefined, if the offsets of a sample do not ascend within `channels`, or a
+// channel is not in 0 .. size - 1 or twice in a step.
+template <class T> bool copy_events(Array2<const Index> ptr, Array1<const T> channels, Index size, Array1<Index> start,
+                                    std::vector<std::int32_t>& out) {
+  const Index n_steps = ptr.columns - 1;
+  bool valid = true, rises = true;
+  start[0] = 0;
+  for (Index sample = 0; sample < ptr.rows; sample++) {
+    const Index* begin = ptr.row(sample);
+    if (begin[0] < 0 || begin[n_steps] > channels.size || !std::is_sorted(begin, begin + n_steps + 1)) return false;
+    for (Index step = 0, k = begin[0]; step < n_steps; step++) {
+      for (T before = -1; k < begin[step + 1]; before = channels[k++]) {
+        valid &= channels[k] >= 0 && static_cast<Index>(channels[k]) < size;
+        rises &= channels[k] > before;
+        out.push_back(static_cast<std::int32_t>(channels[k]));
+      }
+      start[sample * n_steps + step + 1] = static_cast<Index>(out.size());
+    }
+  }
+  for (Index step = 0; step + 1 < start.size && valid && !rises; step++) {
+    const auto first = out.begin() + start[step], stop = out.begin() + start[step + 1];
+    std::sort(first, stop);
+    valid = std::adjacent_find(first, stop) == stop;
+  }
+  return valid;
+}
 
 }  // namespace eprop

@@ -94,8 +94,7 @@ template <class Real> void find_drift(const AdjointRange<Real>& at, const std::v
     const Index earlier = segment.step == 0 ? std::min(population.error_latency, at.lane.age) : 0;
     for (Index t = segment.begin - earlier; t < segment.end - population.error_latency; t++, length++)
       for (Index k = at.lane.start(t, b); k < at.lane.start(t, b + 1); k++)
-        if (const Index j = at.lane.log[k] + shift; begin <= j && j < end)
-          drift[j] += 1.0;  // else another partition or rank has it
+        if (const Index j = at.lane.log[k] + shift; begin <= j && j < end) drift[j] += 1.0;  // else another partition has it
   }
   const double steps = static_cast<double>(std::max<Index>(length, 1));
   for (Index j = begin; j < end; j++) {

@@ -11,6 +11,7 @@
 #pragma once
 #include <algorithm>
 
+#include "common/threads.hpp"
 #include "episodes/adjoint.hpp"
 
 namespace eprop {
@@ -92,12 +93,14 @@ template <class Real> void add_product_traces(const Owned2<double>& traces, Back
   }
 }
 
-// Adds the products of a lane to those of a request.
+// Adds the products of a lane to a sum of a request.
 template <class Real>
 void add_scaled_products(const Topology& topology, Backward<Real>& work, const EpisodeRequest& request, Index index) {
+  const FlushSubnormals flush;
+  const Array2<double> sums = request.products.plane(index % request.products.planes);
   for (Index p = 0; p < topology.products.size; p++) {
     const double scale = request.product_scales(index, topology.products[p].population);
-    for (Index j = 0; j < request.products.columns; j++) request.products(p, j) += scale * work.products(p, j);
+    for (Index j = 0; j < sums.columns; j++) sums(p, j) += scale * work.products(p, j);
   }
 }
 

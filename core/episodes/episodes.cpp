@@ -33,9 +33,9 @@ bool each_lane(const Episodes<Real>& episodes, Index width, Index n_steps, Inter
                 [&](Index, Index number, Watch& watch) { work(number, divided ? threads : 1, watch); });
 }
 
-template <class Real> Running<Real> running(Episodes<Real>& episodes, const Chunk& chunk, Index number,
-                                            const EpisodeRequest& request, int threads, bool exchanges) {
-  return {episodes, episodes.lanes[chunk.lane + number], request, chunk.index + number, threads, exchanges};
+template <class Real>
+Running<Real> running(Episodes<Real>& episodes, const Chunk& chunk, Index number, const EpisodeRequest& request, int threads) {
+  return {episodes, episodes.lanes[chunk.lane + number], request, chunk.index + number, threads};
 }
 
 template <class Real> void start_sample(const Episodes<Real>& episodes, Lane<Real>& lane, std::uint64_t seed, Index clock) {
@@ -73,7 +73,7 @@ template <class Real> void finish_lane(const Running<Real>& run) {
     request.loss[run.index] = std::numeric_limits<double>::quiet_NaN();  // even if the outputs are finite
 }
 
-// Calls found(target) for each spike of the neurons of this rank in the steps of a lane.
+// Calls found(target) for each spike of neurons in the steps of a lane.
 template <class Real, class Found> void each_spike(const Episodes<Real>& episodes, const Lane<Real>& lane, const Found& found) {
   for (Index b = 0; b < episodes.topology.populations.size; b++) {
     const Population& population = episodes.topology.populations[b];
@@ -81,10 +81,7 @@ template <class Real, class Found> void each_spike(const Episodes<Real>& episode
     const Index shift = population.first_target - population.first_source;
     for (const Segment& segment : segments_of(episodes, lane))
       for (Index t = segment.begin; t < segment.end; t++)
-        for (Index k = lane.start(t, b); k < lane.start(t, b + 1); k++) {
-          const Index target = lane.log[k] + shift;  // of another rank: outside the range
-          if (population.target_begin <= target && target < population.target_end) found(target);
-        }
+        for (Index k = lane.start(t, b); k < lane.start(t, b + 1); k++) found(lane.log[k] + shift);
   }
 }
 
@@ -99,39 +96,50 @@ template <class Real>
 bool run_chunk(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request, Interrupt interrupt) {
   episodes.steps = request.n_steps;
   return each_lane(episodes, chunk.width, request.n_steps, interrupt, [&](Index s, int threads, Watch& watch) {
-    const Running<Real> run = running(episodes, chunk, s, request, threads, false);
+    const Running<Real> run = running(episodes, chunk, s, request, threads);
     start_sample(episodes, run.lane, request.seed, request.clocks[run.index]);
-    run_steps(run, {0, request.n_steps}, watch);
+    run_steps(run, watch);
     if (watch.stopped(0)) return;
     finish_lane(run);
     if (request.learn) look_back(episodes, run.lane, {request, run.index}, threads, episodes.works[s], watch);
   });
 }
 
+// The sum to which a term is added, see `backward`.
+template <class Real> Array1<Real> sum_of(Array2<Real> sums, Index term) { return {sums.row(term % sums.rows), sums.columns}; }
+
 // Adds the gradients of the lanes of a chunk, after their adjoint pass. Absent connections have no traces: their gradients are
 // those of episodes that begin with the rollout.
 template <class Real> bool accumulate(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request,
-                                      Array1<Real> pending, Interrupt interrupt) {
+                                      Array2<Real> pending, Interrupt interrupt) {
   const auto n = static_cast<Index>(episodes.plan.pieces.size());
   for (Index s = 0; episodes.topology.products.size > 0 && s < chunk.width; s++) {
     if (episodes.lanes[chunk.lane + s].traced)
       add_product_traces(episodes.lanes[chunk.lane + s].product_traces, episodes.works[s]);
     add_scaled_products(episodes.topology, episodes.works[s], request, chunk.index + s);
   }
+  const auto scale_of = [&](const GradientPiece& piece, Index s) {
+    return static_cast<Real>(request.scales(chunk.index + s, piece.group));
+  };
   const auto add = [&](const GradientTables<Real>& tables, const GradientPiece& piece, Index s, Array1<Real> to) {
     Lane<Real>& lane = episodes.lanes[chunk.lane + s];
     Backward<Real>& work = episodes.works[s];
-    const auto scale = static_cast<Real>(request.scales(chunk.index + s, piece.group));
-    accumulate_terms(tables, piece, terms_of(episodes, lane, work, rows_of_G(lane, work)), scale, to);
-    if (lane.traced && to.data == pending.data) add_traces(episodes, piece, lane.traces, work.before, scale, to);
+    accumulate_terms(tables, piece, terms_of(episodes, lane, work, rows_of_G(lane, work)), scale_of(piece, s), to);
+  };
+  const auto add_present = [&](Index thread, const GradientPiece& piece, Index s) {
+    const Index term = (episodes.horizon.continues ? 2 : 1) * (chunk.index + s);
+    add(tables_of(episodes, thread), piece, s, sum_of(pending, term));
+    if (const Lane<Real>& lane = episodes.lanes[chunk.lane + s]; lane.traced)
+      add_traces(episodes, piece, lane.traces, episodes.works[s].before, scale_of(piece, s), sum_of(pending, term + 1));
   };
   const Index absent = episodes.absent ? static_cast<Index>(episodes.absent->plan.pieces.size()) : 0;
   return divide(n + absent, episodes.threads, interrupt, [&](Index thread, Index number, Watch& watch) {
     for (Index s = 0; s < chunk.width && !watch.stopped(kPiece); s++)
       if (number < n)
-        add(tables_of(episodes, thread), episodes.plan.pieces[number], s, pending);
+        add_present(thread, episodes.plan.pieces[number], s);
       else
-        add(absent_tables_of(episodes, thread), episodes.absent->plan.pieces[number - n], s, episodes.absent->gradients);
+        add(absent_tables_of(episodes, thread), episodes.absent->plan.pieces[number - n], s,
+            sum_of(episodes.absent->gradients, chunk.index + s));
   });
 }
 
@@ -173,6 +181,10 @@ template <class Real> Index needed_rows(const Episodes<Real>& episodes, Index n_
   Index used = episodes.horizon.history() + episodes.steps;
   for (const Lane<Real>& lane : episodes.lanes) used = std::max(used, episodes.used_rows(lane));
   return used + n_steps + episodes.horizon.delay;
+}
+
+template <class Real> Chunk all_lanes(const Episodes<Real>& episodes) {
+  return {0, 0, static_cast<Index>(episodes.lanes.size())};
 }
 
 // Turns the last steps of a rollout into the history of the next one.
@@ -226,8 +238,8 @@ inline bool learns_onto(const Topology& topology, const Population& population) 
 
 template <class Real>
 Episodes<Real> make_episodes(const Topology& topology, Array2<const double> initial, const EpisodeSizes& sizes) {
-  const auto [n, steps, continues, learns, threads, latency] = sizes;
-  const Horizon horizon = horizon_of(topology, sizes);
+  const auto [n, steps, continues, learns, threads] = sizes;
+  const Horizon horizon = horizon_of(topology, continues);
   const Index rows = rows_of(horizon, steps);
   Episodes<Real> episodes{topology,
                           initial,
@@ -266,7 +278,7 @@ template <class Real> void set_weights(Episodes<Real>& episodes, Array1<const Re
          [&](Index, Index s, Watch&) { gather_inputs(episodes, episodes.lanes[s], episodes.used_rows(episodes.lanes[s])); });
 }
 
-template <class Real> void set_absent(Episodes<Real>& episodes, const Topology& topology, Array1<Real> gradients) {
+template <class Real> void set_absent(Episodes<Real>& episodes, const Topology& topology, Array2<Real> gradients) {
   episodes.absent.emplace(
       AbsentConnections<Real>{topology, make_plan<Real>(topology, episodes.rows, true, episodes.threads), gradients});
   for (int thread = 0; thread < episodes.threads; thread++)
@@ -274,12 +286,6 @@ template <class Real> void set_absent(Episodes<Real>& episodes, const Topology& 
 }
 
 template <class Real> void forget_absent(Episodes<Real>& episodes) { episodes.absent.reset(); }
-
-template <class Real> void begin_samples(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request) {
-  episodes.steps = request.n_steps;
-  for (Index s = 0; s < chunk.width; s++)
-    start_sample(episodes, episodes.lanes[chunk.lane + s], request.seed, request.clocks[chunk.index + s]);
-}
 
 template <class Real> void reserve_rows(Episodes<Real>& episodes, Index n_steps) {
   const Index needed = needed_rows(episodes, n_steps);
@@ -310,47 +316,23 @@ template <class Real> void end_replay(Episodes<Real>& episodes) {
   }
 }
 
-template <class Real> bool forward(Episodes<Real>& episodes, const Chunk& chunk, const Steps& steps,
-                                   const EpisodeRequest& request, bool exchanges, Interrupt interrupt) {
-  return each_lane(episodes, chunk.width, steps.end - steps.begin, interrupt, [&](Index s, int threads, Watch& watch) {
-    run_steps(running(episodes, chunk, s, request, threads, exchanges), steps, watch);
-  });
+template <class Real> bool forward(Episodes<Real>& episodes, const EpisodeRequest& request, Interrupt interrupt) {
+  const Chunk chunk = all_lanes(episodes);
+  return each_lane(episodes, chunk.width, request.n_steps, interrupt,
+                   [&](Index s, int threads, Watch& watch) { run_steps(running(episodes, chunk, s, request, threads), watch); });
 }
 
-template <class Real> std::vector<std::uint8_t> take_message(Episodes<Real>& episodes, Index width) {
-  std::vector<std::uint8_t> message;
-  for (Index s = 0; s < width; s++) {
-    serialise_spikes(episodes.lanes[s].outbox, message);
-    episodes.lanes[s].outbox.clear();
-  }
-  return message;
+template <class Real> void finish(Episodes<Real>& episodes, const EpisodeRequest& request) {
+  const Chunk chunk = all_lanes(episodes);
+  for (Index s = 0; s < chunk.width; s++) finish_lane(running(episodes, chunk, s, request, 1));
 }
 
-template <class Real> void receive(Episodes<Real>& episodes, const Chunk& chunk, const Steps& steps,
-                                   const EpisodeRequest& request, const Inbox& inbox) {
-  const Index length = steps.end - steps.begin;
-  ReceivedSpikes received;
-  deserialise_spikes(inbox, chunk.width * length, episodes.threads, received);
-  divide(chunk.width, episodes.threads, {}, [&](Index, Index s, Watch&) {
-    const Running<Real> run = running(episodes, chunk, s, request, 1, true);
-    for (Index t = steps.begin; t < steps.end; t++) {
-      const Index step = s * length + t - steps.begin, first = received.start[step];
-      log_received(run, step_of(run, t), {received.neurons.data() + first, received.start[step + 1] - first});
-    }
-  });
-}
-
-template <class Real> void finish(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request) {
-  for (Index s = 0; s < chunk.width; s++) finish_lane(running(episodes, chunk, s, request, 1, false));
-  count_neurons(episodes, chunk, request);
-}
-
-template <class Real> bool backward(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request,
-                                    Array1<Real> pending, Interrupt interrupt) {
-  const Index most = episodes.horizon.continues ? lanes_at_once(chunk.width, episodes.threads) : chunk.width;
+template <class Real>
+bool backward(Episodes<Real>& episodes, const EpisodeRequest& request, Array2<Real> pending, Interrupt interrupt) {
+  const Index n = all_lanes(episodes).width, most = lanes_at_once(n, episodes.threads);
   make_works(episodes, most);
-  for (Index first = 0; first < chunk.width; first += most) {
-    const Chunk part{chunk.lane + first, chunk.index + first, std::min(most, chunk.width - first)};
+  for (Index first = 0; first < n; first += most) {
+    const Chunk part{first, first, std::min(most, n - first)};
     const bool done = each_lane(episodes, part.width, episodes.steps, interrupt, [&](Index s, int threads, Watch& watch) {
       look_back(episodes, episodes.lanes[part.lane + s], {request, part.index + s}, threads, episodes.works[s], watch);
     });
@@ -359,8 +341,14 @@ template <class Real> bool backward(Episodes<Real>& episodes, const Chunk& chunk
   return true;
 }
 
+template <class Real> void add_terms(Array1<Real> total, Array2<const Real> terms) {
+  const FlushSubnormals flush;
+  for (Index k = 0; k < terms.rows; k++)
+    for (Index i = 0; i < total.size; i++) total[i] += terms(k, i);
+}
+
 template <class Real> Index run_samples(Episodes<Real>& episodes, Index begin, Index stop, const EpisodeRequest& request,
-                                        Array1<Real> pending, Interrupt interrupt) {
+                                        Array2<Real> pending, Interrupt interrupt) {
   const auto began = std::chrono::steady_clock::now();
   Index index = begin;
   while (index < stop) {
@@ -438,27 +426,25 @@ void read_spikes(const Lane<Real>& lane, Index first, Index stop, std::vector<In
       }
 }
 
-#define EPROP_EPISODES(Real)                                                                                  \
-  template Episodes<Real> make_episodes(const Topology&, Array2<const double>, const EpisodeSizes&);          \
-  template void set_weights(Episodes<Real>&, Array1<const Real>);                                             \
-  template void set_absent(Episodes<Real>&, const Topology&, Array1<Real>);                                   \
-  template void forget_absent(Episodes<Real>&);                                                               \
-  template void begin_samples(Episodes<Real>&, const Chunk&, const EpisodeRequest&);                          \
-  template void reserve_rows(Episodes<Real>&, Index);                                                         \
-  template void begin_steps(Episodes<Real>&, Index);                                                          \
-  template void begin_replay(Episodes<Real>&);                                                                \
-  template void end_replay(Episodes<Real>&);                                                                  \
-  template bool forward(Episodes<Real>&, const Chunk&, const Steps&, const EpisodeRequest&, bool, Interrupt); \
-  template std::vector<std::uint8_t> take_message(Episodes<Real>&, Index);                                    \
-  template void receive(Episodes<Real>&, const Chunk&, const Steps&, const EpisodeRequest&, const Inbox&);    \
-  template void finish(Episodes<Real>&, const Chunk&, const EpisodeRequest&);                                 \
-  template bool backward(Episodes<Real>&, const Chunk&, const EpisodeRequest&, Array1<Real>, Interrupt);      \
-  template Index run_samples(Episodes<Real>&, Index, Index, const EpisodeRequest&, Array1<Real>, Interrupt);  \
-  template void end_episode(Episodes<Real>&, Index);                                                          \
-  template void begin_next(Episodes<Real>&);                                                                  \
-  template Episodes<Real> continue_in_copy(Episodes<Real>&, Index);                                           \
-  template Index find_diverged(const Episodes<Real>&, double);                                                \
-  template Index count_spikes(const Episodes<Real>&, const Lane<Real>&);                                      \
+#define EPROP_EPISODES(Real)                                                                                 \
+  template Episodes<Real> make_episodes(const Topology&, Array2<const double>, const EpisodeSizes&);         \
+  template void set_weights(Episodes<Real>&, Array1<const Real>);                                            \
+  template void set_absent(Episodes<Real>&, const Topology&, Array2<Real>);                                  \
+  template void forget_absent(Episodes<Real>&);                                                              \
+  template void reserve_rows(Episodes<Real>&, Index);                                                        \
+  template void begin_steps(Episodes<Real>&, Index);                                                         \
+  template void begin_replay(Episodes<Real>&);                                                               \
+  template void end_replay(Episodes<Real>&);                                                                 \
+  template bool forward(Episodes<Real>&, const EpisodeRequest&, Interrupt);                                  \
+  template void finish(Episodes<Real>&, const EpisodeRequest&);                                              \
+  template bool backward(Episodes<Real>&, const EpisodeRequest&, Array2<Real>, Interrupt);                   \
+  template void add_terms(Array1<Real>, Array2<const Real>);                                                 \
+  template Index run_samples(Episodes<Real>&, Index, Index, const EpisodeRequest&, Array2<Real>, Interrupt); \
+  template void end_episode(Episodes<Real>&, Index);                                                         \
+  template void begin_next(Episodes<Real>&);                                                                 \
+  template Episodes<Real> continue_in_copy(Episodes<Real>&, Index);                                          \
+  template Index find_diverged(const Episodes<Real>&, double);                                               \
+  template Index count_spikes(const Episodes<Real>&, const Lane<Real>&);                                     \
   template void read_spikes(const Lane<Real>&, Index, Index, std::vector<Index>&, std::vector<Index>&);
 EPROP_EPISODES(float)
 EPROP_EPISODES(double)

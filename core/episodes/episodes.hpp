@@ -8,7 +8,7 @@
 // 6. Gradients (gradients.hpp): each synapse sums G of its target over its spikes, lane after lane.
 // 7. A replay repeats the steps of a rollout with the logged spikes of its sources and the present weights.
 // 8. Threads divide lanes; with fewer lanes than threads, the partitions of each lane. Results do not depend on it.
-// 9. Ranks divide the neurons of every lane: all lanes run a slice as long as the shortest delay, then ranks exchange its spikes.
+// 9. Ranks divide lanes, too. Gradients are added lane after lane: with several ranks each lane has its own sum, see `pending`.
 #pragma once
 #include "episodes/state.hpp"
 
@@ -23,11 +23,8 @@ template <class Real> void set_weights(Episodes<Real>& episodes, Array1<const Re
 
 // From now on, backward passes also add the gradients that absent connections, the synapses of `topology`, would have. Both must
 // outlive them. `forget_absent` ends it.
-template <class Real> void set_absent(Episodes<Real>& episodes, const Topology& topology, Array1<Real> gradients);
+template <class Real> void set_absent(Episodes<Real>& episodes, const Topology& topology, Array2<Real> gradients);
 template <class Real> void forget_absent(Episodes<Real>& episodes);
-
-// Begins the samples of a chunk at rest.
-template <class Real> void begin_samples(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request);
 
 // Begins some more steps of the rollout of all lanes.
 template <class Real> void begin_steps(Episodes<Real>& episodes, Index n_steps);
@@ -36,25 +33,26 @@ template <class Real> void begin_steps(Episodes<Real>& episodes, Index n_steps);
 template <class Real> void begin_replay(Episodes<Real>& episodes);
 template <class Real> void end_replay(Episodes<Real>& episodes);
 
-// Runs some steps of a request that has begun; returns false if it was interrupted: the lanes are then invalid. With several
-// ranks (`exchanges`) the steps are a slice: `take_message` gives its spikes, `receive` takes those of all ranks.
-template <class Real> bool forward(Episodes<Real>& episodes, const Chunk& chunk, const Steps& steps,
-                                   const EpisodeRequest& request, bool exchanges, Interrupt interrupt);
-template <class Real> std::vector<std::uint8_t> take_message(Episodes<Real>& episodes, Index width);
-template <class Real>
-void receive(Episodes<Real>& episodes, const Chunk& chunk, const Steps& steps, const EpisodeRequest& request, const Inbox& inbox);
-// Counts spikes and synaptic events of a chunk that has run all its steps; the loss of a lane that diverged becomes NaN.
-template <class Real> void finish(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request);
+// Runs all lanes for the steps of a request that have begun; returns false if it was interrupted: the lanes are then invalid.
+template <class Real> bool forward(Episodes<Real>& episodes, const EpisodeRequest& request, Interrupt interrupt);
+// Counts spikes and synaptic events of all lanes, which have run all their steps; the loss of a lane that diverged becomes NaN.
+template <class Real> void finish(Episodes<Real>& episodes, const EpisodeRequest& request);
 
-// Adds the gradients of a chunk to `pending`, scaled. Returns false if it was interrupted: `pending` then has a part of them.
-template <class Real> bool backward(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request,
-                                    Array1<Real> pending, Interrupt interrupt);
+// Adds the gradients of all lanes, scaled, to `pending` (sums, synapses): what is added in turn, two terms of each lane that
+// continues or one of each sample, goes to one sum after the other, and from the last one on to the first again. With one sum
+// they are added up; with a sum for each term another process can add them in the same order. Returns false if it was
+// interrupted: `pending` then has a part of them.
+template <class Real>
+bool backward(Episodes<Real>& episodes, const EpisodeRequest& request, Array2<Real> pending, Interrupt interrupt);
+
+// Adds terms (terms, n) to a total (n,) one after the other, in the order in which `backward` would have added them.
+template <class Real> void add_terms(Array1<Real> total, Array2<const Real> terms);
 
 // Runs samples begin:stop from rest, as many at a time as there are lanes, and adds their gradients to `pending` if they learn.
 // Returns the next sample, after the chunk during which 50 ms have passed; or -1 if it was interrupted: `pending` then has a part
 // of the gradients.
 template <class Real> Index run_samples(Episodes<Real>& episodes, Index begin, Index stop, const EpisodeRequest& request,
-                                        Array1<Real> pending, Interrupt interrupt);
+                                        Array2<Real> pending, Interrupt interrupt);
 
 // Ends the episode of a lane: it is at rest, without spikes in flight.
 template <class Real> void end_episode(Episodes<Real>& episodes, Index number);
@@ -68,7 +66,7 @@ template <class Real> void reserve_rows(Episodes<Real>& episodes, Index n_steps)
 
 // Index of the first lane with a voltage or output that is not finite, or an output beyond `largest`; -1: none.
 template <class Real> Index find_diverged(const Episodes<Real>& episodes, double largest);
-// Spikes of the own neurons of a lane in this rollout.
+// Spikes of the neurons of a lane in this rollout.
 template <class Real> Index count_spikes(const Episodes<Real>& episodes, const Lane<Real>& lane);
 // The spikes of sources first:stop of a lane from rest: steps and sources.
 template <class Real>

@@ -8,9 +8,8 @@
 
 #include "common/aligned.hpp"
 #include "common/drives.hpp"
-#include "common/exchange.hpp"
+#include "common/inputs.hpp"
 #include "common/interrupt.hpp"
-#include "common/signals.hpp"
 #include "common/tables.hpp"
 #include "episodes/plan.hpp"
 
@@ -25,8 +24,9 @@ struct Horizon {
   Index history() const { return continues ? latency + delay : 0; }
   Index traces() const { return components + 1; }
 };
-inline Horizon horizon_of(const Topology& topology) {
+inline Horizon horizon_of(const Topology& topology, bool continues) {
   Horizon horizon;
+  horizon.continues = continues;
   for (Index b = 0; b < topology.populations.size; b++) {
     horizon.latency = std::max(horizon.latency, topology.populations[b].error_latency);
     horizon.components = std::max(horizon.components, topology.populations[b].n_components);
@@ -64,7 +64,6 @@ template <class Real> struct Lane {
   Index clock = 0;                                // and the clock of the first draws of this rollout
   std::vector<std::vector<std::int32_t>> spikes;  // (partitions)(neurons and Poisson sources) that spiked in this step
   Owned2<Index> spike_count;                      // (partitions, populations) running counts over the populations
-  Outbox outbox;                                  // with several ranks: own spikes of the slice so far
 
   std::vector<std::int32_t> log;  // sources of all spikes, in the order of step and source; grows
   Owned2<Index> start;            // (rows, populations + 1) offsets of each step in `log`
@@ -113,7 +112,7 @@ inline Index lanes_at_once(Index lanes, int threads) { return threads == 1 ? 1 :
 template <class Real> struct AbsentConnections {
   Topology topology;
   DeliveryPlan<Real> plan;
-  Array1<Real> gradients;                     // the backward pass adds to them
+  Array2<Real> gradients;                     // (sums, connections) the backward pass adds to them
   std::vector<Aligned<Real>> synapse_sums{};  // (threads)(plan.sums)
 };
 
@@ -174,26 +173,12 @@ struct Chunk {
   Index lane, index, width;
 };
 
-// Steps begin .. end - 1.
-struct Steps {
-  Index begin, end;
-};
-
 // Steps of lanes, and arrays for their results. `n` lanes run; each belongs to one of the given samples.
-struct EpisodeRequest {
+struct EpisodeRequest : Inputs {
   Index n_steps = 0;
   bool learn = false;  // whether psi is stored
-  std::uint64_t seed = 0;
   Array1<const Index> samples;      // (n,) indices among all given samples
   Array1<const Index> clocks;       // (n,) first step of the random spikes of samples from rest
-  Array2<const Index> event_start;  // (channels, all samples * n_steps + 1)
-  Array1<const std::int32_t> event_channels;
-  Array3<const double> target;  // (all samples, n_steps or 1, readouts) NaN: none; or without planes
-  Array3<const double> window;  // (all samples or 1, n_steps, readout populations or 1)
-  External external;            // for all samples
-  Array2<const double> drive;   // (n_steps or 0, stimuli) their factors in time
-  GivenCurrents currents;       // for all samples
-  bool drops = false;           // whether spikes of neurons are lost, see `Population::dropout`
   // For the backward pass:
   Array2<const double> feedback;        // (readouts, neurons)
   Array2<const double> scales;          // (n, delay groups) factors of gradients
@@ -206,7 +191,7 @@ struct EpisodeRequest {
   Array1<Index> spikes;      // (n,) of neurons
   Array1<Index> of_neurons;  // (neurons or 0,) spikes of each neuron in all samples
   Array1<Index> events;      // (n,) synaptic events of samples from rest
-  Array2<double> products;   // (products, targets) the backward pass adds to them
+  Array3<double> products;   // (sums, products, targets) the backward pass adds those of lane k to the sum k % sums
 };
 
 // Lists of spikes with capacity for one step.
@@ -231,19 +216,12 @@ inline Index adjoint_rows(const Topology& topology) {
   return kMu + 2 * n_components;
 }
 
-// What lanes are made for. `latency` is the longest one of all ranks, see `Horizon`.
+// What lanes are made for.
 struct EpisodeSizes {
   Index lanes, steps;
   bool continues, learns;
   int threads;
-  Index latency = 0;
 };
-inline Horizon horizon_of(const Topology& topology, const EpisodeSizes& sizes) {
-  Horizon horizon = horizon_of(topology);
-  horizon.latency = std::max(horizon.latency, sizes.latency);
-  horizon.continues = sizes.continues;
-  return horizon;
-}
 // Rows of a lane for its steps; where it continues, also for its history and the end of an episode.
 inline Index rows_of(const Horizon& horizon, Index steps) {
   return steps + horizon.history() + (horizon.continues ? horizon.delay : 0);
@@ -251,8 +229,8 @@ inline Index rows_of(const Horizon& horizon, Index steps) {
 
 // Bytes of lanes without their spike logs, and of all that they share.
 inline Index episode_bytes(const Topology& topology, Index state_rows, const EpisodeSizes& sizes, Index real_size) {
-  const auto [lanes, steps, continues, learns, threads, latency] = sizes;
-  const Horizon horizon = horizon_of(topology, sizes);
+  const auto [lanes, steps, continues, learns, threads] = sizes;
+  const Horizon horizon = horizon_of(topology, continues);
   const Index rows = rows_of(horizon, steps);
   const PlanSizes plan = plan_sizes(topology, rows, learns, threads, real_size);
   const Index n = topology.n_neurons(), k = topology.n_readouts(), stored = learns ? rows : 1;

@@ -12,20 +12,18 @@
 
 namespace eprop {
 
-// A lane that runs: its index in the request, and the threads that divide its partitions. With several ranks (`exchanges`) its
-// spikes go to the outbox, and each rank draws all sources when it receives the spikes of all ranks.
+// A lane that runs: its index in the request, and the threads that divide its partitions.
 template <class Real> struct Running {
   const Episodes<Real>& episodes;
   Lane<Real>& lane;
   const EpisodeRequest& request;
   Index index;
   int threads;
-  bool exchanges;
 
   Index sample() const { return request.samples[index]; }
   // Step of the rollout before the request.
   Index first_step() const { return episodes.steps - request.n_steps; }
-  bool draws() const { return !exchanges && !lane.earlier.used; }
+  bool draws() const { return !lane.earlier.used; }
   // Whether an episode ended before a step that is replayed.
   bool begins_again(Index at) const { return lane.earlier.used && std::binary_search(lane.cuts.begin(), lane.cuts.end(), at); }
 };
@@ -74,7 +72,7 @@ template <class Real> Index spikes_of_sources(const Running<Real>& run, Index b,
 }
 
 // Advances the neurons of one partition by a step with their inputs, a row for each receptor, and draws its Poisson sources.
-// Lists spikes as sources, or for an exchange as target ids.
+// Lists spikes as sources.
 template <class Real>
 void advance_partition(const Running<Real>& run, const LaneStep& step, Array2<double> input, Index partition) {
   const Episodes<Real>& episodes = run.episodes;
@@ -99,7 +97,7 @@ void advance_partition(const Running<Real>& run, const LaneStep& step, Array2<do
       const Index before = count;
       count = advance(range_of(population, begin, end, lane.state.view(), topology.params, input), psi, spikes, count);
       if (run.request.drops && population.dropout > 0.0) count = drop_spikes(population, b, drive, before, count, spikes);
-      const auto shift = run.exchanges ? 0 : static_cast<std::int32_t>(population.first_source - population.first_target);
+      const auto shift = static_cast<std::int32_t>(population.first_source - population.first_target);
       for (Index k = before; k < count; k++) spikes[k] += shift;
     } else if (population.role == Role::poisson && run.draws()) {
       count += draw_poisson(run, b, step.at, {partition, partition + 1}, spikes + count);
@@ -126,8 +124,8 @@ template <class Real> void end_rows(const Episodes<Real>& episodes, Lane<Real>& 
   if (episodes.learns) std::fill_n(lane.psi.row(row), episodes.horizon.delay * lane.psi.columns, Real{0});
 }
 
-// Logs a step, population by population: spikes(b, out) writes the spikes of population b as sources and returns their number.
-template <class Real, class Spikes> void log_row(const Running<Real>& run, const LaneStep& step, const Spikes& spikes) {
+// Logs the spikes of a step, population by population.
+template <class Real> void log_step(const Running<Real>& run, const LaneStep& step) {
   const Episodes<Real>& episodes = run.episodes;
   Lane<Real>& lane = run.lane;
   const Index end = episodes.topology.populations.size, row = step.row;
@@ -137,45 +135,14 @@ template <class Real, class Spikes> void log_row(const Running<Real>& run, const
   if (lane.log.size() < needed) lane.log.resize(std::max(needed, 2 * lane.log.size()));
   for (Index b = 0; b < end; b++) {
     lane.start(row, b) = position;
-    if (episodes.topology.populations[b].role != Role::readout) position += spikes(b, lane.log.data() + position);
+    const Role role = episodes.topology.populations[b].role;
+    std::int32_t* out = lane.log.data() + position;
+    if (role == Role::neuron || (role == Role::poisson && run.draws()))
+      position += copy_lists(lane, b, out);
+    else if (role != Role::readout)
+      position += spikes_of_sources(run, b, step, out);
   }
   lane.start(row, end) = position;
-}
-
-// Logs a step of this process or, with several ranks, appends its spikes to the outbox.
-template <class Real> void log_step(const Running<Real>& run, const LaneStep& step) {
-  const Topology& topology = run.episodes.topology;
-  Lane<Real>& lane = run.lane;
-  if (run.exchanges) {
-    for (Index p = 0; p < topology.n_partitions(); p++)
-      lane.outbox.post(lane.spikes[p].data(), lane.spike_count(p, topology.populations.size - 1));
-    return lane.outbox.end_step();
-  }
-  log_row(run, step, [&](Index b, std::int32_t* out) {
-    const Role role = topology.populations[b].role;
-    const bool listed = role == Role::neuron || (role == Role::poisson && run.draws());
-    return listed ? copy_lists(lane, b, out) : spikes_of_sources(run, b, step, out);
-  });
-}
-
-// The spikes of all ranks in one step: local ids of the neurons.
-struct StepSpikes {
-  const std::int32_t* neurons;
-  Index count;
-};
-
-// Logs a step with the spikes of neurons of all ranks, and the spikes of the sources, which every rank has.
-template <class Real> void log_received(const Running<Real>& run, const LaneStep& step, const StepSpikes& received) {
-  Index k = 0, before = 0;
-  log_row(run, step, [&](Index b, std::int32_t* out) {
-    const Population& population = run.episodes.topology.populations[b];
-    if (population.role != Role::neuron) return spikes_of_sources(run, b, step, out);
-    Index count = 0;
-    for (; k < received.count && received.neurons[k] < before + population.size; k++)
-      out[count++] = static_cast<std::int32_t>(received.neurons[k] - before + population.first_source);
-    before += population.size;
-    return count;
-  });
 }
 
 // Resets to rest, without spikes in flight.
@@ -253,14 +220,14 @@ template <class Real> void compare_step(const Running<Real>& run, const LaneStep
   request.loss[run.index] += compare_readouts(topology, lane.y.data(), true, target, window, error);
 }
 
-// Runs some steps of a request. Where an episode ended, a replayed lane goes to rest.
-template <class Real> void run_steps(const Running<Real>& run, const Steps& steps, Watch& watch) {
+// Runs the steps of a request. Where an episode ended, a replayed lane goes to rest.
+template <class Real> void run_steps(const Running<Real>& run, Watch& watch) {
   const Episodes<Real>& episodes = run.episodes;
   const Topology& topology = episodes.topology;
   Lane<Real>& lane = run.lane;
-  if (steps.begin == 0 && run.request.target.planes > 0) run.request.loss[run.index] = 0.0;
+  if (run.request.target.planes > 0) run.request.loss[run.index] = 0.0;
   Index delivered = 0;
-  for (Index t = steps.begin; t < steps.end && !watch.stopped(topology.n_neurons() + 32 * delivered); t++) {
+  for (Index t = 0; t < run.request.n_steps && !watch.stopped(topology.n_neurons() + 32 * delivered); t++) {
     const LaneStep step = step_of(run, t);
     if (run.begins_again(step.at)) rest(episodes, lane);
     delivered = step_partitions(run, step);

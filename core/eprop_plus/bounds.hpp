@@ -26,9 +26,6 @@ inline constexpr double kSumMargin = 1.001;
 // Whether some weight can be at a bound.
 inline bool is_bounded(const OptimizerConstants& c) { return c.eta != 0.0 && !(std::isinf(c.w_min) && std::isinf(c.w_max)); }
 
-// Rows of PlusWork::sums.
-enum SumRow : Index { kSumPsi, kSumLearning, kSumRate, kSumRows };
-
 // Adds the steps of a block, before `end`, that its sums do not have yet.
 template <Kind K, class Real> void sum_block(const TargetRange<Real>& targets, Index block, Index end) {
   OnlineState<Real>& state = targets.state;

@@ -23,8 +23,6 @@ namespace eprop {
 // Propagators are computed entry by entry, for all neurons, and read neuron by neuron, for the targets of synapses. In a copy
 // with adjacent entries of a neuron, a synapse reads one cache line instead of three or more.
 
-// Rows of PlusWork::copies after those of `to_current_block`.
-enum ExtraCopy : Index { kHere, kExpired, kExtraCopies };
 // A copy for one target costs about as much as this many copies in the loop over all targets.
 inline constexpr Index kCostAlone = 4;
 

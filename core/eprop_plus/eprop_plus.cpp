@@ -9,16 +9,6 @@
 namespace eprop {
 namespace {
 
-constexpr std::size_t kAlignment = 64;
-
-// A view of the next part of `storage`; without storage, only counts its size.
-template <class Real> Array3<Real> place(char* storage, std::size_t& used, Index planes, Index rows, Index columns) {
-  const Array3<Real> view{storage ? reinterpret_cast<Real*>(storage + used) : nullptr, planes, rows, columns};
-  const std::size_t bytes = static_cast<std::size_t>(planes * rows * columns) * sizeof(Real);
-  used += (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  return view;
-}
-
 // Turns zeroed propagators into those over zero steps: own components stay unchanged.
 template <class Real, class T> void start_propagators(const OnlineState<Real>& state, const Array2<T>& out) {
   for (Index b = 0; b < state.topology.populations.size; b++) {
@@ -43,43 +33,13 @@ Index longest_branch(const Topology& topology, Index partition) {
 
 }  // namespace
 
-template <class Real> void allocate_plus_work(OnlineState<Real>& state) {
+template <class Real> void start_plus_work(OnlineState<Real>& state) {
   const History<Real>& history = state.history;
   const Topology& topology = state.topology;
   PlusWork<Real>& work = state.plus;
-  const Index width = history.block_prefix.columns, entries = history.block_prefix.rows,
-              blocks = history.block_propagators.planes;
-  Index corrections = 0;
-  bool crosses = false, bounded = false;
-  for (const DelayGroup& group : state.groups) bounded = bounded || (group.per_step_optimizer && descends(group.optimizer));
-  for (Index k = 0; k < topology.kinds.rows; k++) {
-    const Kind kind = kind_of(topology, k);
-    if (kind.anchored) corrections = std::max<Index>(corrections, kind.n_corrections());
-    crosses = crosses || !kind.anchored;
-  }
-  const Index crossed = crosses ? entries : 0, summed = bounded ? Index{kSumRows} : 0;
-  const auto lay_out = [&](char* storage) {
-    std::size_t used = 0;
-    const auto next = [&](Index planes, Index rows, Index columns) { return place<Real>(storage, used, planes, rows, columns); };
-    work.identity = next(1, crossed, width);
-    work.interval = next(1, entries, width);
-    work.to_current_block = next(blocks, entries, width);
-    work.within_block = next(crosses ? history.block_steps : 1, crossed, width);
-    work.until_cutoff = next(1, entries, width);
-    work.until_cutoff_before = next(1, crossed, width);
-    work.corrections = next(1, corrections, width);
-    work.corrections_copy = next(1, width, record_size(corrections));
-    work.sums = next(blocks, summed, width);
-    work.summed = next(1, summed, width);
-    work.copies = next(blocks + kExtraCopies, width, record_size(entries));
-    return used;
-  };
-  const std::size_t bytes = lay_out(nullptr);
-  work.storage.reset(new char[bytes + kAlignment]());
-  const std::size_t address = reinterpret_cast<std::size_t>(work.storage.get());
-  lay_out(work.storage.get() + (kAlignment - address % kAlignment) % kAlignment);
+  const Index blocks = history.block_propagators.planes;
   start_propagators(state, history.block_prefix.plane(0));
-  if (crosses) start_propagators(state, work.identity.plane(0));
+  if (work.identity.rows > 0) start_propagators(state, work.identity.plane(0));
   const std::size_t partitions = topology.n_partitions();
   work.cached.assign(partitions, std::vector<CachedPropagators>(topology.trace_groups.size));
   work.readout_gradient.assign(partitions, std::vector<double>(topology.n_readouts()));
@@ -119,8 +79,8 @@ template <class Real> void clear_cached(OnlineState<Real>& state) {
     }
 }
 
-template void allocate_plus_work(OnlineState<float>&);
-template void allocate_plus_work(OnlineState<double>&);
+template void start_plus_work(OnlineState<float>&);
+template void start_plus_work(OnlineState<double>&);
 template void follow_connections(OnlineState<float>&);
 template void follow_connections(OnlineState<double>&);
 template void clear_cached(OnlineState<float>&);

@@ -40,8 +40,8 @@ template <class Real, class Visit> EPROP_INLINE void with_kind(int number, const
       EPROP_INLINED { (is.template operator()<candidates>() || ...); }(std::make_integer_sequence<int, kNumberOfKinds>());
 }
 
-// Allocates work space for a state at rest with topology and history; starts the propagator of the first block.
-template <class Real> void allocate_plus_work(OnlineState<Real>& state);
+// Starts the propagator of the first block, and the vectors of the work space, for a state at rest.
+template <class Real> void start_plus_work(OnlineState<Real>& state);
 
 // Clears cached propagators after another state has replaced the history.
 template <class Real> void clear_cached(OnlineState<Real>& state);

@@ -75,8 +75,7 @@ template <class Real> void begin_own(OnlineState<Real>& state, Index synapse, co
 }
 
 // Lets all synapses that were made at time `now` begin, before step `t`. Their weights and all arrays of their states are 0.
-template <class Real>
-void begin_synapses(OnlineState<Real>& state, Index t, Array1<const std::uint32_t> born, std::uint32_t now) {
+template <class Real> void begin_synapses(OnlineState<Real>& state, Index t, std::uint32_t now) {
   const Topology& topology = state.topology;
   for (Index group = 0; group < static_cast<Index>(state.groups.size()); group++) {
     const DelayGroup& g = state.groups[group];
@@ -88,7 +87,7 @@ void begin_synapses(OnlineState<Real>& state, Index t, Array1<const std::uint32_
       const BranchAtStart<Real> at_start = branch_at_start(state, branch, group, t);
       for (Index part = 0; part < topology.n_partitions(); part++)
         for (Index s = topology.branch_start(part, branch); s < topology.branch_start(part, branch + 1); s++) {
-          if (born[s] != now) continue;
+          if (state.moves.born[s] != now) continue;
           if (at_start.waits) {
             begin_at_block_start(state, s, last_spike_of(state, at_start, g));
           } else {

@@ -212,6 +212,7 @@ template <class Real> void gather_segments(OnlineRun<Real>& run, Index column, c
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
     if (population.role == Role::events) {
+      if (request.event_start.rows == 0) continue;  // no events at all
       const Index* start = request.event_start.row(population.channel);
       run.segments.push_back(
           {b, request.event_channels.data + start[column], population.first_source, start[column + 1] - start[column]});
@@ -277,7 +278,7 @@ template <class Real> Index count_tied_weights(const OnlineState<Real>& state) {
 template <class Real> void collect_step(OnlineRun<Real>& run, Index column, const RunRequest& request, int threads) {
   OnlineState<Real>& state = run.state;
   const Index t = run.t, partitions = state.topology.n_partitions();
-  Index& spikes = request.spikes[column / request.window.rows];
+  Index spikes = 0;
   bool post_full = false;
   for (Index partition = 0; partition < partitions; partition++) {
     PartitionNotes& notes = run.notes[partition];
@@ -289,6 +290,7 @@ template <class Real> void collect_step(OnlineRun<Real>& run, Index column, cons
       request.of_neurons[state.spikes[partition][k]]++;
     post_full |= notes.post_full;
   }
+  if (request.spikes.size > 0) request.spikes[column / request.window.rows] += spikes;
   if (post_full) grow_post_spikes(state.post);
   const Index tied = run.has_plus ? count_tied_weights(state) : 0;
   const auto tie = [&](Index partition) { tie_branches(state, partition, t); };
@@ -324,16 +326,29 @@ bool is_taught(const Topology& topology, const RunRequest& request, Index column
   return false;
 }
 
+void add_sums(const RunRequest& request, double loss, double silent) {
+  const auto sum = [&](Sum name) -> double& { return request.sums[static_cast<Index>(name)]; };
+  sum(Sum::steps) += 1.0;
+  if (request.frozen) return;
+  sum(Sum::learned) += 1.0;
+  sum(Sum::loss) += loss;
+  sum(Sum::silent) += silent;
+}
+
 // Errors of all readouts in this step and their sums, outputs, and the loss.
 template <class Real> void compare_step(OnlineRun<Real>& run, Index column, const RunRequest& request) {
   OnlineState<Real>& state = run.state;
+  double loss = 0.0, silent = 0.0;
   if (state.topology.readouts.size > 0) {
     double* error = state.history.error.row(run.t & (state.history.error.rows - 1));
-    request.loss[column] += compare_readouts(state.topology, state.neurons.y.data, true, target_of(request, column),
-                                             window_of(request, column), error);
+    const double *target = target_of(request, column), *window = window_of(request, column);
+    loss = compare_readouts(state.topology, state.neurons.y.data, true, target, window, error);
+    silent = silent_loss(state.topology, target, window);
+    request.loss[column] += loss;
     if (run.sums_errors && !waits_for_reward(state)) extend_error_sums(state, run.t);
     std::copy_n(state.neurons.y.data, state.neurons.y.size, request.y.row(column));
   }
+  if (request.sums.size > 0) add_sums(request, loss, silent);
 }
 
 // Values of the recorded variables after this step.
@@ -393,12 +408,64 @@ template <class Real> void begin_run(OnlineRun<Real>& run, const RunRequest& req
   for (Index m = 0; m < request.probes.rows; m++) state.keeps_psi |= static_cast<Probe>(request.probes(m, 0)) == Probe::psi;
 }
 
+// Neurons, readouts and axons before the first step.
+template <class Real> void rest(OnlineRun<Real>& run) {
+  OnlineState<Real>& state = run.state;
+  std::copy_n(run.initial.data, run.initial.size(), state.neurons.state.data);
+  for (Index k = 0; k < state.neurons.y.size; k++) state.neurons.y[k] = state.topology.readouts[k].y_start;
+  std::fill_n(state.axons.times.data, state.axons.times.size, AxonTimes{-1, 0, -1});
+  state.history.block_steps = run.sizes.block_steps;
+  state.history.span_blocks = run.sizes.span_blocks;
+  state.history.rewards.now = 0;
+  state.log.record_steps = run.sizes.remembered();
+  state.post.span = run.sizes.pair_cutoff + 2 * run.sizes.longest_delay;
+  state.learns = run.sizes.at_spikes();
+}
+
+// Clears gradients, and the moments of synapses that learn at spikes, whose optimisers count the network's steps.
+template <class Real> void restart_optimizers(OnlineState<Real>& state) {
+  const Topology& topology = state.topology;
+  const Synapses<Real>& synapses = state.synapses;
+  std::fill_n(synapses.pending.data, synapses.pending.size, Real(0));
+  Index branches = 0;  // they come first
+  for (const DelayGroup& group : state.groups)
+    if (group.rule == Rule::eprop_plus || group.rule == Rule::pairs) branches += group.n_branches;
+  for (Index partition = 0; partition < topology.n_partitions(); partition++)
+    for (const Array1<Real>& moments : {synapses.moment_1, synapses.moment_2})
+      if (moments.size > 0)
+        std::fill(moments.data + topology.branch_start(partition, 0), moments.data + topology.branch_start(partition, branches),
+                  Real(0));
+}
+
 }  // namespace
+
+template <class Real> std::vector<Row> rows_of(OnlineState<Real>& state) {
+  std::vector<Row> rows;
+  add_rows("synapses", state.synapses, rows);
+  add_rows("axons", state.axons, rows);
+  add_rows("neurons", state.neurons, rows);
+  add_rows("history", state.history, rows);
+  add_rows("history", state.history.rewards, rows);
+  add_rows("log", state.log, rows);
+  add_rows("work", state.plus, rows);
+  add_rows("wiring", state.moves, rows);
+  return rows;
+}
+
+template <class Real> void reset_run(OnlineRun<Real>& run) {
+  clear(rows_of(run.state));
+  if (run.has_plus) restart_optimizers(run.state);
+  run.t = 0;
+  run.outbox = {};
+  prepare_run(run, run.watch.timed);
+}
 
 template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
   OnlineState<Real>& state = run.state;
   const Topology& topology = state.topology;
   const Index partitions = topology.n_partitions(), populations = topology.populations.size;
+  allocate(rows_of(state), run.sizes, run.memory);
+  rest(run);
   state.groups.assign(topology.groups.data, topology.groups.data + topology.groups.size);
   if (!state.learns)
     for (DelayGroup& group : state.groups) group.rule = Rule::fixed;
@@ -441,7 +508,8 @@ template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
   run.poisson_limit = poisson_limits(topology);
   run.segments.reserve(populations * partitions);
   if (!run.has_plus) return;
-  allocate_plus_work(state);
+  start_plus_work(state);
+  run.kinds.clear();
   for (Index kind = 0; kind < topology.kinds.rows; kind++) run.kinds.push_back(number_of(kind_of(topology, kind)));
 }
 
@@ -536,8 +604,9 @@ template <class Real> bool weights_finite(OnlineRun<Real>& run, int threads) {
     notes.input_finite = true;
   }
   const Array1<Real>& weight = run.state.synapses.weight;
-  // Checking a weight takes a fraction of a nanosecond, an event takes a few.
-  if (!finite || run.unchecked_work < 4.0 * static_cast<double>(weight.size)) return finite;
+  // A call takes ten microseconds, an event a few nanoseconds, and checking a weight less than one: a few percent of the time.
+  run.unchecked_work += 1e4;
+  if (!finite || run.unchecked_work < 32.0 * static_cast<double>(weight.size)) return finite;
   run.unchecked_work = 0.0;
   constexpr Index kPiece = 1 << 16;
   const Index pieces = (weight.size + kPiece - 1) / kPiece;
@@ -551,6 +620,8 @@ template <class Real> bool weights_finite(OnlineRun<Real>& run, int threads) {
 
 #define EPROP_INSTANTIATE(Real)                                                                  \
   template void prepare_run(OnlineRun<Real>&, bool);                                             \
+  template std::vector<Row> rows_of(OnlineState<Real>&);                                         \
+  template void reset_run(OnlineRun<Real>&);                                                     \
   template Index run_online(OnlineRun<Real>&, Index, Index, const RunRequest&);                  \
   template void replace_errors(OnlineRun<Real>&, Array1<const double>);                          \
   template void receive_spikes(OnlineRun<Real>&, Index, Index, const RunRequest&, const Inbox&); \

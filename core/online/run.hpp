@@ -3,9 +3,8 @@
 #include <chrono>
 #include <vector>
 
-#include "common/drives.hpp"
 #include "common/exchange.hpp"
-#include "common/signals.hpp"
+#include "common/inputs.hpp"
 #include "eprop_plus/eprop_plus.hpp"
 #include "online/spike_log.hpp"
 
@@ -14,26 +13,22 @@ namespace eprop {
 // Recorded variables: kind, row of the state or branch, index of the node or synapse, delay group.
 enum class Probe : Index { state, psi, signal, readout, error, weight, trace };
 
+// Numbers that a run adds up: steps, those with learning, and of these the loss and that of outputs at zero.
+enum class Sum : Index { steps, learned, loss, silent };
+inline constexpr Index kSums = 4;
+
 // Inputs of a run and arrays for its results; a run consists of consecutive samples.
-struct RunRequest {
-  std::uint64_t seed = 0;
+struct RunRequest : Inputs {
   Index clock = 0;      // first step of the random numbers
   bool frozen = false;  // traces continue, weights are constant
   int threads = 1;
-  Array2<const Index> event_start;  // (event sources, steps of all samples + 1)
-  Array1<const std::int32_t> event_channels;
-  Array3<const double> target;  // (samples, steps or 1, readouts)
-  Array3<const double> window;  // (samples or 1, steps, readout populations or 1)
   bool errors_given = false;    // whether the errors of the step before were given (stepper)
-  External external;
-  Array2<const double> drive;  // (steps of a sample or 0, stimuli) their factors in time
-  GivenCurrents currents;
-  bool drops = false;          // whether spikes of neurons are lost, see `Population::dropout`
   Array2<const Index> probes;  // (probes, 4), see Probe
   Array2<double> probed, y;    // (steps of all samples, probes), (.., readouts) without the leak potential
   Array1<double> loss;         // (steps of all samples,)
-  Array1<Index> spikes;        // (samples,)
+  Array1<Index> spikes;        // (samples or 0,)
   Array1<Index> of_neurons;    // (neurons or 0,) spikes of each neuron in all samples
+  Array1<double> sums;         // (kSums or 0,), see `Sum`
 };
 
 // Time of the phases of one thread; without `timed` it does nothing.
@@ -64,8 +59,11 @@ struct alignas(64) PartitionNotes {
 
 template <class Real> struct OnlineRun {
   OnlineState<Real> state;
-  Index t = 0, events = 0;  // steps and synaptic events since the start
-  bool collect = false;     // own spikes go to the outbox instead of the log
+  Sizes sizes;
+  Array2<const double> initial;  // (state rows, neurons) at rest
+  std::vector<Zeros> memory;     // of the arrays of `state`, but for those that were given
+  Index t = 0, events = 0;       // steps and synaptic events since the start
+  bool collect = false;          // own spikes go to the outbox instead of the log
   Outbox outbox;
   ReceivedSpikes received;
   std::vector<int> kinds;  // number of each row of topology.kinds, see eprop_plus/kinds.hpp
@@ -77,8 +75,12 @@ template <class Real> struct OnlineRun {
   double unchecked_work = 0.0;  // approximate nanoseconds since all weights were checked
 };
 
-// Work space of a run whose state has its arrays, and sizes of the growing vectors.
+// Memory for all arrays that have none, and the network at rest. A run needs its sizes, topology and initial state, its weights
+// and its feedback.
 template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed);
+
+// Returns to rest, before the first step; weights and feedback stay.
+template <class Real> void reset_run(OnlineRun<Real>& run);
 
 // Runs steps t .. t + n_steps - 1, which start at step `offset` of all samples. Returns the steps done: all, or fewer once 50 ms
 // have passed. Vectors grow as needed. While spikes are collected, the steps must lie within one slice.
@@ -97,8 +99,9 @@ enum class Divergence : int { none = 0, not_finite = 1, voltage = 4 };
 template <class Real> Divergence find_divergence(const OnlineRun<Real>& run);
 
 // Whether all weights are finite, as far as the check is cheap: all weights are checked once synapses have done enough work that
-// the check adds little (some steps of a small network, a second of a large one). In shorter runs a weight that is not finite is
-// detected when a spike delivers it, because the input of its target is then not finite. Without learning there is no check.
+// the check adds little (some ten steps of a small network, up to a minute of a large one). In shorter runs a weight that is not
+// finite is detected when a spike delivers it, because the input of its target is then not finite. Without learning there is no
+// check.
 template <class Real> bool weights_finite(OnlineRun<Real>& run, int threads);
 
 }  // namespace eprop

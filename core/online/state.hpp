@@ -1,14 +1,13 @@
 // State of a network that runs in continuous time: everything that the online loop reads and writes.
 //
-// NumPy owns the arrays of fixed size (Python copies them into a checkpoint); the core owns vectors that grow.
+// Arrays of fixed size have a row in the table `fields` of their struct (common/fields.hpp). Vectors grow.
 #pragma once
 #include <cstdint>
-#include <memory>
 #include <vector>
 
-#include "common/kind.hpp"
 #include "common/owed_steps.hpp"
 #include "common/tables.hpp"
+#include "online/sizes.hpp"
 
 namespace eprop {
 
@@ -28,6 +27,39 @@ template <class Real> struct Synapses {
   Array1<Real> moment_1, moment_2;   // of gradients, of squared gradients
   Array1<std::int8_t> levels;        // in place of weights: whole numbers of levels of up to 8 bits (online/weights.hpp) ...
   Array1<std::int16_t> wide_levels;  // ... or of up to 16
+
+  static constexpr auto fields() {
+    using S = Synapses;
+    constexpr Axis axis = Axis::synapse;
+    constexpr int lasting = kState | kLasting;
+    return std::tuple{
+        Field{"weight", &S::weight, axis, lasting, [](auto& s) { return Shape{s.synapses_if(s.level_bytes == 0)}; }},
+        Field{"trace", &S::trace, axis, kState, [](auto& s) { return Shape{s.synapses_if(s.eprop_plus)}; }},
+        Field{"trace_reg", &S::trace_reg, axis, kState, [](auto& s) { return Shape{s.synapses_if(s.two_kappas)}; }},
+        Field{"trace_reward", &S::trace_reward, axis, kState, [](auto& s) { return Shape{s.synapses_if(s.reward_cutoff)}; }},
+        Field{"own", &S::own, axis, kState, [](auto& s) { return Shape{s.own, s.synapses}; }},
+        Field{"pending", &S::pending, axis, lasting, [](auto& s) { return Shape{s.synapses_if(s.gradients)}; }},
+        Field{"moment_1", &S::moment_1, axis, lasting, [](auto& s) { return Shape{s.synapses_if(s.moment_1)}; }},
+        Field{"moment_2", &S::moment_2, axis, lasting, [](auto& s) { return Shape{s.synapses_if(s.moment_2)}; }},
+        Field{"levels", &S::levels, axis, kLasting, [](auto& s) { return Shape{s.synapses_if(s.level_bytes == 1)}; }},
+        Field{"wide_levels", &S::wide_levels, axis, kLasting, [](auto& s) { return Shape{s.synapses_if(s.level_bytes == 2)}; }},
+    };
+  }
+};
+
+// Synapses that move (common/rewiring.hpp); otherwise empty.
+struct Moves {
+  Array1<std::uint32_t> born;  // (synapses,) when each was made, in mini-batches or steps of learning; 0 for those of the build
+  Array1<Index> moved, last;   // (projections,) synapses that have moved, on all ranks; those of the last rewiring
+
+  static constexpr auto fields() {
+    constexpr int lasting = kState | kLasting;
+    return std::tuple{
+        Field{"born", &Moves::born, Axis::synapse, lasting, [](auto& s) { return Shape{s.synapses_if(s.rewired)}; }},
+        Field{"moved", &Moves::moved, Axis::same, lasting, [](auto& s) { return Shape{s.rewired}; }},
+        Field{"last", &Moves::last, Axis::same, lasting, [](auto& s) { return Shape{s.rewired}; }},
+    };
+  }
 };
 
 struct AxonTimes {
@@ -41,6 +73,14 @@ struct Axons {
   Array1<AxonTimes> times;        // (sources,), empty unless some synapse learns at spikes
   Array3<double>
       z;  // (sources, slots, 2 n_filters) filtered spikes as of the last spike, and one step before; pair rules: the trace
+
+  static constexpr auto fields() {
+    return std::tuple{
+        Field{"processed_until", &Axons::processed_until, Axis::same, kWork, [](auto&) { return Shape{1}; }},
+        Field{"times", &Axons::times, Axis::source, kWork, [](auto& s) { return Shape{s.listening()}; }},
+        Field{"z", &Axons::z, Axis::source, kWork, [](auto& s) { return Shape{s.listening(), s.filter_slots, 2 * s.filters}; }},
+    };
+  }
 };
 
 struct Neurons {
@@ -51,6 +91,23 @@ struct Neurons {
   Array1<double> y;                // (readouts,)
   Array2<double> feedback;         // (readouts, neurons)
   Array2<double> feedback_offset;  // (readouts, neurons) adaptive feedback minus the weight it follows; otherwise (0, 0)
+
+  static constexpr auto fields() {
+    using S = Neurons;
+    constexpr Axis axis = Axis::neuron;
+    constexpr int lasting = kState | kLasting;
+    return std::tuple{
+        Field{"state", &S::state, axis, kState, [](auto& s) { return Shape{s.state_rows, s.neurons}; }},
+        Field{"input", &S::input, axis, kWork, [](auto& s) { return Shape{s.receptors, s.neurons + s.readouts}; }},
+        Field{"psi", &S::psi, axis, kState, [](auto& s) { return Shape{s.neurons}; }},
+        Field{"signal", &S::signal, axis, kState, [](auto& s) { return Shape{s.neurons}; }},
+        Field{"rate", &S::rate, axis, kState, [](auto& s) { return Shape{2, s.neurons}; }},
+        Field{"y", &S::y, Axis::same, kState, [](auto& s) { return Shape{s.readouts}; }},
+        Field{"feedback", &S::feedback, axis, lasting, [](auto& s) { return Shape{s.readouts, s.neurons}; }},
+        Field{"feedback_offset", &S::feedback_offset, axis, lasting,
+              [](auto& s) { return s.adaptive_feedback ? Shape{s.readouts, s.neurons} : Shape{0, 0}; }},
+    };
+  }
 };
 
 // Reward history; empty unless there are reward traces. See rewards.hpp.
@@ -59,6 +116,16 @@ struct Rewards {
   Array2<double> rest;     // (trace groups, ring) sums from the step to the end of its block, or to now
   Array2<double> ahead;    // (trace groups, blocks) sums from the start of the block to that of the current one
   Index now = 0;           // step up to which all rewards are known
+
+  static constexpr auto fields() {
+    using S = Rewards;
+    constexpr Axis axis = Axis::same;
+    return std::tuple{
+        Field{"reward", &S::of_step, axis, kState, [](auto& s) { return Shape{s.rewarded_steps()}; }},
+        Field{"reward_rest", &S::rest, axis, kState, [](auto& s) { return Shape{s.trace_groups, s.rewarded_steps()}; }},
+        Field{"reward_ahead", &S::ahead, axis, kState, [](auto& s) { return Shape{s.trace_groups, s.rewarded_blocks()}; }},
+    };
+  }
 };
 
 // Rings of the recent past; `width` is the padded number of neurons. Entries as in kind.hpp.
@@ -80,6 +147,29 @@ template <class Real> struct History {
   Array2<double> post_trace;  // (ring, neurons) pair rules: filtered spikes of earlier steps
   Index block_steps = 1;      // a power of two
   Index span_blocks = 0;      // blocks of a span, 0 without spans
+
+  static constexpr auto fields() {
+    using S = History;
+    constexpr Axis axis = Axis::neuron, same = Axis::same;
+    return std::tuple{
+        Field{"block_prefix", &S::block_prefix, axis, kState,
+              [](auto& s) { return Shape{s.steps_back() == 1 ? 1 : 2, s.entries, s.width()}; }},
+        Field{"prefix_history", &S::prefix_history, axis, kState, [](auto& s) { return Shape{s.ring(), s.entries, s.width()}; }},
+        Field{"block_propagators", &S::block_propagators, axis, kState,
+              [](auto& s) { return Shape{s.blocks(), s.entries, s.width()}; }},
+        Field{"span_suffixes", &S::span_suffixes, axis, kState,
+              [](auto& s) { return s.span_blocks ? Shape{s.blocks(), s.entries, s.width()} : Shape{1, 0, s.width()}; }},
+        Field{"steps", &S::steps, axis, kState, [](auto& s) { return Shape{s.steps_back(), 4, s.width()}; }},
+        Field{"error_prefix", &S::error_prefix, same, kState, [](auto& s) { return Shape{s.ring(), s.readouts}; }},
+        Field{"error_block", &S::error_block, same, kState, [](auto& s) { return Shape{s.blocks(), s.readouts}; }},
+        Field{"error", &S::error, same, kState, [](auto& s) { return Shape{s.past(), s.readouts}; }},
+        Field{"error_trace_prefix", &S::error_trace_prefix, same, kState, [](auto& s) { return Shape{s.ring(), s.waiting()}; }},
+        Field{"error_trace_block", &S::error_trace_block, same, kState, [](auto& s) { return Shape{s.blocks(), s.waiting()}; }},
+        Field{"eta", &S::eta, same, kState, [](auto& s) { return Shape{s.delay_groups, s.past()}; }},
+        Field{"post_trace", &S::post_trace, axis, kState,
+              [](auto& s) { return Shape{power_of_two(2 * s.longest_delay + 2), s.pairs ? s.neurons : 0}; }},
+    };
+  }
 };
 
 struct SpikeTimes {              // record of a spike about its source; 0: none
@@ -100,6 +190,11 @@ struct SpikeLog {
   Index past_mask() const { return start.rows - 1; }
   Index mask() const { return static_cast<Index>(sources.size()) - 1; }
   Index record_mask() const { return static_cast<Index>(times.size()) - 1; }
+
+  static constexpr auto fields() {
+    return std::tuple{
+        Field{"start", &SpikeLog::start, Axis::same, kWork, [](auto& s) { return Shape{s.logged(), s.populations + 1}; }}};
+  }
 };
 
 // The last spikes of each neuron, the newest first (pair rules).
@@ -154,7 +249,11 @@ struct CachedPropagators {
   Index limits_step = -1;                     // ... in this step
 };
 
-// Work space of e-prop+: no content survives a call. `Array3` views point into `storage`.
+// Rows of `PlusWork::sums`, see bounds.hpp, and copies in `PlusWork::copies` besides those of blocks, see corrections.hpp.
+enum SumRow : Index { kSumPsi, kSumLearning, kSumRate, kSumRows };
+enum ExtraCopy : Index { kHere, kExpired, kExtraCopies };
+
+// Work space of e-prop+: no content survives a call.
 template <class Real> struct PlusWork {
   Array3<Real> identity;             // (1, entries, width) the propagator over zero steps; crossing only
   Array3<Real> interval;             // (1, entries, width) propagator over an interval
@@ -174,7 +273,30 @@ template <class Real> struct PlusWork {
   std::vector<std::vector<Real>> premature;            // the same: what weights of few bits take instead of Synapses::pending
   std::vector<OwedSteps> owed;                         // (partitions)
   std::vector<std::vector<Real>> bounded;              // (partitions)(synapses of a branch) what leads up to a bound
-  std::unique_ptr<char[]> storage;
+
+  static constexpr auto fields() {
+    using S = PlusWork;
+    constexpr Axis axis = Axis::neuron;
+    return std::tuple{
+        Field{"identity", &S::identity, axis, kWork, [](auto& s) { return Shape{1, s.crossed(), s.width()}; }},
+        Field{"interval", &S::interval, axis, kWork, [](auto& s) { return Shape{1, s.entries, s.width()}; }},
+        Field{"to_current_block", &S::to_current_block, axis, kWork,
+              [](auto& s) { return Shape{s.blocks(), s.entries, s.width()}; }},
+        Field{"within_block", &S::within_block, axis, kWork,
+              [](auto& s) { return Shape{s.crosses ? s.block_steps : 1, s.crossed(), s.width()}; }},
+        Field{"until_cutoff", &S::until_cutoff, axis, kWork, [](auto& s) { return Shape{1, s.entries, s.width()}; }},
+        Field{"until_cutoff_before", &S::until_cutoff_before, axis, kWork,
+              [](auto& s) { return Shape{1, s.crossed(), s.width()}; }},
+        Field{"corrections", &S::corrections, axis, kWork, [](auto& s) { return Shape{1, s.corrections, s.width()}; }},
+        Field{"corrections_copy", &S::corrections_copy, axis, kWork,
+              [](auto& s) { return Shape{1, s.width(), record_size(s.corrections)}; }},
+        Field{"sums", &S::sums, axis, kWork,
+              [](auto& s) { return Shape{s.blocks(), kSumRows * s.descends_each_step, s.width()}; }},
+        Field{"summed", &S::summed, axis, kWork, [](auto& s) { return Shape{1, kSumRows * s.descends_each_step, s.width()}; }},
+        Field{"copies", &S::copies, axis, kWork,
+              [](auto& s) { return Shape{s.blocks() + kExtraCopies, s.width(), record_size(s.entries)}; }},
+    };
+  }
 };
 
 // Phases of a step; their times are recorded on request (`StopWatch`).
@@ -187,6 +309,7 @@ template <class Real> struct OnlineState {
   double taught = 1.0;             // 1 in a step of which there can be learning signals, else 0
   bool learns = true;              // false: every rule is static and nothing is traced
   Synapses<Real> synapses;
+  Moves moves;
   Axons axons;
   Neurons neurons;
   History<Real> history;
@@ -199,5 +322,8 @@ template <class Real> struct OnlineState {
   std::vector<std::vector<std::int32_t>> spikes;  // (partitions)(neurons) ids of the neurons that spiked
   std::vector<std::vector<Index>> spike_count;    // (partitions)(populations) running counts over the populations
 };
+
+// All arrays that have a row in a table.
+template <class Real> std::vector<Row> rows_of(OnlineState<Real>& state);
 
 }  // namespace eprop

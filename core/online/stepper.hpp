@@ -38,8 +38,6 @@ struct Stepper {
   std::vector<double> target, signal, error, window, y, shown, loss;
   const double* signals = nullptr;  // of all neurons, for one step: `signal`, or an array of the caller, which is not copied
   std::vector<Index> first, spikes;
-  std::vector<Index> counts;                          // (neurons,) spikes of each neuron, added up
-  std::vector<double> sums = std::vector<double>(3);  // steps, their loss and that of outputs at zero, added up
   double modulator = 1.0, reward = 0.0;
   bool rewarded = false;  // whether synapses have reward traces
   Index steps = 0;
@@ -71,7 +69,6 @@ inline void prepare_stepper(Stepper& stepper, const Topology& topology, std::uin
   stepper.shown.assign(readouts, 0.0);
   stepper.loss.assign(1, 0.0);
   stepper.spikes.assign(1, 0);
-  stepper.counts.assign(neurons, 0);
   RunRequest& r = stepper.request;
   const auto sources = static_cast<Index>(stepper.sizes.size()), k = static_cast<Index>(readouts);
   r.seed = seed;
@@ -85,7 +82,6 @@ inline void prepare_stepper(Stepper& stepper, const Topology& topology, std::uin
   r.y = {stepper.y.data(), 1, k};
   r.loss = {stepper.loss.data(), 1};
   r.spikes = {stepper.spikes.data(), 1};
-  r.of_neurons = {stepper.counts.data(), static_cast<Index>(neurons)};
 }
 
 // Appends the events of the next source, in ascending order, each once; returns false if one is out of range, or
@@ -131,19 +127,6 @@ inline StepStatus check_targets(const Stepper& stepper, const Topology& topology
   return StepStatus::done;
 }
 
-// Loss of outputs at zero, with the targets of this step.
-inline double silent_loss(const Stepper& stepper, const Topology& topology) {
-  double loss = 0.0;
-  for (Index b = 0; b < topology.populations.size; b++) {
-    const Population& population = topology.populations[b];
-    if (population.role != Role::readout) continue;
-    const double* target = stepper.target.data() + population.target_begin - topology.n_neurons();
-    for (Index k = 0; k < population.size && !std::isnan(target[k]); k++)
-      loss += population.softmax != 0 ? target[k] * std::log(static_cast<double>(population.size)) : 0.5 * target[k] * target[k];
-  }
-  return loss;
-}
-
 inline StepStatus check_step(const Stepper& stepper, const Topology& topology, Index t, int given) {
   if (!std::isfinite(stepper.modulator)) return StepStatus::modulator;
   if (!std::isfinite(stepper.reward)) return StepStatus::reward;
@@ -186,9 +169,6 @@ template <class Real> StepStatus take_step(OnlineRun<Real>& run, Stepper& steppe
   request.errors_given = (given & kError) != 0;
   if (request.errors_given) replace_errors(run, Array1<const double>{stepper.error.data(), topology.n_readouts()});
   run_online(run, 1, 0, request);
-  stepper.sums[0] += 1.0;
-  stepper.sums[1] += stepper.loss[0];
-  if ((given & kTarget) != 0) stepper.sums[2] += silent_loss(stepper, topology);
   bool finite = std::isfinite(stepper.loss[0]);
   for (std::size_t k = 0; k < stepper.y.size(); k++) {
     stepper.shown[k] = stepper.y[k] + topology.readouts[static_cast<Index>(k)].leak;

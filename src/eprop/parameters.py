@@ -485,6 +485,8 @@ def refuse_masks(label: str, values: object, error: type[Exception]) -> None:
 
 def real_numbers(label: str, values: object, error: type[Exception]) -> np.ndarray:
     """Convert to an array of whole or real numbers, keeping their type; raise ``error`` for other values."""
+    if type(values) is np.ndarray and values.dtype.kind in "fiub":
+        return values
     refuse_masks(label, values, error)
     try:
         array = np.asarray(values)

@@ -47,28 +47,6 @@ def test_a_fit_recovers_the_cost_of_a_slice() -> None:
     assert fitted.slice == pytest.approx(1e-4)
 
 
-def test_threads_divide_work_but_the_serial_part_and_branches() -> None:
-    serial, divided = (CostModel("eprop", WORK["eprop"], serial={"samples": s, "update": s}) for s in (1.0, 0.0))
-    config = ScalingConfig(mode="eprop")
-    assert serial.seconds(config, threads=4) == pytest.approx(serial.seconds(config))
-    assert serial.serial_fraction(config) == pytest.approx(1.0)
-    assert divided.phases(config, threads=4)["update"] == pytest.approx(divided.phases(config)["update"] / 4)
-    branches = CostModel("eprop+", {"deliver": {"events": 1e-9, "branches": 1e-6}})
-    large = ScalingConfig(neurons=10_000, indegree=1000, mode="eprop+")
-    many = branches.seconds(large, threads=1 << 30) / branches.seconds(large)
-    assert branches.serial_fraction(large) == pytest.approx(many, rel=1e-6)
-
-
-def test_threads_wait_and_ranks_send() -> None:
-    costs = CostModel("static", {"deliver": {"events": 1e-9}}, wait=1e-6, latency=1e-6, byte=1e-9)
-    config = ScalingConfig(neurons=1000, indegree=100, rate=10.0, steps=100)
-    assert set(costs.phases(config)) == {"deliver"}
-    assert [costs.phases(config, threads=n)["wait"] for n in (2, 16)] == pytest.approx([1e-4, 4e-4])
-    # 8 ranks: 3 rounds a step, and the spikes of 7 others, 4 bytes each.
-    sent = 4e-9 * 1000 * 10 * 0.1 * 7 / 8
-    assert costs.phases(config, ranks=8)["messages"] == pytest.approx(300e-6 + sent)
-
-
 def test_work_is_divided_by_threads_and_ranks() -> None:
     config = ScalingConfig(neurons=4000, indegree=1000)
     one, four, ranks = work_of(config), work_of(config, threads=4), work_of(config, ranks=4)

@@ -78,18 +78,15 @@ def test_scaling_beside_nest(words: str, run: Run) -> None:
     assert found.keys() == SCALING | {"nest", "ratios"}
     assert found["nest"].keys() == SCALING
     assert found["ratios"].keys() <= set(scaling.RATIOS)
-    assert [found["nest"][key] for key in ("synapses", "plastic_synapses")] == [
-        found[key] for key in ("synapses", "plastic_synapses")
-    ]
+    assert all(found["nest"][key] == found[key] for key in ("synapses", "plastic_synapses"))
 
 
 def test_event_cost(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     monkeypatch.setattr(event_cost, "SWEEPS", {"interval": (10.0, 20.0), "neurons": (20, 30)})
     found = run(event_cost, *COSTS, "--figure", str(tmp_path / "cost.png"))
     assert found.keys() == {"config", "points"}
-    assert [(p["quantity"], p["value"]) for p in found["points"]] == [
-        ("interval", 10.0), ("interval", 20.0), ("neurons", 20), ("neurons", 30),
-    ]  # fmt: skip
+    points = [(p["quantity"], p["value"]) for p in found["points"]]
+    assert points == [("interval", 10.0), ("interval", 20.0), ("neurons", 20), ("neurons", 30)]
     assert all(point.keys() == POINT and point["nest_ns_per_event"] is None for point in found["points"])
     assert all(0.0 < point["deliver_ns_per_event"] < point["ns_per_event"] for point in found["points"])
     assert (tmp_path / "cost.png").stat().st_size > 10_000
@@ -113,8 +110,7 @@ def test_microcircuit_beside_nest(rule: str, run: Run) -> None:
     words = ["--scale=0.02", "--k-scale=0.05", "--duration=200", "--warm-up=80", "--compare=nest"]
     found = run(microcircuit, *words, "--rule", rule)
     assert found["nest"].keys() == MICROCIRCUIT
-    for key in ("synapses", "plastic_synapses"):
-        assert found["nest"][key] == found[key]
+    assert all(found["nest"][key] == found[key] for key in ("synapses", "plastic_synapses"))
     for name, size in zip(POPULATIONS, Microcircuit(0.02, 0.05).sizes, strict=True):
         # Neurons of one network share input, so their counts spread more than Poisson counts.
         spread = 6.0 * (2.0 * max(found["rates"][name], 1.0) / (0.2 * size)) ** 0.5

@@ -29,7 +29,7 @@ from conformance.features import (
 )  # fmt: skip
 from eprop.checks import stimuli_of as stimuli
 from eprop.checks import time_driven
-from eprop.engine.run.dropout import without_dropped
+from eprop.engine.run.sample_events import without_dropped
 from eprop.reference import Stimulus
 from networks import check_run, part_of
 from ranks_in_threads import on_ranks

@@ -79,13 +79,6 @@ def test_every_row_of_a_model_has_a_value(model, dt):
     assert all(np.shape(value) in ((), (3,)) for value in initial.values())
 
 
-@every_membrane
-@pytest.mark.parametrize("dt", [1.0, 0.5])
-def test_the_membrane_decays(model, dt):
-    assert 0.0 <= MODELS[model].membrane_decay(dt) < 1.0
-    assert 0.0 < MODELS[model].input_scale(dt) <= 1.0
-
-
 @every_model
 def test_a_model_is_frozen_comparable_and_printable(model):
     neuron = member(model)

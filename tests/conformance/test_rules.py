@@ -102,14 +102,6 @@ def test_learning_moves_existing_synapses_only(model, rule, engine):
 
 
 @for_each_rule
-def test_a_learning_rate_of_zero_changes_no_weight(model, rule, engine):
-    still = RULES[rule].replace(optimizer=RULES[rule].optimizer.replace(eta=0.0))
-    c = small(model, still)
-    found = ENGINES[engine](c)
-    assert_same(found.weights, initial(c))
-
-
-@for_each_rule
 def test_weights_stay_within_their_bounds(model, rule, engine):
     optimizer = RULES[rule].optimizer
     scale = 10.0 if "original" in model else 1.0
@@ -124,21 +116,15 @@ def test_weights_stay_within_their_bounds(model, rule, engine):
 
 
 @for_each_rule
-def test_no_input_no_change(model, rule, engine):
-    c = small(model, RULES[rule])
-    c.inputs[:] = 0.0
-    found = ENGINES[engine](c)
-    # Adam's momentum and rate regularisation need presynaptic spikes, too.
-    assert_same(found.weights, initial(c))
-
-
-@for_each_rule
-def test_closed_window_no_change(model, rule, engine):
-    """Without errors, and without regularisation, there is nothing to learn."""
-    c = small(model, RULES[rule].replace(c_reg=0.0))
-    c.window[:] = 0.0
-    found = ENGINES[engine](c)
-    assert_same(found.weights, initial(c))
+def test_what_teaches_nothing_changes_no_weight(model, rule, engine):
+    """No learning rate; no input, which momentum and regularisation need, too; no errors, without regularisation."""
+    learns = RULES[rule]
+    still = small(model, learns.replace(optimizer=learns.optimizer.replace(eta=0.0)))
+    silent, closed = small(model, learns), small(model, learns.replace(c_reg=0.0))
+    silent.inputs[:] = 0.0
+    closed.window[:] = 0.0
+    for c in (still, silent, closed):
+        assert_same(ENGINES[engine](c).weights, initial(c))
 
 
 @for_each_rule

@@ -20,11 +20,10 @@ from eprop.training.arguments import arguments_of
 SMALL: dict[str, dict] = {
     "pattern-generation": {"duration": 60.0, "neurons": 6, "inputs": 5},
     "evidence-accumulation": {"lif": 6, "alif": 0, "cues": 1, "delay": 10.0},
-    "delayed-cue": {"neurons": 6, "group": 2, "delay": 100.0},
+    "delayed-cue": {"neurons": 6, "delay": 100.0},
     "nmnist": {"neurons": 5, "n_steps": 20},
     "microcircuit": {"scale": 0.001, "dt": 1.0, "duration": 20.0, "window_start": 5.0},
     "spoken-digits": {"neurons": 6, "channels": 5, "n_steps": 30, "spread": 0.3, "input_delay": 20.0},
-    "shd": {"neurons": 6, "pool": 70, "n_steps": 20, "window_start": 3, "input_delay": 0.0, "w_in": 0.5},
 }  # fmt: skip
 #: Every task that is learned from reward, small, and the extra it needs.
 CONTROL: dict[str, tuple[dict, str | None]] = {
@@ -57,7 +56,7 @@ def is_static(projection: ep.network.Projection) -> bool:
 def samples_of(experiment: ep.Experiment, n: int = 4):
     """Scoring and samples of an experiment; invented events for tasks that read files."""
     name = experiment.origin.task
-    if name in ("nmnist", "microcircuit", "spoken-digits", "shd"):
+    if name in ("nmnist", "microcircuit", "spoken-digits"):
         network, source = experiment.network, experiment.train
         channels = network.population("in").size
         dataset = digits.recordings(n, source.n_steps, channels=channels, dt=network.dt)
@@ -68,7 +67,7 @@ def samples_of(experiment: ep.Experiment, n: int = 4):
 
 
 def test_every_task_is_tested():
-    assert SMALL.keys() | CONTROL.keys() == TASKS.keys()
+    assert {*SMALL, *CONTROL} == {*TASKS}
 
 
 @every_task

@@ -63,57 +63,44 @@ def test_every_trace_is_a_signal_with_its_values(ran):
     }  # fmt: skip
 
 
-def test_units_follow_the_loss_of_the_readouts():
+def units_of(net, targets=None, **given):
+    """Units of the signals of a short run."""
+    recording = ep.Simulator(net, threads=1).run(3.0, {}, targets, **given)
+    return {s.name: str(s.units.dimensionality) for s in to_neo(recording, net).segments[0].analogsignals}
+
+
+def test_units_follow_loss_and_neurons():
     models = {"readout": ep.Readout(loss=ep.CrossEntropy()), "feedback": ep.Symmetric()}
     net = small_network((0, 2, 2), {"rec->out": None}, **models, rule=ep.EPropPlus())
-    recorded = [("rec", "learning_signal"), ("out", "error")]
-    recording = ep.Simulator(net, threads=1).run(3.0, {}, {"out": [1.0, 0.0]}, record=recorded)
-    signals = to_neo(recording, net).segments[0].analogsignals
-    units = {signal.name: str(signal.units.dimensionality) for signal in signals}
-    wanted = {"out.y": "mV", "loss": "dimensionless", "rec.learning_signal": "mV", "out.error": "dimensionless"}
-    assert units == wanted
+    assert units_of(net, {"out": [1.0, 0.0]}, record=[("rec", "learning_signal"), ("out", "error")]) == {
+        "out.y": "mV", "loss": "dimensionless", "rec.learning_signal": "mV", "out.error": "dimensionless",
+    }  # fmt: skip
+    other = ep.Network()
+    alif, rec = other.add(ep.ALIF(), 2, "alif"), other.add(ep.CurrentLIF(), 2, "rec")
+    other.connect(rec, rec)
+    other.connect(rec, alif, weight=0.1)
+    record = [
+        ("alif", "threshold"),
+        ("alif", "adaptation"),
+        ("rec", "current"),
+        ("rec", "current_in"),
+        ("rec->rec", "weight"),
+    ]
+    units = units_of(other, record=record)
+    assert [units[".".join(name)] for name in record] == ["mV", "dimensionless", "pA", "pA", "pA"]
 
 
-def test_a_threshold_is_a_voltage():
-    net = ep.Network()
-    net.add(ep.ALIF(), 2, "rec")
-    recording = ep.Simulator(net, threads=1).run(3.0, record=[("rec", "threshold"), ("rec", "adaptation")])
-    signals = to_neo(recording, net).segments[0].analogsignals
-    units = {signal.name: str(signal.units.dimensionality) for signal in signals}
-    assert (units["rec.threshold"], units["rec.adaptation"]) == ("mV", "dimensionless")
-
-
-def test_currents_and_weights_onto_their_neurons_are_in_pa():
-    net = ep.Network()
-    rec = net.add(ep.CurrentLIF(), 2, "rec")
-    net.connect(rec, rec)
-    record = [("rec", "current"), ("rec", "current_in"), ("rec->rec", "weight")]
-    recording = ep.Simulator(net, threads=1).run(3.0, record=record)
-    signals = to_neo(recording, net).segments[0].analogsignals
-    units = {signal.name: str(signal.units.dimensionality) for signal in signals}
-    assert {units[f"rec{name}"] for name in (".current", ".current_in", "->rec.weight")} == {"pA"}
-
-
-def test_columns_say_what_they_are(ran):
+def test_columns_say_what_they_are_and_readouts_are_there_without_being_asked_for(ran):
     net, recording = ran
     signals = {signal.name: signal for signal in to_neo(recording, net).segments[0].analogsignals}
-    assert signals["rec.v"].array_annotations["node"].tolist() == [3, 1]
-    assert signals["rec.surrogate"].array_annotations["node"].tolist() == [0, 1, 2, 3]
-    assert signals["out.y"].array_annotations["node"].tolist() == [1]
+    nodes = {name: signals[name].array_annotations["node"].tolist() for name in ("rec.v", "rec.surrogate", "out.y")}
+    assert nodes == {"rec.v": [3, 1], "rec.surrogate": [0, 1, 2, 3], "out.y": [1]}
     assert signals["in->rec.weight"].array_annotations["synapse"].tolist() == [2, 3, 4, 5]
-
-
-def test_readouts_are_there_without_being_asked_for(ran):
-    net, recording = ran
-    signals = to_neo(ep.engine.Recording(recording.times, recording.y, recording.loss), net).segments[0].analogsignals
-    assert [signal.name for signal in signals] == ["out.y", "loss"]
-    np.testing.assert_array_equal(signals[0].magnitude, recording.y["out"])
-    assert signals[0].array_annotations["node"].tolist() == [0, 1]
-
-
-def test_spikes_and_values_of_a_step_have_the_same_time(ran):
-    _, recording = ran
     assert np.isin(recording.spikes["rec"][0], recording.times).all()
+    plain = ep.engine.Recording(recording.times, recording.y, recording.loss)
+    y, loss = to_neo(plain, net).segments[0].analogsignals
+    assert (y.name, loss.name, y.array_annotations["node"].tolist()) == ("out.y", "loss", [0, 1])
+    np.testing.assert_array_equal(y.magnitude, recording.y["out"])
 
 
 def test_a_recording_of_another_network(ran):
@@ -127,7 +114,5 @@ def test_a_recording_of_another_network(ran):
 
 def test_a_missing_neo_is_named_with_its_extra(ran, monkeypatch):
     monkeypatch.setitem(sys.modules, "neo", None)
-    with pytest.raises(
-        ep.errors.MissingExtraError, match=r'needs the package "neo": pip install neo \(or the extra "neo" of eprop\)'
-    ):
+    with pytest.raises(ep.errors.MissingExtraError, match=r'"neo": pip install neo \(or the extra "neo" of eprop\)'):
         to_neo(ran[1], ran[0])

@@ -7,6 +7,7 @@ import pytest
 
 import eprop as ep
 from eprop.interop.nest import to_nest
+from nest_runs import run_in_both
 
 pytestmark = pytest.mark.nest
 
@@ -21,18 +22,10 @@ NEURON = ep.CurrentLIF(
 
 
 def compare(net: ep.Network, steps: int, inputs: dict[str, np.ndarray], deviations, row: str = "static") -> int:
-    """Both run with the same input: the same spikes, and nearly the same voltages. Returns the number of spikes."""
-    theirs = to_nest(net).run(steps * net.dt, inputs)
-    names = [p.name for p in net.populations if p.model.role == "neuron"]
-    record = [(name, row) for name in names for row in ("v", "z")]
-    ours = ep.Simulator(net, threads=1).run(steps * net.dt, inputs, record=record)
-    for name in names:
-        np.testing.assert_array_equal(ours[name, "z"], theirs.spikes[name])
-    voltage = max(float(np.abs(ours[name, "v"] - theirs.v[name]).max()) for name in names)
-    spikes = sum(int(theirs.spikes[name].sum()) for name in names)
-    deviations.note(f"`iaf_psc_exp`, {row}", 0, spikes, voltage=voltage)
-    assert voltage < EXACT
-    return spikes
+    """Both run with the same input. Returns the number of spikes."""
+    found = run_in_both(net, steps * net.dt, inputs, exact=EXACT)
+    found.note(deviations, f"`iaf_psc_exp`, {row}", "voltage")
+    return found.spikes
 
 
 @pytest.mark.parametrize("t_ref", [0.0, 2.0])
@@ -57,22 +50,6 @@ def test_neurons_of_a_population_may_differ(deviations):
     assert compare(net, 3000, {"in": rng.random((3000, N_IN)) < 0.002}, deviations) > 50
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_recurrent_network_with_drawn_weights_and_delays(seed, deviations):
-    """Excitation and inhibition in balance, with multapses, as networks of the cortex are described."""
-    net = ep.Network(dt=0.1, seed=seed)
-    x, neuron = net.add(ep.EventSource(), 200, "in"), NEURON.replace(i_e=300.0)
-    exc, inh = net.add(neuron, 160, "exc"), net.add(neuron, 40, "inh")
-    for pre, degree, weight, delay in ((x, 40, 87.8, 1.5), (exc, 32, 87.8, 1.5), (inh, 8, -351.2, 0.8)):
-        for post in (exc, inh):
-            net.connect(
-                pre, post, ep.FixedIndegree(degree, multapses=True), weight=ep.Normal(weight, abs(weight) / 10.0),
-                delay=ep.Normal(delay, delay / 2.0, low=0.1),
-            )  # fmt: skip
-    inputs = np.random.default_rng(seed).random((5000, 200)) < 0.008
-    assert compare(net, 5000, {"in": inputs}, deviations) > 500
-
-
 @pytest.mark.parametrize("taus", [(0.5, 2.0), (2.0, 0.5), (10.0, 3.0), (3.0, 10.0 * (1.0 + 1e-9)), (5.0, 5.0)])
 @pytest.mark.parametrize("dt", [0.1, 1.0])
 def test_two_time_constants_over_ten_thousand_steps(dt, taus, deviations):
@@ -87,20 +64,33 @@ def test_two_time_constants_over_ten_thousand_steps(dt, taus, deviations):
     assert compare(net, STEPS, inputs, deviations, TWO) > 50
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_recurrent_network_whose_neurons_differ_in_both_time_constants(seed, deviations):
+SAME = {"neuron": NEURON.replace(i_e=300.0), "weights": (87.8, -351.2), "row": "static"}
+EACH = {
+    "neuron": NEURON.replace(i_e=300.0, tau_syn=ep.Uniform(0.4, 2.0), tau_syn_in=ep.Uniform(1.0, 6.0)),
+    "weights": (60.0, -90.0), "row": TWO,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "seed"), [*((SAME, seed) for seed in range(3)), *((EACH, seed) for seed in range(2))]
+)
+def test_recurrent_network_with_drawn_weights_and_delays(given, seed, deviations):
+    """Excitation and inhibition in balance, with multapses, as networks of the cortex are described; each its constants."""
     net = ep.Network(dt=0.1, seed=seed)
-    neuron = NEURON.replace(i_e=300.0, tau_syn=ep.Uniform(0.4, 2.0), tau_syn_in=ep.Uniform(1.0, 6.0))
-    x, exc, inh = net.add(ep.EventSource(), 200, "in"), net.add(neuron, 160, "exc"), net.add(neuron, 40, "inh")
-    for pre, degree, weight, delay in ((x, 40, 60.0, 1.5), (exc, 32, 60.0, 1.5), (inh, 8, -90.0, 0.8)):
+    x, exc, inh = (net.add(model, n, name) for model, n, name in (
+        (ep.EventSource(), 200, "in"), (given["neuron"], 160, "exc"), (given["neuron"], 40, "inh")
+    ))  # fmt: skip
+    excites, inhibits = given["weights"]
+    for pre, degree, weight, delay in ((x, 40, excites, 1.5), (exc, 32, excites, 1.5), (inh, 8, inhibits, 0.8)):
+        drawn = ep.Normal(weight, abs(weight) / 10.0) if given is SAME else ep.LogNormal(sigma=0.3, scale=weight)
         for post in (exc, inh):
             net.connect(
-                pre, post, ep.FixedIndegree(degree, multapses=True), weight=ep.LogNormal(sigma=0.3, scale=weight),
+                pre, post, ep.FixedIndegree(degree, multapses=True), weight=drawn,
                 delay=ep.Normal(delay, delay / 2.0, low=0.1),
             )  # fmt: skip
-    assert {p.receptor for p in net.projections if p.pre is inh} == {"inhibitory"}
+    assert given is SAME or {p.receptor for p in net.projections if p.pre is inh} == {"inhibitory"}
     inputs = np.random.default_rng(seed).random((5000, 200)) < 0.008
-    assert compare(net, 5000, {"in": inputs}, deviations, TWO) > 500
+    assert compare(net, 5000, {"in": inputs}, deviations, given["row"]) > 500
 
 
 def test_a_receptor_against_the_sign_of_its_weights():
@@ -120,11 +110,6 @@ def test_readout_that_learns_from_neurons_with_currents(deviations):
     net.connect(net.add(ep.EventSource(), N_IN, "in"), rec, weight=ep.Normal(100.0, 300.0))
     plus = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.0, cutoff=30.0)
     net.connect(rec, out, weight=ep.Normal(0.0, 0.3), rule=plus)
-    given = 400.0, {"in": rng.random((400, N_IN)) < 0.02}, {"out": [0.5, -0.5]}
-    theirs = to_nest(net).run(*given)
-    ours = ep.Simulator(net, threads=1).run(*given, record=[("rec->out", "weight")])
-    seen = ~np.isnan(theirs.weights["rec->out"])
-    assert np.ptp(theirs.weights["rec->out"][seen]) > 0.01
-    weight = np.abs(ours["rec->out", "weight"][seen] - theirs.weights["rec->out"][seen]).max()
-    deviations.note("`iaf_psc_exp`, readout learns", int(seen.sum()), int(theirs.spikes["rec"].sum()), weight=weight)
-    assert weight < EXACT
+    found = run_in_both(net, 400.0, {"in": rng.random((400, N_IN)) < 0.02}, {"out": [0.5, -0.5]}, exact=EXACT)
+    found.note(deviations, "`iaf_psc_exp`, readout learns", "weight")
+    assert found.least > 0.01

@@ -9,7 +9,8 @@ import pytest
 
 import eprop as ep
 from eprop.interop.nest import to_nest
-from eprop.networks import POPULATIONS, balanced_network, microcircuit
+from eprop.networks import balanced_network, microcircuit
+from nest_runs import run_in_both
 
 pytestmark = pytest.mark.nest
 
@@ -35,17 +36,14 @@ DRIVES = {
 }  # fmt: skip
 
 
-def check(net: ep.Network, duration: float, names: list[str], row: str, deviations: Any) -> int:
+SLOW = pytest.mark.slow
+
+
+def check(net: ep.Network, duration: float, row: str, deviations: Any) -> int:
     """The same spikes, and voltages to 1e-10 mV. Returns the number of spikes."""
-    theirs = to_nest(net).run(duration)
-    ours = ep.Simulator(net, threads=1).run(duration, record=[(name, key) for name in names for key in ("v", "z")])
-    for name in names:
-        np.testing.assert_array_equal(ours[name, "z"], theirs.spikes[name])
-    voltage = max(float(np.abs(ours[name, "v"] - theirs.v[name]).max()) for name in names)
-    spikes = sum(int(theirs.spikes[name].sum()) for name in names)
-    deviations.note(row, 0, spikes, voltage=voltage)
-    assert voltage < 1e-10
-    return spikes
+    found = run_in_both(net, duration, exact=1e-10)
+    found.note(deviations, row, "voltage")
+    return found.spikes
 
 
 @pytest.mark.parametrize("drives", DRIVES)
@@ -55,7 +53,7 @@ def test_driven_neurons(neuron, drives, deviations):
     cells = net.add(NEURONS[neuron], 5, "cells")
     for drive in DRIVES[drives]:
         net.stimulate(cells, drive)
-    assert check(net, 200.0, ["cells"], "driven by `stimulate`", deviations) > 5
+    assert check(net, 200.0, "driven by `stimulate`", deviations) > 5
 
 
 @pytest.mark.parametrize("driven", [False, True])
@@ -67,7 +65,7 @@ def test_neurons_that_start_above_their_threshold(driven, deviations):
     net.connect(cells, cells, ep.FixedIndegree(5), weight=5.0)
     if driven:
         net.stimulate(cells, ep.GaussianNoise(sd=1.0))
-    assert check(net, 30.0, ["cells"], "starts above the threshold", deviations) >= 8
+    assert check(net, 30.0, "starts above the threshold", deviations) >= 8
 
 
 def test_driven_networks_that_learn(deviations):
@@ -81,28 +79,21 @@ def test_driven_networks_that_learn(deviations):
     net.stimulate(rec, ep.PoissonDrive(rate=100.0, weight=0.3))
     net.stimulate(rec, ep.GaussianNoise(sd=2.0))
     rng = np.random.default_rng(0)
-    given = 300.0, {"in": rng.random((300, 20)) < 0.03}, {"out": rng.normal(size=(300, 2))}
-    theirs = to_nest(net).run(*given)
-    ours = ep.Simulator(net, threads=1).run(*given, record=[("rec", "v"), ("rec->rec", "weight")])
-    seen = ~np.isnan(theirs.weights["rec->rec"])
-    assert seen.sum() > 1000
-    assert np.abs(theirs.weights["rec->rec"][seen] - ours["rec->rec", "weight"][seen]).max() < 1e-10
-    assert np.abs(ours["rec", "v"] - theirs.v["rec"]).max() < 1e-9
+    found = run_in_both(net, 300.0, {"in": rng.random((300, 20)) < 0.03}, {"out": rng.normal(size=(300, 2))})
+    assert found.compared > 1000
+    assert found.weight < 1e-10
 
 
-def test_microcircuit_at_a_fiftieth_with_its_background(deviations):
-    assert check(microcircuit(0.02), 100.0, list(POPULATIONS), "microcircuit, scale 0.02", deviations) > 300
-
-
-def test_balanced_network_with_its_background(deviations):
-    assert (
-        check(balanced_network(500, weight=2.5), 100.0, ["e", "i"], "balanced network, 500 neurons", deviations) > 300
-    )
-
-
-@pytest.mark.slow
-def test_microcircuit_at_a_tenth_with_its_background(deviations):
-    assert check(microcircuit(0.1), 200.0, list(POPULATIONS), "microcircuit, scale 0.1", deviations) > 4000
+@pytest.mark.parametrize(
+    ("make", "duration", "row", "least"),
+    [
+        (lambda: balanced_network(500, weight=2.5), 100.0, "balanced network, 500 neurons", 300),
+        (lambda: microcircuit(0.02), 100.0, "microcircuit, scale 0.02", 300),
+        pytest.param(lambda: microcircuit(0.1), 200.0, "microcircuit, scale 0.1", 4000, marks=SLOW),
+    ],
+)  # fmt: skip
+def test_networks_with_their_background(make, duration, row, least, deviations):
+    assert check(make(), duration, row, deviations) > least
 
 
 @pytest.mark.parametrize(

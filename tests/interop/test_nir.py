@@ -7,6 +7,7 @@ import pathlib
 import sys
 from typing import Any
 
+import h5py
 import nir
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import pytest
 import eprop as ep
 from compare import assert_same
 from eprop.engine.build import memory
-from eprop.errors import InputError, MemoryLimitError, MissingExtraError, NetworkError, ParameterError
+from eprop.errors import DataError, InputError, MemoryLimitError, MissingExtraError, NetworkError, ParameterError
 from eprop.interop.nir import NearestWarning, from_nir, to_nir
 from networks import small_network
 from refusals import refusals
@@ -101,68 +102,44 @@ def events(n: int = 6) -> np.ndarray:
     return np.random.default_rng(2).random((STEPS, n)) < 0.2
 
 
-def test_equations_of_the_graph_give_the_same_spikes():
-    sim = ep.Simulator(network(), threads=1)
-    sim.run(STEPS * 0.5, {"in": events()}, {"out": [0.0, 2.0]})  # to have learned something
-    learned = to_nir(sim)
-    sim.reset()
-    ran = sim.run(STEPS * 0.5, {"in": events()}, learn=False, record=[("rec", "z")])
-    found = solve(learned, {"in": events()})
-    assert ran["rec", "z"].sum() > 20
-    np.testing.assert_array_equal(found["rec"], ran["rec", "z"])
-    np.testing.assert_allclose(found["out"], ran.y["out"], rtol=1e-12)
-
-
 CURRENT = ep.CurrentLIF(
     tau_m=ep.Uniform(5.0, 30.0), tau_syn=ep.Uniform(2.0, 4.5), v_th=ep.Uniform(-49.0, -47.0), v_reset=-55.0, e_l=-50.0, i_e=3.0,
     c_m=[5.0, 6.0, 4.0, 3.0, 7.0],
 )  # fmt: skip
 
 
-def test_neurons_with_a_current_spike_as_their_equations_say(tmp_path: pathlib.Path):
-    """Also after the way through a file."""
-    sim = ep.Simulator(network(neuron=CURRENT), threads=1)
+@pytest.mark.parametrize("given", [{}, {"neuron": CURRENT}], ids=["DeltaLIF", "CurrentLIF"])
+def test_equations_of_the_graph_give_the_same_spikes_also_through_a_file(given: dict, tmp_path: pathlib.Path):
+    sim = ep.Simulator(network(**given), threads=1)
+    sim.run(STEPS * 0.5, {"in": events()}, {"out": [0.0, 2.0]})  # to have learned something
     graph = to_nir(sim)
-    assert isinstance(graph.nodes["rec"], nir.CubaLIF)
+    assert isinstance(graph.nodes["rec"], nir.CubaLIF if given else nir.LIF)
+    sim.reset()
     ran = sim.run(STEPS * 0.5, {"in": events()}, learn=False, record=[("rec", "z")])
     assert ran["rec", "z"].sum() > 20
-    np.testing.assert_array_equal(solve(graph, {"in": events()})["rec"], ran["rec", "z"])
     nir.write(tmp_path / "network.nir", graph)
     surrogate = ep.Arctan(0.2, 2.0)
-    net = from_nir(tmp_path / "network.nir", neuron=ep.DeltaLIF(surrogate=surrogate))
-    assert isinstance(net.population("rec").model, ep.CurrentLIF)
-    assert net.population("rec").model.surrogate == surrogate
-    again = ep.Simulator(net, threads=1).run(STEPS * 0.5, {"in": events()}, record=[("rec", "z")])
-    np.testing.assert_array_equal(again["rec", "z"], ran["rec", "z"])
-    for name in ("in->rec", "rec->rec"):
-        found, wanted = (np.sort(s.connections(name)[2]) for s in (ep.Simulator(net, threads=1), sim))
-        np.testing.assert_allclose(found[found != 0.0].sum(), wanted.sum(), rtol=1e-12)
+    net = from_nir(
+        tmp_path / "network.nir", dt=0.5, rule=ep.EPropPlus(), seed=9, neuron=ep.DeltaLIF(surrogate=surrogate)
+    )
+    model = net.population("rec").model
+    assert (net.seed, type(model), model.surrogate) == (9, ep.CurrentLIF if given else ep.DeltaLIF, surrogate)
+    assert all(p.rule == ep.EPropPlus() for p in net.projections)
+    for told in (graph, to_nir(ep.Simulator(net, threads=1))):
+        found = solve(told, {"in": events()})
+        np.testing.assert_array_equal(found["rec"], ran["rec", "z"])
+        np.testing.assert_allclose(found["out"], ran.y["out"], rtol=1e-12)
 
 
 def test_constants_that_have_learned_are_written_for_each_neuron():
-    net = ep.Network(seed=2)
-    rule, tau = ep.EProp(optimizer=ep.Adam(eta=0.01)), ep.Learned(15.0, low=5.0, high=50.0, eta=0.2)
-    x, rec, out = (
-        net.add(ep.EventSource(), 5, "in"),
-        net.add(ep.DeltaLIF(tau_m=tau), 4, "rec"),
-        net.add(ep.Readout(), 1, "out"),
-    )
-    net.connect(x, rec, weight=0.8, rule=rule)
-    net.connect(rec, out, weight=ep.Normal(), rule=rule)
-    net.feedback(out, rec)
-    sim = ep.Simulator(net, threads=1)
-    events_ = np.random.default_rng(1).random((3, 40, 5)) < 0.2
-    sim.train(sim.samples(3, 40, {"in": events_}, {"out": np.ones((3, 1, 1))}))
+    tau, rule = ep.Learned(15.0, low=5.0, high=50.0, eta=0.2), ep.EProp(optimizer=ep.Adam(eta=0.01))
+    weights = {"in->rec": 0.8, "rec->out": ep.Normal()}
+    net = small_network((5, 4, 1), weights, neuron=ep.DeltaLIF(tau_m=tau), rule=rule, feedback=ep.Symmetric(), seed=2)
+    sim, given = ep.Simulator(net, threads=1), np.random.default_rng(1).random((3, 40, 5)) < 0.2
+    sim.train(sim.samples(3, 40, {"in": given}, {"out": np.ones((3, 1, 1))}))
     learned = sim.parameters("rec")["tau_m"]
     assert np.unique(learned).size > 1
     np.testing.assert_allclose(to_nir(sim).nodes["rec"].tau, learned / 1000.0)
-
-
-def test_two_time_constants_of_the_current_are_refused():
-    net = ep.Network()
-    net.add(ep.CurrentLIF(tau_syn_in=3.0), 2, "rec")
-    with pytest.raises(NetworkError, match="rec: NIR's CubaLIF has one tau_syn; train without tau_syn_in"):
-        to_nir(ep.Simulator(net, threads=1), nearest=True)
 
 
 def test_a_cuba_lif_of_others():
@@ -183,11 +160,7 @@ def test_a_cuba_lif_of_others():
 def test_a_graph_names_what_it_was_made_of():
     graph = to_nir(ep.Simulator(network(), threads=1))
     assert graph.metadata == {"dt": 0.0005, "inputs": "in"}
-    assert {n: type(graph.nodes[n]).__name__ for n in ("in", "rec", "out")} == {
-        "in": "Input",
-        "rec": "LIF",
-        "out": "LI",
-    }
+    assert [type(graph.nodes[name]) for name in ("in", "rec", "out")] == [nir.Input, nir.LIF, nir.LI]
     assert {n for n in graph.nodes if n.startswith("rec->rec")} >= {"rec->rec after 0.5 ms", "rec->rec after 1 ms"}
     assert "rec->rec after 0.5 ms delay" not in graph.nodes  # one step is what it takes anyway
     np.testing.assert_allclose(graph.nodes["in->rec delay"].delay, 0.001)
@@ -202,23 +175,6 @@ def test_a_graph_names_what_it_was_made_of():
     spiking = ep.Network()
     spiking.add(ep.DeltaLIF(), 3, "only")
     assert ("only", "only output") in to_nir(ep.Simulator(spiking, threads=1)).edges
-
-
-def test_a_network_from_a_file_spikes_as_the_one_written(tmp_path: pathlib.Path):
-    """What comes back from a file spikes as what was written, and says the same when it is written again."""
-    sim = ep.Simulator(network(), threads=1)
-    graph = to_nir(sim)
-    nir.write(tmp_path / "network.nir", graph)
-    net = from_nir(nir.read(tmp_path / "network.nir"), dt=0.5, rule=ep.EPropPlus(), seed=9)
-    assert net.seed == 9
-    assert all(p.rule == ep.EPropPlus() for p in net.projections)
-    ours = to_nir(ep.Simulator(net, threads=1))
-    for value in ("tau", "r", "v_leak", "v_threshold", "v_reset"):
-        np.testing.assert_allclose(getattr(ours.nodes["rec"], value), getattr(graph.nodes["rec"], value), rtol=1e-12)
-    found, wanted = (solve(g, {"in": events()}) for g in (ours, graph))
-    assert wanted["rec"].sum() > 20
-    np.testing.assert_array_equal(found["rec"], wanted["rec"])
-    np.testing.assert_allclose(found["out"], wanted["out"], rtol=1e-12)
 
 
 def lone(neuron: ep.Neuron) -> ep.Simulator:
@@ -245,24 +201,14 @@ def test_features_that_nir_lacks_need_consent(neuron: ep.Neuron, words: str):
         assert to_nir(lone(neuron), nearest=True).nodes["rec"].v_reset[0] == 0.0
 
 
-@pytest.mark.parametrize(
-    "given", [{"t_ref": [0.0, 0.0, 0.0]}, {"v_min": [-np.inf] * 3}, {"t_ref": ep.Uniform(0.0, 0.3)}]
-)
-@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("given", [{"t_ref": [0.0] * 3}, {"v_min": [-np.inf] * 3}, {"t_ref": ep.Uniform(0.0, 0.3)}])
 def test_lists_without_an_effect_are_expressed(given: dict):
     assert to_nir(lone(ep.DeltaLIF(**given))).nodes["rec"].v_threshold.size == 3
 
 
-@pytest.mark.parametrize("kind", [ep.ALIF, ep.DeltaALIF])
-@pytest.mark.parametrize("nearest", [False, True])
-def test_adaptive_neurons_have_no_nearest_equivalent(kind: type[ep.Neuron], nearest: bool):
-    with pytest.raises(NetworkError, match=f"^rec: NIR has no {kind.__name__}; it has leaky neurons"):
-        to_nir(lone(kind()), nearest=nearest)
-
-
 @pytest.mark.parametrize(
     "given",
-    [{"i_e": 20.0}, {"i_e": 60.0}, {"i_e": 20.0, "v_init": -46.0}, {"i_e": 60.0, "v_init": [-46.0, -48.0, -50.0]}],
+    [{"i_e": 20.0}, {"i_e": 20.0, "v_init": -46.0}, {"i_e": 60.0, "v_init": [-46.0, -48.0, -50.0]}],
     ids=str,
 )
 def test_neurons_on_their_own_start_where_they_did(given: dict, tmp_path: pathlib.Path):
@@ -274,10 +220,8 @@ def test_neurons_on_their_own_start_where_they_did(given: dict, tmp_path: pathli
     nir.write(tmp_path / "network.nir", to_nir(sim))
     graph = nir.read(tmp_path / "network.nir", type_check=False)
     assert [type(node).__name__ for node in graph.nodes.values()].count("Input") == 0
-    runs = [
-        s.run(float(STEPS), record=[("pace", "z"), ("pace", "v")])
-        for s in (sim, ep.Simulator(from_nir(graph), threads=1))
-    ]
+    both = sim, ep.Simulator(from_nir(graph), threads=1)
+    runs = [each.run(float(STEPS), record=[("pace", "z"), ("pace", "v")]) for each in both]
     np.testing.assert_array_equal(runs[1]["pace", "z"], runs[0]["pace", "z"])
     np.testing.assert_allclose(runs[1]["pace", "v"], runs[0]["pace", "v"], rtol=1e-12)
     np.testing.assert_array_equal(solve(graph, {})["pace"], runs[0]["pace", "z"])
@@ -304,21 +248,14 @@ def test_what_the_graph_does_not_tell():
     """Surrogate, loss and rules are given; weights of 0 are connections if they shall be."""
     graph = to_nir(ep.Simulator(network(), threads=1))
     graph.nodes["rec->out"].weight[0, 0] = 0.0
-    neuron, readout = (
-        ep.DeltaLIF(surrogate=ep.FastSigmoid(0.4, 2.0), c_m=7.0),
-        ep.Readout(loss=ep.CrossEntropy(), scale_input=True),
-    )
-    rules = {"rec->out": ep.EProp()}
-    net = from_nir(graph, rule=rules, neuron=neuron, readout=readout)
-    assert net.population("rec").model.surrogate == neuron.surrogate
+    neuron, readout = ep.DeltaLIF(c_m=7.0), ep.Readout(loss=ep.CrossEntropy(), scale_input=True)
+    net = from_nir(graph, rule={"rec->out": ep.EProp()}, neuron=neuron, readout=readout)
     assert net.population("out").model.loss == readout.loss
     assert not net.population("out").model.scale_input
     assert [p.rule.plastic for p in net.projections] == [False, False, True]
     assert ep.Simulator(net, threads=1).connection_count("rec->out") == 9
     assert ep.Simulator(from_nir(graph, zeros=True), threads=1).connection_count("rec->out") == 10
-    with pytest.raises(
-        NetworkError, match=r"^from_nir: rule names 'out'; the projections are: in->rec, rec->rec, rec->out$"
-    ):
+    with pytest.raises(NetworkError, match=r"^from_nir: rule names 'out'; the projections are: in->rec, rec->rec, "):
         from_nir(graph, rule={"out": ep.EProp()})
 
 
@@ -347,27 +284,19 @@ def lif(n: int = 2, **given) -> nir.LIF:
 
 def test_transforms_between_neurons_are_one_connection():
     """Scales, matrices, delays and biases, graphs within the graph, and what leads nowhere."""
+    ends, cells = vectors(), {"lif": lif(v_reset=-0.5), "w": nir.Linear(weight=np.array([[0.0, 0.3], [-0.2, 0.0]]))}
     inner = nir.NIRGraph(
-        {
-            "input": nir.Input(input_type={"input": np.array([2])}),
-            "lif": lif(v_reset=-0.5),
-            "w": nir.Linear(weight=np.array([[0.0, 0.3], [-0.2, 0.0]])),
-            "output": nir.Output(output_type={"output": np.array([2])}),
-        },
-        [("input", "lif"), ("lif", "w"), ("w", "lif"), ("lif", "output")],
+        {"input": ends["in"], "output": ends["out"], **cells}, [*path("input", "lif", "w", "lif"), ("lif", "output")]
     )
-    graph = nir.NIRGraph(
-        vectors(
-            wait=nir.Delay(delay=np.array([0.0, 0.003])),
-            a=nir.Affine(weight=np.array([[2.0, 0.0], [0.0, 3.0]]), bias=np.array([0.02, 0.0])),
-            scale=nir.Scale(scale=np.array([0.5, 1.0])),
-            rec=inner,
-            b=nir.Linear(weight=np.array([[1.0, 1.0], [1.0, -1.0]])),
-            li=nir.LI(tau=np.full(2, 0.01), r=np.full(2, 10.0), v_leak=np.zeros(2)),
-        ),
-        [*path("in", "wait", "a", "scale", "rec"), *path("in", "rec", "b", "li", "out")],
-        metadata={"dt": 0.001},
-    )
+    ways = {
+        "wait": nir.Delay(delay=np.array([0.0, 0.003])),
+        "a": nir.Affine(weight=np.diag([2.0, 3.0]), bias=np.array([0.02, 0.0])),
+        "scale": nir.Scale(scale=np.array([0.5, 1.0])),
+        "b": nir.Linear(weight=np.array([[1.0, 1.0], [1.0, -1.0]])),
+        "li": nir.LI(tau=np.full(2, 0.01), r=np.full(2, 10.0), v_leak=np.zeros(2)),
+    }
+    edges = [*path("in", "wait", "a", "scale", "rec"), *path("in", "rec", "b", "li", "out")]
+    graph = nir.NIRGraph(vectors(**ways, rec=inner), edges, metadata={"dt": 0.001})
     net = from_nir(graph, dt=1.0)
     assert [p.name for p in net.populations] == ["in", "rec.lif", "li"]
     assert [p.name for p in net.projections] == ["in->rec.lif", "rec.lif->rec.lif", "rec.lif->li"]
@@ -379,15 +308,8 @@ def test_transforms_between_neurons_are_one_connection():
     given = events(2)
     ran = sim.run(float(STEPS), {"in": given}, record=[("rec.lif", "z")])
     assert ran["rec.lif", "z"].sum() > 10
-    flat = nir.NIRGraph(
-        vectors(
-            **{k: v for k, v in graph.nodes.items() if k not in ("in", "out", "rec")},
-            lif=inner.nodes["lif"],
-            w=inner.nodes["w"],
-        ),
-        [(a.replace("rec", "lif"), b.replace("rec", "lif")) for a, b in graph.edges] + [("lif", "w"), ("w", "lif")],
-        metadata={"dt": 0.001},
-    )
+    edges = [(a.replace("rec", "lif"), b.replace("rec", "lif")) for a, b in edges] + [("lif", "w"), ("w", "lif")]
+    flat = nir.NIRGraph(vectors(**ways, **cells), edges, metadata={"dt": 0.001})
     found = solve(flat, {"in": given})
     np.testing.assert_array_equal(found["lif"], ran["rec.lif", "z"])
     np.testing.assert_allclose(found["li"], ran.y["li"], rtol=1e-12, atol=1e-15)
@@ -431,73 +353,65 @@ def test_graphs_without_an_equivalent_are_refused(nodes: dict, edges: list, word
         from_nir(nir.NIRGraph(nodes, edges, type_check=False), dt=1.0)
 
 
-def test_sums_of_signals_of_one_source_with_different_delays_are_several_connections():
-    two, n_ways = np.ones((2, 2)), 30
-    nodes = {"a": nir.Linear(two), "d": nir.Delay(np.array([0.0, 0.002])), "b": nir.Linear(two), "lif": lif()}
-    edges = path("in", "a", "d", "b", "lif")
-    for k in range(n_ways):  # 2^30 paths, and a chain
-        nodes |= {f"{name}{k}": nir.Scale(0.5 * ONES) for name in "pq"} | {f"r{k}": nir.Scale(ONES)}
-        edges += [*path(f"p{k}", f"r{k}"), *path(f"q{k}", f"r{k}")]
-        edges += [(f"r{k - 1}" if k else "in", f"{name}{k}") for name in "pq"]
-    graph = nir.NIRGraph(vectors(**nodes), [*edges, (f"r{n_ways - 1}", "lif")], metadata={"dt": 0.001})
-    sim = ep.Simulator(from_nir(graph), threads=1)
-    assert sorted(sim.delays("in->lif")) == [1.0] * 4 + [3.0] * 4
-    ran = sim.run(float(STEPS), {"in": events(2)}, record=[("lif", "z")])
-    flat = nir.NIRGraph(vectors(**{name: nodes[name] for name in ("a", "d", "b", "lif")}), [*edges[:4], ("in", "lif")],
-                        metadata={"dt": 0.001})  # fmt: skip
-    np.testing.assert_array_equal(solve(flat, {"in": events(2)})["lif"], ran["lif", "z"])
-    assert ran["lif", "z"].sum() > 5
-
-
 def test_what_leads_nowhere_is_told():
     """A matrix between neurons and an output has no readout that it could belong to."""
-    graph = nir.NIRGraph(
-        vectors(a=nir.Linear(W), lif=lif(), b=nir.Linear(W)), [("in", "a"), ("a", "lif"), ("lif", "b"), ("b", "out")]
-    )
+    nodes = vectors(a=nir.Linear(W), lif=lif(), b=nir.Linear(W))
+    graph = nir.NIRGraph(nodes, path("in", "a", "lif", "b", "out"))
     with pytest.warns(NearestWarning, match=r"^from_nir leaves out nodes that lead to no neuron or readout: b$"):
         net = from_nir(graph, dt=1.0)
     assert [p.name for p in net.projections] == ["in->lif"]
 
 
-def test_numbers_that_hold_for_all_signals_and_delays_that_differ():
-    """A scalar scale and delay; sums of signals, each from one source with a delay of its own."""
-    nodes = vectors(
-        a=nir.Linear(W), d=nir.Delay(np.array([0.0, 0.002])), scale=nir.Scale(np.array(0.5)), e=nir.Delay(np.array(0.001)),
-        b=nir.Linear(np.array([[1.0, 2.0], [0.0, 4.0]])), lif=lif(),
-    )  # fmt: skip
-    edges = path("in", "a", "d", "scale", "e", "b", "lif", "out")
-    sim = ep.Simulator(from_nir(nir.NIRGraph(nodes, edges, type_check=False), dt=1.0), threads=1)
+def synapses(nodes: dict, edges: list) -> list[tuple]:
+    """Source, target, weight (in units of a matrix) and delay (ms) of each synapse onto ``lif``."""
+    graph = nir.NIRGraph(vectors(**nodes, lif=lif()), edges, type_check=False)
+    sim = ep.Simulator(from_nir(graph, dt=1.0), threads=1)
     sources, targets, weights = sim.connections("in->lif")
-    rise = 20.0 * (1.0 - np.exp(-1.0 / 20.0))
-    found = {(s, t): (w, d) for s, t, w, d in zip(sources, targets, weights, sim.delays("in->lif"), strict=True)}
-    assert {key: d for key, (_, d) in found.items()} == {(0, 0): 2.0, (1, 0): 4.0, (1, 1): 4.0}
-    assert [found[key][0] for key in ((0, 0), (1, 0), (1, 1))] == pytest.approx([0.5 * rise, rise, 2.0 * rise])
+    weights = (weights / (20.0 * (1.0 - np.exp(-1.0 / 20.0)))).round(9)
+    return sorted(
+        zip(sources.tolist(), targets.tolist(), weights.tolist(), sim.delays("in->lif").tolist(), strict=True)
+    )
+
+
+def test_sums_of_signals_with_different_delays_are_several_synapses():
+    """Also after a scale and a delay that hold for all signals."""
+    wait, two = nir.Delay(np.array([0.0, 0.002])), nir.Linear(np.ones((2, 2)))
+    nodes: dict[str, Any] = {
+        "a": nir.Linear(W),
+        "d": wait,
+        "scale": nir.Scale(np.array(0.5)),
+        "e": nir.Delay(np.array(0.001)),
+    }
+    nodes["b"] = nir.Linear(np.array([[1.0, 2.0], [0.0, 4.0]]))
+    found = synapses(nodes, path("in", "a", "d", "scale", "e", "b", "lif", "out"))
+    assert found == [(0, 0, 0.5, 2.0), (1, 0, 1.0, 4.0), (1, 1, 2.0, 4.0)]
+    nodes, edges = {"a": two, "d": wait, "b": two}, path("in", "a", "d", "b", "lif")
+    for k in range(30):  # 2^30 paths, and a chain
+        nodes |= {f"{name}{k}": nir.Scale(0.5 * ONES) for name in "pq"} | {f"r{k}": nir.Scale(ONES)}
+        edges += [*path(f"p{k}", f"r{k}"), *path(f"q{k}", f"r{k}")]
+        edges += [(f"r{k - 1}" if k else "in", f"{name}{k}") for name in "pq"]
+    pairs = list(itertools.product(range(2), range(2)))
+    wanted = [(s, t, 1.0 + (s == t), 1.0) for s, t in pairs] + [(s, t, 1.0, 3.0) for s, t in pairs]
+    assert synapses(nodes, [*edges, ("r29", "lif")]) == sorted(wanted)
 
 
 def test_parameters_that_are_single_numbers():
     """They hold for as many neurons as signals lead there, through nodes of single numbers as well."""
-    one = {key: np.array(value) for key, value in {"tau": 0.02, "r": 20.0, "v_leak": 0.0, "v_threshold": 1.0}.items()}
-    single = nir.LIF(**one, v_reset=np.array(0.0), metadata={"v_init": 0.5})
-    many = lif()
-    many.metadata["v_init"] = np.full(2, 0.5)
-    li = {key: one[key] for key in ("tau", "r", "v_leak")}
     edges = [("back", "lif"), ("lif", "back"), ("wait", "lif"), ("in", "wait"), ("lif", "li"), ("li", "out")]
-    nodes = vectors(wait=nir.Delay(np.array(0.001)), back=nir.Scale(np.array(-0.1)))
-    graphs = [
-        nir.NIRGraph({**nodes, "li": readout, "lif": neuron}, edges, type_check=False, metadata={"dt": 0.001})
-        for neuron, readout in (
-            (single, nir.LI(**li)),
-            (many, nir.LI(**{key: np.full(2, value) for key, value in li.items()})),
-        )
-    ]
-    given = events(2)
-    runs = [
-        ep.Simulator(from_nir(g), threads=1).run(float(STEPS), {"in": given}, record=[("lif", "v")]) for g in graphs
-    ]
-    assert single.tau.shape == ()
+    nodes, runs = vectors(wait=nir.Delay(np.array(0.001)), back=nir.Scale(np.array(-0.1))), []
+    for shape in ((), 2):
+        li = {key: np.full(shape, value) for key, value in {"tau": 0.02, "r": 20.0, "v_leak": 0.0}.items()}
+        ends = {
+            "v_threshold": np.full(shape, 1.0),
+            "v_reset": np.full(shape, 0.0),
+            "metadata": {"v_init": np.full(shape, 0.5)},
+        }
+        nodes |= {"lif": nir.LIF(**li, **ends), "li": nir.LI(**li)}
+        sim = ep.Simulator(from_nir(nir.NIRGraph(dict(nodes), edges, type_check=False), dt=1.0), threads=1)
+        runs.append(sim.run(float(STEPS), {"in": events(2)}, record=[("lif", "v")]))
     assert runs[0]["lif", "v"].shape == (STEPS, 2)
-    np.testing.assert_array_equal(runs[0]["lif", "v"], runs[1]["lif", "v"])
-    np.testing.assert_array_equal(runs[0].y["li"], runs[1].y["li"])
+    assert_same(runs[0]["lif", "v"], runs[1]["lif", "v"])
+    assert_same(runs[0].y["li"], runs[1].y["li"])
 
 
 def same_names() -> ep.Simulator:
@@ -506,10 +420,33 @@ def same_names() -> ep.Simulator:
     return ep.Simulator(net, threads=1)
 
 
+def too_large() -> ep.Network:
+    nodes = {"in": nir.Input({"input": np.array([10**12])}), "rec": lif()}
+    return from_nir(nir.NIRGraph(nodes, [("in", "rec")], type_check=False), dt=1.0)
+
+
+def too_deep() -> ep.Network:
+    inner: Any = nir.NIRGraph({"rec": lif()}, [], type_check=False)
+    for _ in range(100):
+        inner = nir.NIRGraph({"inner": inner}, [], type_check=False)
+    return from_nir(inner, dt=1.0)
+
+
+ONE_TAU = "^rec: NIR's CubaLIF has one tau_syn; train without tau_syn_in"
+
+
 @refusals(
     (lambda: to_nir(same_names()), NetworkError, "^to_nir: two nodes would be called 'rec output'; give the population"),
     (lambda: from_nir(3, dt=1.0), InputError, "^from_nir takes a graph of NIR, got int; to read a file, give its path"),
     (lambda: to_nir(network()), InputError, "^to_nir takes a Simulator, got Network"),
+    (lambda: to_nir(lone(ep.CurrentLIF(tau_syn_in=3.0)), nearest=True), NetworkError, ONE_TAU),
+    (lambda: to_nir(lone(ep.ALIF())), NetworkError, "^rec: NIR has no ALIF; it has leaky neurons"),
+    (lambda: to_nir(lone(ep.DeltaALIF()), nearest=True), NetworkError, "^rec: NIR has no DeltaALIF; it has leaky neurons"),
+    (lambda: to_nir(lone(ep.DeltaLIF()), step="heun"), ParameterError, r'to_nir: step must be "exact" or "euler"'),
+    (lambda: to_nir(lone(ep.DeltaLIF()), dt=0.1), ParameterError, 'dt is the step of a program with step="euler"'),
+    (lambda: to_nir(lone(ep.DeltaLIF()), step="euler", dt=0.0), ParameterError, "dt must be a number of ms > 0, got 0.0"),
+    (too_large, MemoryLimitError, "in: 1,000,000,000,000 signals: needs"),
+    (too_deep, NetworkError, "graphs are nested more than 50 deep"),
 )  # fmt: skip
 def test_bad_arguments_are_refused(refusal):
     refusal.check()
@@ -539,8 +476,7 @@ def test_connections_that_weigh_nothing_keep_their_delays_and_are_one_each():
 def test_reading_a_file_adds_no_inputs(tmp_path: pathlib.Path):
     """`nir.read` adds one where nothing leads to a population."""
     net = ep.Network(seed=1)
-    driven, out = net.add(ep.DeltaLIF(i_e=0.1), 2, "driven"), net.add(ep.Readout(), 1, "out")
-    net.connect(driven, out)
+    net.connect(net.add(ep.DeltaLIF(i_e=0.1), 2, "driven"), net.add(ep.Readout(), 1, "out"))
     nir.write(str(tmp_path / "net.nir"), to_nir(ep.Simulator(net, threads=1)))
     graph = nir.read(str(tmp_path / "net.nir"))
     assert any(isinstance(node, nir.Input) for node in graph.nodes.values())
@@ -632,16 +568,17 @@ def test_a_graph_for_eulers_steps_has_all_spikes(neuron: Any, dt: float, reader:
         from_nir(graph)
 
 
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ({"step": "heun"}, r'to_nir: step must be "exact" or "euler"'),
-        ({"dt": 0.1}, 'dt is the step of a program with step="euler"'),
-        ({"step": "euler", "dt": 0.0}, "dt must be a number of ms > 0, got 0.0"),
-    ],
-)
-def test_steps_of_readers_that_are_refused(given: dict[str, Any], words: str) -> None:
-    net = ep.Network()
-    net.add(ep.DeltaLIF(), 2, "rec")
-    with pytest.raises(ParameterError, match=words):
-        to_nir(ep.Simulator(net, threads=1), **given)
+def test_files_of_graphs_are_read_within_the_memory(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "graph.nir"
+    nir.write(path, to_nir(lone(ep.DeltaLIF())))
+    assert [p.size for p in from_nir(str(path)).populations] == [1, 3]
+    with pytest.raises(DataError, match=r"graph.nir: .*needs"):
+        from_nir(path, memory=100)
+    with h5py.File(path, "a") as file:
+        del file["node/nodes/rec/tau"]
+    with pytest.raises(DataError, match=r"graph.nir: is not a graph of NIR"):
+        from_nir(path)
+    with h5py.File(path, "a") as file:
+        file.create_dataset("node/nodes/rec/tau", (1 << 42,), float, chunks=(1024,))
+    with pytest.raises(DataError, match=r"graph.nir: /node/nodes/rec/tau: needs"):
+        from_nir(path)

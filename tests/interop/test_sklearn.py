@@ -18,10 +18,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import eprop as ep
-from eprop.data import from_arrays, from_iterable
+from eprop.data import from_arrays
 from eprop.encoders import LatencyCode
-from eprop.errors import DataError, InputError, ParameterError
+from eprop.errors import DataError, EPropError, InputError, ParameterError
 from eprop.interop.sklearn import EPropClassifier, EPropRegressor
+from refusals import refusals
 
 
 def learning(eta: float) -> ep.EProp:
@@ -40,14 +41,15 @@ def test_the_checks_of_the_library_hold(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
-def test_iris_is_learned_in_a_pipeline_and_a_search() -> None:
+@pytest.mark.parametrize("encoder", [None, LatencyCode()])
+def test_iris_is_learned_in_a_pipeline_and_a_search(encoder: LatencyCode | None) -> None:
     X, y = load_iris(return_X_y=True)
     names = np.array(["setosa", "versicolor", "virginica"])[y]
-    pipeline = make_pipeline(StandardScaler(), EPropClassifier(**SMALL))
+    pipeline = make_pipeline(StandardScaler(), EPropClassifier(**SMALL, encoder=encoder))
     rules = [learning(0.0), learning(0.01)]
     search = GridSearchCV(pipeline, {"epropclassifier__rule": rules}, cv=2).fit(X, names)
     assert search.best_params_ == {"epropclassifier__rule": rules[1]}
-    assert search.best_score_ > 0.9
+    assert search.best_score_ > 0.85
     shares = search.predict_proba(X)
     assert shares.shape == (150, 3)
     np.testing.assert_allclose(shares.sum(axis=1), 1.0)
@@ -69,22 +71,11 @@ def test_events_are_learned_by_both_rules(rule: ep.EPropPlus | None) -> None:
     dense = np.zeros((60, 40, 10))
     for sample, (times, channels) in zip(dense, X, strict=True):
         sample[times.astype(int), channels] = 1.0
-    again = clone(classifier).fit(dense, y)
-    np.testing.assert_array_equal(again.predict_proba(dense), classifier.predict_proba(X))
-
-
-def test_a_data_set_of_events_gives_what_its_arrays_give() -> None:
-    rng, y = np.random.default_rng(3), np.arange(12) % 2
-    times = np.sort(rng.integers(20_000, size=(12, 30)))
-    rows = [
-        (np.column_stack([*rng.integers(4, size=(2, 30)), times[i], rng.integers(2, size=30)]), y[i]) for i in range(12)
-    ]
-    data = from_iterable(rows, sensor_size=(4, 4, 2), n_steps=20)
-    dense = np.stack([data.dense(k) for k in range(12)])
-    classifier = EPropClassifier(neurons=10, epochs=1, threads=1)
-    np.testing.assert_array_equal(
-        clone(classifier).fit(data, data.labels).predict_proba(data), classifier.fit(dense, y).predict_proba(dense)
-    )
+    data = from_arrays(X, y, n_steps=40)
+    for given in (dense, data):
+        np.testing.assert_array_equal(clone(classifier).fit(given, y).predict_proba(given), classifier.predict_proba(X))
+    with pytest.raises(InputError, match="X has samples of 50 steps, but was fitted with 40"):
+        classifier.predict(from_arrays(X, y, n_steps=50))
 
 
 def test_partial_fit_goes_on_and_a_pickled_copy_goes_on_alike() -> None:
@@ -102,16 +93,6 @@ def test_partial_fit_goes_on_and_a_pickled_copy_goes_on_alike() -> None:
     for classes in ([0, 1, 2], ["a", "b"], [1]):
         with pytest.raises(InputError, match="differ from those of the first call"):
             classifier.partial_fit(X[:2], y[:2], classes=classes)
-
-
-def test_a_data_set_is_an_input() -> None:
-    X, y = events(40, 1)
-    options: dict[str, Any] = {"neurons": 10, "epochs": 2, "n_steps": 40, "threads": 1}
-    data = from_arrays(X, y, n_steps=40)
-    whole = EPropClassifier(**options).fit(data, data.labels)
-    np.testing.assert_array_equal(whole.predict_proba(data), EPropClassifier(**options).fit(X, y).predict_proba(X))
-    with pytest.raises(InputError, match="X has samples of 50 steps, but was fitted with 40"):
-        whole.predict(from_arrays(X, y, n_steps=50))
 
 
 @pytest.mark.parametrize("kind", [EPropClassifier, EPropRegressor])
@@ -132,15 +113,10 @@ def test_the_validation_score_is_that_of_the_estimator() -> None:
     rng = np.random.default_rng(1)
     X = rng.uniform(-1.0, 1.0, (90, 2))
     Y = np.column_stack([100.0 * X[:, 0], X[:, 1] ** 2])
-    options: dict[str, Any] = {
-        **SMALL,
-        "epochs": 20,
-        "validation_fraction": 0.4,
-    }
-    regressor = EPropRegressor(**options).fit(X, Y)
+    regressor = fitted(X, Y, EPropRegressor, epochs=20, validation_fraction=0.4)
     data = regressor._inputs(X, reset=False)
     numbered = ep.data.BinnedDataset(data.ptr, data.channels, np.arange(90), data.n_channels)
-    _, held = numbered.split((-1, 36), seed=regressor.seed_, stratified=False)
+    _, held = numbered.split((-1, 36), seed=regressor.seed_)
     train, validation = (np.setdiff1d(np.arange(90), held.labels), held.labels)
     errors = ((regressor.predict(X[validation]) - Y[validation]) ** 2).mean(axis=0) / Y[train].var(axis=0)
     assert min(regressor.history_["validation_error"]) == pytest.approx(errors.mean(), abs=0.02)
@@ -152,60 +128,53 @@ def test_a_network_is_taken_as_it_is() -> None:
     model = EPropClassifier(network=network, epochs=1, n_steps=40, threads=1)
     assert repr(clone(model).network) == repr(network)
     assert repr(model.fit(X, y).simulator_.network) == repr(network)
-    with pytest.raises(InputError, match=r"EPropClassifier.network has 2 readouts, but y has 3 classes or outputs"):
-        model.fit(X, np.arange(20) % 3)
-    with pytest.raises(InputError, match="the samples have 16 channels, but the network has 10 inputs"):
-        model.fit(np.eye(2), [0, 1])
-    with pytest.raises(ParameterError, match="a network has its own rules; leave out rule, or network"):
-        model.set_params(rule=ep.EProp()).fit(X, y)
 
 
-def test_another_encoder_is_fitted_and_learned_from() -> None:
-    X, y = load_iris(return_X_y=True)
-    model = EPropClassifier(**SMALL, encoder=LatencyCode()).fit(X, y)
-    assert model.encoder_ == LatencyCode().fit(X)
-    assert model.score(X, y) > 0.85
-    assert clone(model).encoder == LatencyCode()
+def test_a_feature_of_a_tiny_range_is_learned_from() -> None:
+    far = fitted(np.array([[0.0], [1e-310]]), [0, 1])
+    assert set(far.predict(np.array([[-1e100], [1e100]]))) <= {0, 1}
 
 
 def test_two_outputs_are_regressed_in_their_units() -> None:
     rng = np.random.default_rng(0)
     X = rng.uniform(-1.0, 1.0, (120, 2))
     Y = np.column_stack([1000.0 + 50.0 * X[:, 0], -X[:, 1]])
-    regressor = EPropRegressor(**{**SMALL, "epochs": 40}).fit(X, Y)
+    regressor = fitted(X, Y, EPropRegressor, epochs=40)
     assert regressor.predict(X).shape == (120, 2)
     assert regressor.score(X, Y) > 0.8
     assert regressor.partial_fit(X, Y).score(X, Y) > 0.8
 
 
-def test_what_cannot_be_learned_from_is_refused() -> None:
-    with pytest.raises(ParameterError, match="two classes at least"):
-        EPropClassifier(**SMALL).fit(np.eye(3), [1, 1, 1])
-    for name, wrong, words in (
-        ("rule", "bptt", "rule"),
-        ("neurons", -1, "-1"),
-        ("epochs", 0, "epochs must be .*>= 1, got 0"),
-        ("batch_size", 1.5, "batch_size must be .*, got 1.5"),
-        ("n_steps", 0, "EPropClassifier.n_steps must be >= 1, got 0"),
-        ("readout_fraction", 0.0, "EPropClassifier.readout_fraction must be > 0, got 0"),
-        ("readout_fraction", np.nan, "readout_fraction"),
-        ("validation_fraction", 1, "EPropClassifier.validation_fraction must be < 1, got 1"),
-        ("network", 3, "EPropClassifier.network must be a Network, got 3"),
-        ("encoder", "rate", "EPropClassifier.encoder must be an Encoder .*, got 'rate'"),
-    ):
-        with pytest.raises(ep.errors.EPropError, match=words):
-            EPropClassifier(**SMALL | {name: wrong}).fit(np.eye(2), [0, 1])
-    with pytest.raises(ParameterError, match="validation_fraction takes 1 of 1 samples"):
-        EPropRegressor(**SMALL | {"validation_fraction": 0.1}).fit(np.eye(2)[:1], [0.5])
-    with pytest.raises(InputError, match=r"features of X must be at most 1e\+150; scale them"):
-        EPropClassifier(**SMALL).fit(1e308 * np.eye(2), [0, 1])
-    with pytest.raises(InputError, match=r"y must be at most 1e\+150; scale it"):
-        EPropRegressor(**SMALL).fit(np.eye(2), [1e200, -1e200])
-    with pytest.raises(DataError, match=r"sample 0: times of events in ms must be below 1.09951e\+12, got 1e\+308"):
-        EPropClassifier(**SMALL).fit([([1e308], [0]), ([2.0], [1])], [0, 1])
-    far = EPropClassifier(**SMALL).fit(np.array([[0.0], [1e-310]]), [0, 1])  # the range of the feature is tiny
-    assert set(far.predict(np.array([[-1e100], [1e100]]))) <= {0, 1}
-    with pytest.raises(DataError, match="sample 0: channels must be whole numbers"):
-        EPropClassifier(**SMALL).fit([([1.0], [0.7]), ([2.0], [1])], [0, 1])
-    with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[2, 3\]"):
-        EPropRegressor(**SMALL).fit(np.eye(2), [0.0, 1.0, 2.0])
+def fitted(X: Any, y: Any, kind: type = EPropClassifier, **given: Any) -> Any:
+    return kind(**SMALL | given).fit(X, y)
+
+
+EYE = np.eye(2)
+NETWORK = ep.recurrent(10, 30, 2, seed=4)
+
+
+@refusals(
+    (lambda: fitted(np.eye(3), [1, 1, 1]), ParameterError, "two classes at least"),
+    (lambda: fitted(EYE, [0, 1], rule="bptt"), EPropError, "rule"),
+    (lambda: fitted(EYE, [0, 1], neurons=-1), EPropError, "-1"),
+    (lambda: fitted(EYE, [0, 1], epochs=0), EPropError, "epochs must be .*>= 1, got 0"),
+    (lambda: fitted(EYE, [0, 1], batch_size=1.5), EPropError, "batch_size must be .*, got 1.5"),
+    (lambda: fitted(EYE, [0, 1], n_steps=0), EPropError, "EPropClassifier.n_steps must be >= 1, got 0"),
+    (lambda: fitted(EYE, [0, 1], readout_fraction=0.0), EPropError, "EPropClassifier.readout_fraction must be > 0, got 0"),
+    (lambda: fitted(EYE, [0, 1], readout_fraction=np.nan), EPropError, "readout_fraction"),
+    (lambda: fitted(EYE, [0, 1], validation_fraction=1), EPropError, "EPropClassifier.validation_fraction must be < 1, got 1"),
+    (lambda: fitted(EYE, [0, 1], network=3), EPropError, "EPropClassifier.network must be a Network, got 3"),
+    (lambda: fitted(EYE, [0, 1], encoder="rate"), EPropError, "EPropClassifier.encoder must be an Encoder .*, got 'rate'"),
+    (lambda: fitted(EYE[:1], [0.5], EPropRegressor, validation_fraction=0.1), ParameterError, "takes 1 of 1 samples"),
+    (lambda: fitted(1e308 * EYE, [0, 1]), InputError, r"features of X must be at most 1e\+150; scale them"),
+    (lambda: fitted(EYE, [1e200, -1e200], EPropRegressor), InputError, r"y must be at most 1e\+150; scale it"),
+    (lambda: fitted([([1e308], [0]), ([2.0], [1])], [0, 1]), DataError, "sample 0: times of events in ms must be below"),
+    (lambda: fitted([([1.0], [0.7]), ([2.0], [1])], [0, 1]), DataError, "sample 0: channels must be whole numbers"),
+    (lambda: fitted(EYE, [0.0, 1.0, 2.0], EPropRegressor), ValueError, r"inconsistent numbers of samples: \[2, 3\]"),
+    (lambda: fitted(*events(20, 1), network=NETWORK, n_steps=40), ParameterError, "leave out rule, or network"),
+    (lambda: fitted(events(20, 1)[0], np.arange(20) % 3, network=NETWORK, rule=None, n_steps=40), InputError,
+     "EPropClassifier.network has 2 readouts, but y has 3 classes or outputs"),
+    (lambda: fitted(EYE, [0, 1], network=NETWORK, rule=None), InputError, "16 channels, but the network has 10 inputs"),
+)  # fmt: skip
+def test_what_cannot_be_learned_from_is_refused(refusal) -> None:
+    refusal.check()

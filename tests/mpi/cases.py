@@ -12,7 +12,7 @@ N_IN, STEPS = 7, 40
 
 
 def network(rule: Any, readout_rule: Any = None, *, models: Any = None, feedback: Any = None, delays: Any = None,
-            loss: Any = None, weights: Any = None, sizes: Any = (7, 6), seed: int = 3,
+            loss: Any = None, weights: Any = None, seed: int = 3,
             sign: Any = None, rewiring: Any = None) -> ep.Network:  # fmt: skip
     """Inputs of both kinds, two populations of neurons, two of readouts; connections by every rule.
 
@@ -23,7 +23,7 @@ def network(rule: Any, readout_rule: Any = None, *, models: Any = None, feedback
     d = delays or ep.Uniform(2.0, 5.0)
     x, noise = net.add(ep.EventSource(), N_IN, "in"), net.add(ep.PoissonSource(rate=60.0), 3, "noise")
     half = None if sign is None else 0.5
-    a, b = net.add(first, sizes[0], "a", excitatory=half), net.add(second, sizes[1], "b", excitatory=half)
+    a, b = net.add(first, 7, "a", excitatory=half), net.add(second, 6, "b", excitatory=half)
     out = net.add(ep.Readout(tau_m=18.0, loss=loss or ep.SquaredError()), 3, "out")
     other = net.add(ep.Readout(tau_m=25.0), 1, "other")
     strong, weak = weights or ep.Normal(0.5, 0.3), weights or ep.Normal(0.1, 0.4)
@@ -139,8 +139,6 @@ SAMPLES: dict[str, Any] = {
     "eprop_symmetric": lambda: network(sample(), sample(), feedback=ep.Symmetric(), loss=ep.CrossEntropy()),
     "eprop_delta": lambda: network(sample(ep.GradientDescent(eta=0.1)), sample(), models=DELTA, delays=2.0),
     "eprop_lif": lambda: network(sample(), sample(), models=LIKE),
-    # Two ranks have 15 and 9 of "a": too few for a table, enough for runs.
-    "eprop_runs": lambda: network(sample(), sample(), models=LIKE, sizes=(24, 6)),
     "eprop_per_neuron": lambda: network(sample(ep.Momentum(eta=0.05)), sample(), models=PER_NEURON),
     "eprop_current": lambda: network(sample(), sample(), models=CURRENT),
     "eprop_external": lambda: network(sample(), sample(), loss=ep.CrossEntropy()),

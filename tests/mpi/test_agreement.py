@@ -9,6 +9,8 @@ import pytest
 from launching import launch
 
 pytestmark = pytest.mark.mpi
+#: Ranks divide samples, or neurons.
+RULES = ["EProp", "EPropPlus"]
 
 # Every rank prints the outcome of each case; the next case shows that all ranks are together again.
 PROGRAM = """
@@ -26,7 +28,7 @@ def network(seed=1, eta=1e-3, weight=0.2):
     net = ep.Network(seed=seed)
     x, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(), 6, "rec")
     out = net.add(ep.Readout(), 1, "out")
-    rule = ep.EProp(optimizer=ep.Adam(eta=eta))
+    rule = getattr(ep, sys.argv[1])(optimizer=ep.Adam(eta=eta))
     net.connect(x, rec, weight=weight, rule=rule)
     net.connect(rec, out, rule=rule)
     net.feedback(out, rec)
@@ -42,7 +44,7 @@ def tries(name, call):
         results[name] = f"{type(error).__name__}: {error}"
 
 def simulator(net=net, **options):
-    return ep.Simulator(net, comm=comm, **{"threads": 1, "parallel": sys.argv[1], **options})
+    return ep.Simulator(net, comm=comm, **{"threads": 1, **options})
 
 """
 SETTERS = """
@@ -104,9 +106,9 @@ for results in comm.gather(json.dumps(results)) if comm.rank == 0 else comm.gath
 """
 
 
-def tell(mpiexec: str, cases: str, parallel: str) -> list[dict[str, str]]:
+def tell(mpiexec: str, cases: str, rule: str) -> list[dict[str, str]]:
     """Outcome of each case on each rank."""
-    done = launch(mpiexec, 2, "-c", PROGRAM + cases + END, parallel, seconds=100)
+    done = launch(mpiexec, 2, "-c", PROGRAM + cases + END, rule, seconds=100)
     assert done.returncode == 0, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(found) == 2
@@ -121,11 +123,11 @@ def check(found: list[dict[str, str]], expected: dict[str, str]) -> None:
     assert expected.keys() <= found[0].keys() == found[1].keys()
 
 
-@pytest.mark.parametrize("parallel", ["model", "data"])
-def test_setters_are_given_the_same_or_set_nothing(mpiexec, parallel):
-    found = tell(mpiexec, SETTERS, parallel)
+@pytest.mark.parametrize("rule", RULES)
+def test_setters_are_given_the_same_or_set_nothing(mpiexec, rule):
+    found = tell(mpiexec, SETTERS, rule)
     assert [results.pop("changed") for results in found] == [[], []]
-    if parallel == "data":  # nothing is put together there: who asks is answered
+    if rule == "EProp":  # nothing is put together there: who asks is answered
         assert found[1].pop("read").startswith("NetworkError")
         assert found[1].pop("feedback").startswith("NetworkError")
         found = [{**results, "read": "", "feedback": ""} for results in found]
@@ -141,17 +143,17 @@ def test_setters_are_given_the_same_or_set_nothing(mpiexec, parallel):
         "state": f"InputError: set_state: {differs}neurons/state",
         "no state": "set_state takes a dictionary from state(); this one holds nix",
         "reset or rates": "all ranks must make the same calls, in the same order",
-        "read": "NetworkError: " if parallel == "model" else "",
-        "feedback": "feedback goes from readouts to neurons" if parallel == "model" else "",
+        "read": "NetworkError: " if rule == "EPropPlus" else "",
+        "feedback": "feedback goes from readouts to neurons" if rule == "EPropPlus" else "",
     }
     check(found, expected)
     assert found[0]["no weights"].startswith("InputError: set_weights was refused on rank 1: ")
     assert "rank 1 calls reset where rank 0 calls scale_learning_rates" in found[0]["reset or rates"]
 
 
-@pytest.mark.parametrize("parallel", ["model", "data"])
-def test_what_one_rank_refuses_is_refused_on_all(mpiexec, parallel):
-    found = tell(mpiexec, CALLS, parallel)
+@pytest.mark.parametrize("rule", RULES)
+def test_what_one_rank_refuses_is_refused_on_all(mpiexec, rule):
+    found = tell(mpiexec, CALLS, rule)
     expected = {
         "threads": "Simulator.threads must be a whole number >= 1, got -1",
         "precision": 'Simulator.precision must be "double" or "single", got \'half\'',
@@ -168,7 +170,7 @@ def test_what_one_rank_refuses_is_refused_on_all(mpiexec, parallel):
         "record": "'rec' has no variable 'nix'",
         "train": "train and evaluate take Samples",
         "evaluate": "reset must be True or False, got 'no'",
-        "gradients": "progress must be a function",
+        "gradients": "progress must be a function" if rule == "EProp" else "only EProp learns",
         "room": "6 recorded values) would take",
         "a network": "MemoryLimitError: ",
     }

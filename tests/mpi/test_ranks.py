@@ -6,12 +6,9 @@ import json
 import pathlib
 from typing import Any
 
-import numpy as np
 import pytest
 
-import eprop as ep
 from eprop.parallel import Serial, find_communicator, started_by_mpi
-from eprop.runs import RunFolder
 from launching import launch
 from small_tasks import outcome
 
@@ -38,7 +35,6 @@ SAMPLES = [
     "eprop_symmetric",
     "eprop_delta",
     "eprop_per_neuron",
-    "eprop_runs",
     "eprop_external",
     "eprop_current",
     "eprop_signs",
@@ -83,7 +79,7 @@ from eprop.parallel import find_communicator
 from eprop.parallel.interrupt import Stopped
 from eprop.training import Watcher
 
-comm, (kind, folder, parallel, when) = find_communicator(), sys.argv[2:]
+comm, (kind, folder, when) = find_communicator(), sys.argv[2:]
 
 
 class Stop(Watcher):
@@ -101,7 +97,7 @@ class Stop(Watcher):
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
-    given = {"comm": comm, "parallel": parallel, "progress": Stop(), "formats": ("png",)}
+    given = {"comm": comm, "progress": Stop(), "formats": ("png",)}
     history = small_tasks.trained(small_tasks.KINDS[kind](), folder, **given)
     assert len(comm.gather(str(history.lines))) == comm.size == history.summary["ranks"]
     assert len(set(map(str, comm.gather([line["samples"] for line in history.lines])))) == 1
@@ -111,8 +107,8 @@ except Stopped as stop:
 """
 
 
-def train(mpiexec: str, ranks: int, kind: str, folder: pathlib.Path, parallel: str = "model", when: str = "-") -> str:
-    done = launch(mpiexec, ranks, "-c", TRAIN, str(HERE.parent), kind, str(folder), parallel, when)
+def train(mpiexec: str, ranks: int, kind: str, folder: pathlib.Path, when: str = "-") -> str:
+    done = launch(mpiexec, ranks, "-c", TRAIN, str(HERE.parent), kind, str(folder), when)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -139,21 +135,10 @@ def test_a_run_on_ranks_has_the_bits_of_one_process_also_after_a_stop(mpiexec, t
 @pytest.mark.mpi
 def test_a_folder_that_is_taken_is_refused_on_all_ranks(mpiexec, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    done = launch(mpiexec, 2, "-c", TRAIN, str(HERE.parent), "eprop", str(tmp_path), "model", "-", seconds=60)
+    done = launch(mpiexec, 2, "-c", TRAIN, str(HERE.parent), "eprop", str(tmp_path), "-", seconds=60)
     assert done.returncode != 0
     assert "is not empty; choose another folder" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
-
-
-@pytest.mark.mpi
-def test_replicas_learn_the_same_in_every_run(mpiexec, tmp_path):
-    """To the last bit, for a given number of ranks; almost what one process learns."""
-    for name in ("first", "second"):
-        train(mpiexec, 2, "eprop", tmp_path / name, "data")
-    train(mpiexec, 1, "eprop", tmp_path / "one")
-    assert outcome(tmp_path / "first") == outcome(tmp_path / "second")
-    losses = [RunFolder(tmp_path / name).read_summary()["test_loss"] for name in ("first", "one")]
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
 
 
 @pytest.mark.tiny
@@ -164,13 +149,3 @@ def test_one_process_is_alone(monkeypatch):
     assert isinstance(find_communicator(), Serial)
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "3")
     assert started_by_mpi()
-
-
-@pytest.mark.tiny
-def test_wrong_divisions_are_refused():
-    net = ep.Network()
-    net.add(ep.LIF(), 2, "rec")
-    with pytest.raises(ep.errors.ParameterError, match=r'Simulator\.parallel must be "model" or "data"'):
-        ep.Simulator(net, parallel="both")
-    with pytest.raises(ep.errors.NetworkError, match="only EProp learns from mini-batches"):
-        ep.Simulator(net, parallel="data")

@@ -30,7 +30,7 @@ Results = dict[str, Any]
 def stream(make: Any, comm: Communicator, threads: int, states: list[Any], external: Any) -> Results:
     """Run on, frozen too, evaluate, and go on from a state that was taken on the way."""
     sim = ep.Simulator(make(), threads=threads, comm=comm)
-    sim._arrays.online.set_log(np.zeros(32, np.int32))  # it has to grow
+    sim._arrays.online.set_room(spikes=32, records=1024)  # it has to grow
     spikes = ["in", "noise", "a", "b"]
     record = [
         ("a", "v"),
@@ -154,6 +154,14 @@ def messages(comm: Communicator) -> list[str]:
         total += 0.1 * 3.0**rank
     if comm.sum(np.array([0.1 * 3.0**comm.rank]))[0] != total:
         wrong.append("sum")
+    for n in (1, comm.size, 4, 103):  # some ranks have no column; each has another number of terms, rank 0 none
+        terms = [np.random.default_rng(rank).normal(size=(rank, n)).astype(np.float32) for rank in range(comm.size)]
+        found, wanted = np.ones(n, np.float32), np.ones(n, np.float32)
+        for term in np.concatenate(terms):
+            wanted += term
+        comm.add_terms(found, terms[comm.rank], np.arange(comm.size))
+        if not np.array_equal(found, wanted):
+            wrong.append(f"terms of {n}")
     if not 1 <= comm.threads(8) <= 8 or comm.broadcast(comm.rank) != 0 or comm.ranks_on_machine() != comm.size:
         wrong.append("threads or share")
     return wrong

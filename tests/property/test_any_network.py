@@ -335,7 +335,7 @@ def test_long_intervals_equal_the_reference(name, delays, indegree):
     x = rng.random((steps, 5)) < np.array([1.2, 3.0, 6.0, 18.0, 60.0]) / cutoff
     given_ = Stimulus(steps, {"in": x}, {"out": rng.normal(0.0, 0.4, (steps, 2))})
     for sim in check_partitions(net, given_):
-        assert sim._arrays.history.span_blocks > 1
+        assert sim._arrays.built.span_blocks > 1
 
 
 @in_turn("name delays", NEURONS, DELAYS)

@@ -63,7 +63,7 @@ def test_memory_is_bounded():
         sim.run(1000.0, {"in": stimulus(seed, 1000, 7)})
         kept.append(sim.state()["post_spikes/times"].shape[0])
     assert kept[0] == kept[-1]
-    assert sim._arrays.history.post_span < 1000
+    assert sim._arrays.built.pair_cutoff < 1000
 
 
 def test_a_damaged_state_is_safe():

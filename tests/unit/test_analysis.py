@@ -26,6 +26,11 @@ def test_a_regular_train():
     counts = analysis.spike_counts((times, nodes), 3, 20.0)
     assert counts.shape == (3, 50)
     assert (counts[1] == 2).all()
+    # A spike at the end of a step belongs to the bin that ends there.
+    times, nodes = np.array([0.1, 0.2, 0.30000000000000004, 0.4, 0.5]), np.zeros(5, int)
+    assert analysis.spike_counts((times, nodes), 1, 0.1, stop=0.5).tolist() == [[1, 1, 1, 1, 1]]
+    assert analysis.spike_counts((times, nodes), 1, 0.2, start=0.1, stop=0.5).tolist() == [[2, 2]]
+    assert analysis.firing_rates((times, nodes), 1, start=0.2, stop=0.4)[0] == pytest.approx(2 / 0.2e-3)
 
 
 def test_poisson_processes():
@@ -46,14 +51,6 @@ def test_a_cv_of_few_intervals_warns_and_is_too_small():
     with pytest.warns(UserWarning, match=words.format("e", r"[3-5]\.\d\.")) as told:
         analysis.summary(few, {"e": 40, "i": 10, "silent": 5}, stop=200.0)
     assert len(told) == 1
-
-
-def test_a_window_and_its_ends():
-    """A spike at the end of a step belongs to the bin that ends there."""
-    times, nodes = np.array([0.1, 0.2, 0.30000000000000004, 0.4, 0.5]), np.zeros(5, int)
-    assert analysis.spike_counts((times, nodes), 1, 0.1, stop=0.5).tolist() == [[1, 1, 1, 1, 1]]
-    assert analysis.spike_counts((times, nodes), 1, 0.2, start=0.1, stop=0.5).tolist() == [[2, 2]]
-    assert analysis.firing_rates((times, nodes), 1, start=0.2, stop=0.4)[0] == pytest.approx(2 / 0.2e-3)
 
 
 def test_summary_is_by_population():

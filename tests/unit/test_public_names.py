@@ -15,41 +15,26 @@ from eprop.parameters import Description, parameters_of
 pytestmark = pytest.mark.tiny
 
 
-@pytest.mark.parametrize(
-    "cls",
-    [getattr(ep, name) for name in ep.__all__ if isinstance(getattr(ep, name), type)],
-    ids=lambda cls: cls.__name__,
-)
-def test_help_shows_each_parameter(cls):
-    if not issubclass(cls, Description):
-        return
+PUBLIC = [getattr(ep, name) for name in ep.__all__]
+DESCRIPTIONS = [cls for cls in PUBLIC if isinstance(cls, type) and issubclass(cls, Description)]
+
+
+@pytest.mark.parametrize("cls", DESCRIPTIONS, ids=lambda cls: cls.__name__)
+def test_help_and_signature_show_each_parameter_with_unit_and_default(cls):
     for name, info in parameters_of(cls):
         entry = cls.__doc__.partition("Parameters\n----------")[2].partition(f"\n{name} : ")[2].partition("\n")[2]
         assert entry, f"{cls.__name__}.{name}"
-        if info.unit:
-            assert info.unit in entry.split("\n")[0], f"{cls.__name__}.{name}"
-
-
-@pytest.mark.parametrize(
-    "cls",
-    [getattr(ep, name) for name in ep.__all__ if isinstance(getattr(ep, name), type)],
-    ids=lambda cls: cls.__name__,
-)
-def test_the_signature_names_each_parameter_with_its_default(cls):
-    if not issubclass(cls, Description):
-        return
+        assert (info.unit or "") in entry.split("\n")[0], f"{cls.__name__}.{name}"
     found = inspect.signature(cls).parameters
     keywords_last = sorted(dataclasses.fields(cls), key=lambda field: bool(field.kw_only))
     fields = {field.name: field for field in keywords_last if field.init}
     assert list(found) == list(fields)
     for name, field in fields.items():
-        missing = field.default is dataclasses.MISSING
-        if field.default_factory is not dataclasses.MISSING:
-            continue
-        assert found[name].default is (inspect.Parameter.empty if missing else field.default)
-    assert (
-        inspect.getattr_static(cls, "__signature__", None) is not None
-    )  # Sphinx and Python 3.11 would look at __new__
+        if field.default_factory is dataclasses.MISSING:
+            missing = field.default is dataclasses.MISSING
+            assert found[name].default is (inspect.Parameter.empty if missing else field.default)
+    # Sphinx and Python 3.11 would look at __new__.
+    assert inspect.getattr_static(cls, "__signature__", None) is not None
 
 
 def test_the_signature_tells_what_may_differ_between_neurons():
@@ -60,33 +45,21 @@ def test_the_signature_tells_what_may_differ_between_neurons():
     assert "tau_m : float or array or Distribution, default 20.0" in ep.LIF.__doc__
 
 
-def test_help_keeps_other_sections_behind_the_parameters():
+def test_completion_and_help_keep_what_stands_beside_the_parameters():
+    methods = {"each", "replace", "to_dict"}
+    assert {n for n in dir(ep.LIF()) if n[0] != "_"} == {f.name for f in dataclasses.fields(ep.LIF)} | methods
     assert ep.Normal.__doc__.index("Parameters\n---") < ep.Normal.__doc__.index("Examples\n---")
     assert ep.RandomFeedback.__doc__.count("Parameters\n---") == 1
-
-
-def test_completion_shows_parameters_only():
-    assert {n for n in dir(ep.LIF()) if n[0] != "_"} == {f.name for f in dataclasses.fields(ep.LIF)} | {
-        "each",
-        "replace",
-        "to_dict",
-    }
 
 
 def test_options_are_read_only():
     net = ep.Network(dt=0.5)
     net.add(ep.LIF(), 1)
     sim = ep.Simulator(net)
-    for thing, name in (
-        (net, "dt"),
-        (net, "seed"),
-        (sim, "precision"),
-        (sim, "network"),
-        (sim, "threads"),
-        (sim, "time"),
-    ):
-        with pytest.raises(AttributeError, match=f"{type(thing).__name__}.{name} is read-only"):
-            setattr(thing, name, None)
+    for thing, names in ((net, ("dt", "seed")), (sim, ("precision", "network", "threads", "time"))):
+        for name in names:
+            with pytest.raises(AttributeError, match=f"{type(thing).__name__}.{name} is read-only"):
+                setattr(thing, name, None)
     with pytest.raises(dataclasses.FrozenInstanceError):
         ep.LIF().tau_m = 3.0
 
@@ -106,12 +79,8 @@ def test_type_checkers_see_what_python_does():
     """Each public name and subpackage is imported for type checkers; at run time it is found on first use."""
     tree = ast.parse(pathlib.Path(ep.__file__).read_text("utf-8"))
     block = next(node for node in tree.body if isinstance(node, ast.If))
-    imported = {
-        alias.asname or alias.name
-        for node in ast.walk(block)
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
+    lines = [node for node in ast.walk(block) if isinstance(node, ast.ImportFrom)]
+    imported = {alias.asname or alias.name for node in lines for alias in node.names}
     assert imported | {"__version__"} == {*ep.__all__, *ep._SUBPACKAGES}
     for name in imported:
         assert getattr(ep, name) is not None

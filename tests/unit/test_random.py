@@ -16,12 +16,9 @@ pytestmark = pytest.mark.tiny
 VECTORS = [
     ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
     ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
-    (
-        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
-        (0xA4093822, 0x299F31D0),
-        (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
-    ),
-]
+    ((0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344), (0xA4093822, 0x299F31D0),
+     (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1)),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("counter", "key", "wanted"), VECTORS)
@@ -32,30 +29,17 @@ def test_known_answers(counter, key, wanted, kind):
     assert (first, second) == (wanted[0] | wanted[1] << 32, wanted[2] | wanted[3] << 32)
 
 
-def test_uniform():
-    draws = np.array([rng.uniform(5, 1, t, i) for t in range(20) for i in range(100)])
-    assert draws.min() >= 0.0
-    assert draws.max() < 1.0
-    assert np.unique(draws).size == draws.size
-    assert abs(draws.mean() - 0.5) < 5.0 / np.sqrt(12.0 * draws.size)
-    # Of the words it takes the upper 53 bits: the largest is below one.
-    assert rng.uniform(5, 1, 2, 3) == (rng.philox(5, 1, 2, 3)[0] >> 11) * 2.0**-53
+def test_words_become_numbers():
+    """Uniform ones of the upper 53 bits, the largest below one; normal ones by Box and Muller; whole numbers below a bound."""
+    first, second = rng.philox(5, 1, 2, 3)
+    assert rng.uniform(5, 1, 2, 3) == (first >> 11) * 2.0**-53
     assert (2**64 - 1 >> 11) * 2.0**-53 < 1.0
-
-
-def test_normal():
+    u, angle = ((first >> 11) + 1.0) * 2.0**-53, 2.0 * math.pi * (second >> 11) * 2.0**-53
+    assert rng.normal(5, 1, 2, 3) == pytest.approx(math.sqrt(-2.0 * math.log(u)) * math.cos(angle), rel=1e-14)
     draws = np.array([rng.normal(5, 1, t, i) for t in range(20) for i in range(100)])
     assert abs(draws.mean()) < 5.0 / np.sqrt(draws.size)
     assert abs(draws.std() - 1.0) < 5.0 / np.sqrt(2.0 * draws.size)
-    assert abs((np.abs(draws) < 1.0).mean() - 0.6827) < 0.05
-    first, second = rng.philox(5, 1, 2, 3)
-    u, angle = ((first >> 11) + 1.0) * 2.0**-53, 2.0 * math.pi * (second >> 11) * 2.0**-53
-    assert rng.normal(5, 1, 2, 3) == pytest.approx(math.sqrt(-2.0 * math.log(u)) * math.cos(angle), rel=1e-14)
-
-
-def test_below():
-    draws = np.array([rng.below(5, 1, 0, i, 7) for i in range(700)])
-    counts = np.bincount(draws, minlength=7)
+    counts = np.bincount([rng.below(5, 1, 0, i, 7) for i in range(700)], minlength=7)
     assert counts.size == 7
     assert np.all(np.abs(counts - 100) < 5.0 * np.sqrt(100))
 
@@ -75,19 +59,13 @@ def test_arrays_are_drawn_entry_by_entry(draw, kind):
     assert draw(3, rng.WEIGHT, 1, np.zeros((0, 4), kind)).shape == (0, 4)
 
 
-def test_large_counters_in_arrays():
+def test_counters_and_bounds_may_be_large_or_arrays():
     indices = np.array([2**64 - 1, 2**40], np.uint64)
     assert rng.uniform(3, 2, 1, indices).tolist() == [rng.uniform(3, 2, 1, 2**64 - 1), rng.uniform(3, 2, 1, 2**40)]
-
-
-def test_bounds_may_be_an_array():
     bounds = np.array([1, 10, 1000])
     drawn = rng.below(5, 1, 0, np.arange(3), bounds)
     assert drawn.dtype == np.int64
     assert drawn.tolist() == [rng.below(5, 1, 0, k, bound) for k, bound in enumerate(bounds.tolist())]
-
-
-def test_counters_are_whole_numbers():
     with pytest.raises(TypeError, match="index must be a whole number or an array of whole numbers, got float64"):
         rng.uniform(1, 1, 0, np.ones(3))
     with pytest.raises(ValueError, match="broadcast"):
@@ -96,14 +74,8 @@ def test_counters_are_whole_numbers():
 
 def test_each_argument_matters():
     base = (3, 2, 1, 0)
-    draws = {rng.uniform(*base)}
-    for place in range(4):
-        changed = list(base)
-        changed[place] += 1
-        draws.add(rng.uniform(*changed))
-    draws.add(rng.uniform(3 + 2**40, 2, 1, 0))
-    draws.add(rng.uniform(3, 2, 1, 2**40))
-    assert len(draws) == 7
+    changed = [(*base[:place], base[place] + 1, *base[place + 1 :]) for place in range(4)]
+    assert len({rng.uniform(*each) for each in (base, *changed, (3 + 2**40, 2, 1, 0), (3, 2, 1, 2**40))}) == 7
 
 
 def test_permutation():
@@ -116,14 +88,7 @@ def test_permutation():
 
 
 def test_derived_seeds():
-    seeds = [
-        rng.derive(7),
-        rng.derive(7, 1),
-        rng.derive(7, 2),
-        rng.derive(7, 1, 2),
-        rng.derive(7, 2, 1),
-        rng.derive(8, 1),
-    ]
+    seeds = [rng.derive(*parts) for parts in ((7,), (7, 1), (7, 2), (7, 1, 2), (7, 2, 1), (8, 1))]
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= seed < 2**64 for seed in seeds)
     assert rng.derive(7) == 7

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from eprop.cli import runs, train
-from eprop.cli.guard import FAILED, INTERRUPTED, Command, Program, say, text_of
+from eprop.cli.guard import FAILED, INTERRUPTED, Program, say, text_of
 from eprop.cli.output import mend_streams, written
 
 HELP = """Event-driven e-prop training of recurrent spiking neural networks.
@@ -19,27 +19,16 @@ The command leaves a folder in runs/ with the configuration, the metrics, the
 trained network and figures. eprop evaluate and eprop plot read this folder.
 """
 
-
-class _Commands(Program):
-    """Group that lists its commands in the order of first use; click would list all groups last."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return sorted(super().list_commands(ctx), key=lambda name: name != "train")
-
-
 app = typer.Typer(
-    cls=_Commands,
-    help=HELP,
+    cls=Program,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(train.app, name="train")
-app.command("new-task", cls=Command)(runs.new_task)
-app.command("evaluate", cls=Command)(runs.evaluate)
-app.command("plot", cls=Command)(runs.plot)
-app.command("info", cls=Command)(runs.info)
+for command in (runs.new_task, runs.evaluate, runs.plot, runs.info):
+    app.command()(command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -50,16 +39,20 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(help=HELP)
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, metavar="", help="Print the version and leave."
+        ),
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", metavar="", help="Show the whole traceback of an error; may stand behind any command."),
     ] = False,
 ) -> None:
-    """Declare the options of the program itself."""
-
-
-root.__doc__ = HELP
+    """Declare the options of the program itself; `Program` reads ``debug``."""
 
 
 def main() -> None:
@@ -74,13 +67,8 @@ def main() -> None:
         say(f"error: {text_of(error)}")
         sys.exit(FAILED)
     except SystemExit as stop:
-        _end_other_ranks(stop.code)
+        if stop.code not in (None, 0, INTERRUPTED):  # all ranks report Ctrl-C themselves
+            from eprop.parallel import end_ranks
+
+            end_ranks(f"eprop: exits with {stop.code}", stop.code if isinstance(stop.code, int) else 1, joined=True)
         raise
-
-
-def _end_other_ranks(code: object) -> None:
-    """End the other ranks if this rank exits with a code; all ranks report Ctrl-C themselves."""
-    if code not in (None, 0, INTERRUPTED):
-        from eprop.parallel import end_ranks
-
-        end_ranks(f"eprop: exits with {code}", code if isinstance(code, int) else 1, joined=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -15,31 +14,14 @@ from rich.text import Text
 from eprop.files import JsonObject
 from eprop.runs import LoadedRun, RunFolder
 from eprop.training import Evaluation, per_class_error
-from eprop.training.number_text import (
-    counted,
-    facts_of,
-    percent,
-    score_of,
-    score_of_trial,
-    score_of_trials,
-    size,
-)
+from eprop.training import number_text as text
 from eprop.training.progress_bar import ProgressBar
 
 
 class Reporter(ProgressBar):
-    """Show progress on standard error, and warnings as separate lines.
+    """Shows progress on standard error, and warnings as separate lines; it may be entered again.
 
-    A command has one reporter, and may enter it again after it has printed a result.
-
-    Parameters
-    ----------
-    quiet : bool
-        Show warnings only.
-    silent : bool
-        Show nothing: another rank shows the same.
-    console : Console, optional
-        Default: standard error.
+    With ``quiet``, it shows warnings only; with ``silent``, nothing, because another rank shows the same.
     """
 
     def __init__(self, *, quiet: bool = False, silent: bool = False, console: Console | None = None):
@@ -48,30 +30,20 @@ class Reporter(ProgressBar):
 
     def __enter__(self) -> Reporter:
         super().__enter__()
-        self._show_warning, warnings.showwarning = warnings.showwarning, self._warn
+        self._usual, warnings.showwarning = warnings.showwarning, self._warn
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        warnings.showwarning = self._show_warning
-        super().__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        warnings.showwarning = self._usual
+        super().__exit__(*error)
 
-    def _warn(
-        self,
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: Any = None,
-        line: Any = None,
-    ) -> None:
+    def _warn(self, message: Warning | str, *_: Any, **__: Any) -> None:
         self.console.print(Text(f"eprop: warning: {message}", style="yellow"))
 
 
 def print_finished(folder: RunFolder, summary: JsonObject) -> None:
     """Print a small table of a finished run."""
-    print_facts(facts_of(folder.path, summary))
+    print_facts(text.facts_of(folder.path, summary))
 
 
 def print_trials(folder: RunFolder, summary: JsonObject) -> None:
@@ -79,12 +51,12 @@ def print_trials(folder: RunFolder, summary: JsonObject) -> None:
     headings = [Column(heading, justify="right") for heading in ("seed", f"test {summary['score']}")]
     table = Table(*headings, "run", box=None, pad_edge=False)
     for trial in summary["trials"]:
-        table.add_row(str(trial["seed"]), score_of_trial(trial), trial["run"])
+        table.add_row(str(trial["seed"]), text.score_of_trial(trial), trial["run"])
     console = _out()
     console.print(table)
-    mean, extremes = score_of_trials(summary)
-    text = f"{mean} over {counted(len(summary['trials']), 'seed')}"
-    console.print(Text.assemble((f"test {summary['score']} ", "bold"), f"{text}; {extremes}"))
+    mean, extremes = text.score_of_trials(summary)
+    found = f"{mean} over {text.counted(len(summary['trials']), 'seed')}; {extremes}"
+    console.print(Text.assemble((f"test {summary['score']} ", "bold"), found))
     console.print(Text(f"runs in {folder.path}"))
 
 
@@ -94,7 +66,7 @@ def print_evaluation(run: LoadedRun, facts: JsonObject, evaluation: object) -> N
     if "data" in facts:
         console.print(Text(facts["data"]))
     if facts.get("value") is not None:
-        console.print(Text.assemble((f"{facts['score']} ", "bold"), f"{score_of(facts)} over {facts['tested']}"))
+        console.print(Text.assemble((f"{facts['score']} ", "bold"), f"{text.score_of(facts)} over {facts['tested']}"))
     if isinstance(evaluation, Evaluation) and evaluation.predictions is not None:
         classes = run.experiment.classes or [str(k) for k in range(evaluation.n_classes)]
         console.print(_confusion(evaluation, tuple(classes)))
@@ -111,7 +83,7 @@ def _confusion(evaluation: Evaluation, classes: tuple[str, ...]) -> Table:
     )  # fmt: skip
     for name, row, error in zip(classes, confusion, per_class_error(confusion), strict=True):
         cells = [str(count) if count else "." for count in row]
-        table.add_row(name, *cells, "" if error is None else percent(error))
+        table.add_row(name, *cells, "" if error is None else text.percent(error))
     return table
 
 
@@ -122,7 +94,7 @@ def print_info(facts: JsonObject) -> None:
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v if v is not None else '-'}" for k, v in value.items()) or "-"
         elif name.endswith("_bytes"):
-            name, value = name.removesuffix("_bytes"), "?" if value is None else size(value)
+            name, value = name.removesuffix("_bytes"), "?" if value is None else text.size(value)
         rows.append((name.replace("_", " "), str(value)))
     print_facts(rows)
 

@@ -8,64 +8,39 @@ from typing import Annotated
 
 import typer
 
-from eprop.cli.guard import Json, Quiet, TaskOfRun, formats_option, guarded, path_of, single_process
+from eprop.cli.guard import FORMATS, Json, Quiet, Run, TaskOfRun, option
 from eprop.cli.output import print_result, written
 from eprop.files import JsonObject
 
-Data = Annotated[
-    list[Path] | None,
-    typer.Option(
-        metavar="PATH",
-        parser=path_of,
-        show_default=False,
-        help="Other recordings for the test (the argument test_data of the task). May be given more than once.  "
-        "\\[default: the run's own test data]",
-    ),
-]
-Fresh = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=1,
-        show_default=False,
-        help="For tasks that generate samples: test on N new samples, which no other part of the run has used.",
-    ),
-]
-Episodes = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=1,
-        show_default=False,
-        help="For tasks with reward: test on N episodes.  \\[default: as many as the run's own test]",
-    ),
-]
 
-Bits = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=2,
-        max=16,
-        show_default=False,
-        help="Test with weights rounded to N bits, with one scale for each projection.",
-    ),
-]
-
-
-@guarded
 def evaluate(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", parser=path_of, help="Folder of a run, as eprop train printed it.")
-    ],
+    run: Run,
     task: TaskOfRun = None,
-    data: Data = None,
-    fresh: Fresh = None,
-    episodes: Episodes = None,
-    bits: Bits = None,
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", show_default=False, help="Threads.  \\[default: all]")
+    data: Annotated[
+        list[Path] | None,
+        option(
+            "Other recordings for the test (the argument test_data of the task). May be given more than once.  "
+            "\\[default: the run's own test data]",
+            "PATH",
+        ),
     ] = None,
+    fresh: Annotated[
+        int | None,
+        option(
+            "For tasks that generate samples: test on N new samples, which no other part of the run has used.",
+            "N",
+            min=1,
+        ),
+    ] = None,
+    episodes: Annotated[
+        int | None,
+        option("For tasks with reward: test on N episodes.  \\[default: as many as the run's own test]", "N", min=1),
+    ] = None,
+    bits: Annotated[
+        int | None,
+        option("Test with weights rounded to N bits, with one scale for each projection.", "N", min=2, max=16),
+    ] = None,
+    threads: Annotated[int | None, option("Threads.  \\[default: all]", "N")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -113,23 +88,11 @@ def evaluate(
     print_result({"run": str(run), **facts}, show, as_json=as_json, line=line)
 
 
-@guarded
-@single_process
 def plot(
-    run: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RUN", parser=path_of, help="Folder of a run or of several seeds, as eprop train printed it."
-        ),
-    ],
+    run: Run,
     task: TaskOfRun = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", parser=path_of, show_default=False, help="Folder for the figures.  \\[default: RUN/figures]"
-        ),
-    ] = None,
-    formats: Annotated[list[str] | None, formats_option("png")] = None,
+    out: Annotated[Path | None, option("Folder for the figures.  \\[default: RUN/figures]", "DIR")] = None,
+    formats: Annotated[list[str] | None, option(*FORMATS)] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -158,25 +121,15 @@ def plot(
     print_result({"run": str(run), "figures": figures}, lambda: print(*figures, sep="\n"), as_json=as_json)
 
 
-@guarded
-@single_process
 def new_task(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Lower-case words with hyphens, such as delayed-match.")],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            parser=path_of,
-            show_default=False,
-            help="File to write.  \\[default: NAME.py, with underscores]",
-        ),
-    ] = None,
+    out: Annotated[Path | None, option("File to write.  \\[default: NAME.py, with underscores]", "FILE")] = None,
     data: Annotated[
         str,
-        typer.Option(
-            metavar="arrays|camera|audio|generated",
-            help="Where the samples come from: your own arrays or lists of spikes, recordings of an event camera "
-            "or of sound, or a function that draws them.",
+        option(
+            "Where the samples come from: your own arrays or lists of spikes, recordings of an event camera or of sound, or a "
+            "function that draws them.",
+            "arrays|camera|audio|generated",
         ),
     ] = "generated",
     quiet: Quiet = False,
@@ -205,8 +158,6 @@ def new_task(
         print(file if quiet else f"{file}: written; to run the task: eprop train {file}")
 
 
-@guarded
-@single_process
 def info(as_json: Json = False) -> None:
     """Print versions, core, threads, caches and memory. Include this output when you report an error.
 

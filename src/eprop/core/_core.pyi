@@ -371,12 +371,6 @@ class EpisodeRequest:
     def learn(self, arg: bool, /) -> None: ...
 
     @property
-    def seed(self) -> int: ...
-
-    @seed.setter
-    def seed(self, arg: int, /) -> None: ...
-
-    @property
     def samples(self) -> NDArray[numpy.int64]: ...
 
     @samples.setter
@@ -389,34 +383,70 @@ class EpisodeRequest:
     def clocks(self, array: NDArray[numpy.int64]) -> None: ...
 
     @property
-    def event_start(self) -> NDArray[numpy.int64]: ...
+    def seed(self) -> int: ...
+
+    @seed.setter
+    def seed(self, arg: int, /) -> None: ...
+
+    @property
+    def drops(self) -> bool:
+        """Whether spikes of neurons are lost, see `Population::dropout`."""
+
+    @drops.setter
+    def drops(self, arg: bool, /) -> None: ...
+
+    @property
+    def event_start(self) -> NDArray[numpy.int64]:
+        """(event sources, steps of all samples + 1)"""
 
     @event_start.setter
     def event_start(self, array: NDArray[numpy.int64]) -> None: ...
 
     @property
-    def event_channels(self) -> NDArray[numpy.int32]: ...
+    def event_channels(self) -> NDArray[numpy.int32]:
+        """Channels of all events, in order."""
 
     @event_channels.setter
     def event_channels(self, array: NDArray[numpy.int32]) -> None: ...
 
     @property
-    def target(self) -> NDArray[numpy.float64]: ...
+    def target(self) -> NDArray[numpy.float64]:
+        """(samples, steps or 1, readouts)"""
 
     @target.setter
     def target(self, array: NDArray[numpy.float64]) -> None: ...
 
     @property
-    def window(self) -> NDArray[numpy.float64]: ...
+    def window(self) -> NDArray[numpy.float64]:
+        """(samples or 1, steps, readout populations or 1)"""
 
     @window.setter
     def window(self, array: NDArray[numpy.float64]) -> None: ...
 
     @property
-    def drive(self) -> NDArray[numpy.float64]: ...
+    def drive(self) -> NDArray[numpy.float64]:
+        """(steps of a sample or 0, stimuli): factors of the stimuli in time."""
 
     @drive.setter
     def drive(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def external(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]:
+        """
+        Signals, their first columns, modulator and reward; see `ExternalSignals`.
+        """
+
+    @external.setter
+    def external(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
+
+    @property
+    def currents(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]:
+        """
+        Currents of the neurons in each step, their first columns, rows of the state, and what remains; see `GivenCurrents`.
+        """
+
+    @currents.setter
+    def currents(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
 
     @property
     def feedback(self) -> NDArray[numpy.float64]: ...
@@ -484,37 +514,12 @@ class EpisodeRequest:
     @events.setter
     def events(self, array: NDArray[numpy.int64]) -> None: ...
 
-    @property
-    def external(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]:
-        """
-        Signals, their first columns, modulator and reward; see `ExternalSignals`.
-        """
-
-    @external.setter
-    def external(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
-
-    @property
-    def currents(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]:
-        """
-        Currents of the neurons in each step, their first columns, rows of the state, and what remains; see `GivenCurrents`.
-        """
-
-    @currents.setter
-    def currents(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
-
-    @property
-    def drops(self) -> bool:
-        """Whether spikes of neurons are lost, see `Population::dropout`."""
-
-    @drops.setter
-    def drops(self, arg: bool, /) -> None: ...
-
 class EpisodesDouble:
     """
     Lanes of e-prop in parallel, samples or environments; weights of one type.
     """
 
-    def __init__(self, topology: Topology, initial: object, lanes: int, steps: int, continues: bool, learns: bool, threads: int, latency: int) -> None: ...
+    def __init__(self, topology: Topology, initial: object, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> None: ...
 
     @property
     def lanes(self) -> int: ...
@@ -536,7 +541,7 @@ class EpisodesDouble:
 
     def set_absent(self, topology: Topology, gradients: NDArray[numpy.float64]) -> None:
         """
-        Add the gradients that the synapses of `topology` would have to `gradients`, until `forget_absent`.
+        Add the gradients that the synapses of `topology` would have to the sums `gradients`, until `forget_absent`.
         """
 
     def forget_absent(self) -> None:
@@ -552,9 +557,6 @@ class EpisodesDouble:
         Steps and sources of the spikes of sources first_source:stop_source of the last sample of a lane.
         """
 
-    def begin_samples(self, begin: int, width: int, request: EpisodeRequest) -> None:
-        """Begin samples of a request at rest."""
-
     def begin_steps(self, n_steps: int) -> None:
         """Begin more steps of the rollout of all lanes."""
 
@@ -566,22 +568,16 @@ class EpisodesDouble:
     def end_replay(self) -> None:
         """End a replay that has run all steps."""
 
-    def forward(self, begin: int, width: int, t_begin: int, t_stop: int, request: EpisodeRequest, exchanges: bool) -> None:
+    def forward(self, request: EpisodeRequest) -> None:
+        """Run all lanes for the steps of a request that have begun."""
+
+    def finish(self, request: EpisodeRequest) -> None:
+        """Count spikes and events of lanes that have run all their steps."""
+
+    def backward(self, request: EpisodeRequest, pending: NDArray[numpy.float64]) -> None:
         """
-        Run steps of a request that has begun; with several ranks a slice, whose spikes are then exchanged.
+        Add the gradients of all lanes to the sums `pending`, see `core/episodes/episodes.hpp`.
         """
-
-    def message(self, width: int) -> NDArray[numpy.uint8]:
-        """Spikes of a slice of the first lanes, as bytes for the other ranks."""
-
-    def receive(self, begin: int, width: int, t_begin: int, t_stop: int, request: EpisodeRequest, messages: NDArray[numpy.uint8], message_begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None:
-        """Log the spikes of all ranks in a slice."""
-
-    def finish(self, begin: int, width: int, request: EpisodeRequest) -> None:
-        """Count spikes and events of samples that have run all their steps."""
-
-    def backward(self, begin: int, width: int, request: EpisodeRequest, pending: NDArray[numpy.float64]) -> None:
-        """Add the gradients of lanes to `pending`."""
 
     def run_samples(self, begin: int, stop: int, request: EpisodeRequest, pending: NDArray[numpy.float64]) -> int:
         """
@@ -615,14 +611,14 @@ class EpisodesDouble:
         """Continue from a state; false if it does not fit."""
 
     def spikes(self) -> NDArray[numpy.int64]:
-        """Spikes of the own neurons of each lane in this rollout."""
+        """Spikes of the neurons of each lane in this rollout."""
 
 class EpisodesSingle:
     """
     Lanes of e-prop in parallel, samples or environments; weights of one type.
     """
 
-    def __init__(self, topology: Topology, initial: object, lanes: int, steps: int, continues: bool, learns: bool, threads: int, latency: int) -> None: ...
+    def __init__(self, topology: Topology, initial: object, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> None: ...
 
     @property
     def lanes(self) -> int: ...
@@ -644,7 +640,7 @@ class EpisodesSingle:
 
     def set_absent(self, topology: Topology, gradients: NDArray[numpy.float32]) -> None:
         """
-        Add the gradients that the synapses of `topology` would have to `gradients`, until `forget_absent`.
+        Add the gradients that the synapses of `topology` would have to the sums `gradients`, until `forget_absent`.
         """
 
     def forget_absent(self) -> None:
@@ -660,9 +656,6 @@ class EpisodesSingle:
         Steps and sources of the spikes of sources first_source:stop_source of the last sample of a lane.
         """
 
-    def begin_samples(self, begin: int, width: int, request: EpisodeRequest) -> None:
-        """Begin samples of a request at rest."""
-
     def begin_steps(self, n_steps: int) -> None:
         """Begin more steps of the rollout of all lanes."""
 
@@ -674,22 +667,16 @@ class EpisodesSingle:
     def end_replay(self) -> None:
         """End a replay that has run all steps."""
 
-    def forward(self, begin: int, width: int, t_begin: int, t_stop: int, request: EpisodeRequest, exchanges: bool) -> None:
+    def forward(self, request: EpisodeRequest) -> None:
+        """Run all lanes for the steps of a request that have begun."""
+
+    def finish(self, request: EpisodeRequest) -> None:
+        """Count spikes and events of lanes that have run all their steps."""
+
+    def backward(self, request: EpisodeRequest, pending: NDArray[numpy.float32]) -> None:
         """
-        Run steps of a request that has begun; with several ranks a slice, whose spikes are then exchanged.
+        Add the gradients of all lanes to the sums `pending`, see `core/episodes/episodes.hpp`.
         """
-
-    def message(self, width: int) -> NDArray[numpy.uint8]:
-        """Spikes of a slice of the first lanes, as bytes for the other ranks."""
-
-    def receive(self, begin: int, width: int, t_begin: int, t_stop: int, request: EpisodeRequest, messages: NDArray[numpy.uint8], message_begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None:
-        """Log the spikes of all ranks in a slice."""
-
-    def finish(self, begin: int, width: int, request: EpisodeRequest) -> None:
-        """Count spikes and events of samples that have run all their steps."""
-
-    def backward(self, begin: int, width: int, request: EpisodeRequest, pending: NDArray[numpy.float32]) -> None:
-        """Add the gradients of lanes to `pending`."""
 
     def run_samples(self, begin: int, stop: int, request: EpisodeRequest, pending: NDArray[numpy.float32]) -> int:
         """
@@ -723,17 +710,19 @@ class EpisodesSingle:
         """Continue from a state; false if it does not fit."""
 
     def spikes(self) -> NDArray[numpy.int64]:
-        """Spikes of the own neurons of each lane in this rollout."""
+        """Spikes of the neurons of each lane in this rollout."""
 
 def episode_bytes(topology: Topology, state_rows: int, lanes: int, steps: int, continues: bool, learns: bool, threads: int, real_size: int) -> int:
     """
     Bytes of lanes without their logs of spikes, and of all that they share.
     """
 
-def longest_latency(topology: Topology) -> int:
-    """
-    Longest time from a spike to an error that it causes and to later external signals, steps.
-    """
+@overload
+def add_terms(total: NDArray[numpy.float64], terms: NDArray[numpy.float64]) -> None: ...
+
+@overload
+def add_terms(total: NDArray[numpy.float32], terms: NDArray[numpy.float32]) -> None:
+    """Add terms (terms, n) to a total (n,), one after the other."""
 
 class Drop(enum.IntEnum):
     """Which synapses a target drops."""
@@ -743,10 +732,10 @@ class Drop(enum.IntEnum):
     zero = 1
 
 @overload
-def rewire(topology: Topology, synapses: object, born: NDArray[numpy.uint32], absent: Topology, score: NDArray[numpy.float32], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int: ...
+def rewire(online: OnlineSingle, absent: Topology, score: NDArray[numpy.float32], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int: ...
 
 @overload
-def rewire(topology: Topology, synapses: object, born: NDArray[numpy.uint32], absent: Topology, score: NDArray[numpy.float64], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int:
+def rewire(online: OnlineDouble, absent: Topology, score: NDArray[numpy.float64], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int:
     """
     Let the weakest synapses of each target of a projection make room for candidates; return how many have moved.
 
@@ -754,10 +743,10 @@ def rewire(topology: Topology, synapses: object, born: NDArray[numpy.uint32], ab
     """
 
 @overload
-def perturb(topology: Topology, weight: NDArray[numpy.float32], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None: ...
+def perturb(online: OnlineSingle, shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None: ...
 
 @overload
-def perturb(topology: Topology, weight: NDArray[numpy.float64], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None:
+def perturb(online: OnlineDouble, shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None:
     """
     Shrink the weights of a projection, and add noise; `bounds` (2, sign classes * delays).
     """
@@ -783,8 +772,14 @@ def bin_spikes(times: NDArray[numpy.float64], channels: NDArray[numpy.int64], si
     Channels of spikes step by step; None if a time or channel is out of range.
     """
 
-def copy_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], size: int, start: NDArray[numpy.int64], out: NDArray[numpy.int32]) -> bool:
-    """Whether the events of samples are in order; copies them if so."""
+@overload
+def copy_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], size: int, start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
+
+@overload
+def copy_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int64], size: int, start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None:
+    """
+    Channels of samples, ascending within a step; None if offsets or channels are not valid.
+    """
 
 def all_finite(numbers: NDArray[numpy.float64]) -> bool:
     """Whether all numbers are finite."""
@@ -850,9 +845,9 @@ class InUse:
 class Stepper:
     """Arguments and results of single steps."""
 
-    def __init__(self, topology: Topology, seed: int, frozen: bool, threads: int, source: int, readouts: tuple[int, int], neurons: tuple[int, int], in_use: InUse) -> None:
+    def __init__(self, topology: Topology, seed: int, frozen: bool, threads: int, source: int, readouts: tuple[int, int], neurons: tuple[int, int], in_use: InUse, of_neurons: NDArray[numpy.int64], sums: NDArray[numpy.float64]) -> None:
         """
-        `source`, `readouts` and `neurons` are the only ones that an argument can mean: index of the source or -1, and (first, size) with size -1 if there are several.
+        `source`, `readouts` and `neurons` are the only ones that an argument can mean: index of the source or -1, and (first, size) with size -1 if there are several. `of_neurons` and `sums` are those of a `RunRequest`.
         """
 
     def take(self, source: int, channels: object) -> bool:
@@ -878,14 +873,6 @@ class Stepper:
     @property
     def y(self) -> NDArray[numpy.float64]:
         """Outputs of the last step, mV."""
-
-    @property
-    def counts(self) -> NDArray[numpy.int64]:
-        """Spikes of each neuron, added up."""
-
-    @property
-    def sums(self) -> NDArray[numpy.float64]:
-        """Steps, their loss, and that of outputs at zero, added up."""
 
     @property
     def rewarded(self) -> bool:
@@ -923,6 +910,22 @@ class Probe(enum.IntEnum):
 
     trace = 6
 
+class Sum(enum.IntEnum):
+    """Entry of `sums`."""
+
+    steps = 0
+
+    learned = 1
+    """Steps with learning."""
+
+    loss = 2
+    """Of these steps."""
+
+    silent = 3
+    """
+    Loss of outputs at zero in these steps; NaN, unknown, if a weight of the window is negative.
+    """
+
 class Phase(enum.IntEnum):
     """Column of `phases`."""
 
@@ -941,18 +944,141 @@ class Phase(enum.IntEnum):
 
     region = 6
 
+class Axis(enum.IntEnum):
+    """What the entries of the last axis of an array belong to."""
+
+    same = 0
+    """All ranks have the same array."""
+
+    neuron = 1
+
+    source = 2
+
+    synapse = 3
+
 largest_voltage: float
+
+class Sizes:
+    """
+    The numbers on which the shapes of all arrays depend, see core/online/sizes.hpp.
+    """
+
+    def __init__(self, **numbers: int) -> None: ...
+
+class SynapsesSingle:
+    """See `Synapses` in core/online/state.hpp."""
+
+    @property
+    def weight(self) -> numpy.ndarray: ...
+
+    @property
+    def trace(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_reg(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_reward(self) -> numpy.ndarray: ...
+
+    @property
+    def own(self) -> numpy.ndarray: ...
+
+    @property
+    def pending(self) -> numpy.ndarray: ...
+
+    @property
+    def moment_1(self) -> numpy.ndarray: ...
+
+    @property
+    def moment_2(self) -> numpy.ndarray: ...
+
+    @property
+    def levels(self) -> numpy.ndarray: ...
+
+    @property
+    def wide_levels(self) -> numpy.ndarray: ...
+
+class SynapsesDouble:
+    """See `Synapses` in core/online/state.hpp."""
+
+    @property
+    def weight(self) -> numpy.ndarray: ...
+
+    @property
+    def trace(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_reg(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_reward(self) -> numpy.ndarray: ...
+
+    @property
+    def own(self) -> numpy.ndarray: ...
+
+    @property
+    def pending(self) -> numpy.ndarray: ...
+
+    @property
+    def moment_1(self) -> numpy.ndarray: ...
+
+    @property
+    def moment_2(self) -> numpy.ndarray: ...
+
+    @property
+    def levels(self) -> numpy.ndarray: ...
+
+    @property
+    def wide_levels(self) -> numpy.ndarray: ...
+
+class Moves:
+    """See `Moves` in core/online/state.hpp."""
+
+    @property
+    def born(self) -> numpy.ndarray: ...
+
+    @property
+    def moved(self) -> numpy.ndarray: ...
+
+    @property
+    def last(self) -> numpy.ndarray: ...
+
+class Neurons:
+    """See `Neurons` in core/online/state.hpp."""
+
+    @property
+    def state(self) -> numpy.ndarray: ...
+
+    @property
+    def input(self) -> numpy.ndarray: ...
+
+    @property
+    def psi(self) -> numpy.ndarray: ...
+
+    @property
+    def signal(self) -> numpy.ndarray: ...
+
+    @property
+    def rate(self) -> numpy.ndarray: ...
+
+    @property
+    def y(self) -> numpy.ndarray: ...
+
+    @property
+    def feedback(self) -> numpy.ndarray: ...
+
+    @property
+    def feedback_offset(self) -> numpy.ndarray: ...
 
 class RunRequest:
     """Inputs of a run of consecutive samples, and arrays for its results."""
 
+    @overload
     def __init__(self) -> None: ...
 
-    @property
-    def seed(self) -> int: ...
-
-    @seed.setter
-    def seed(self, arg: int, /) -> None: ...
+    @overload
+    def __init__(self, other: RunRequest) -> None:
+        """The same inputs and arrays for results."""
 
     @property
     def clock(self) -> int:
@@ -973,6 +1099,19 @@ class RunRequest:
 
     @threads.setter
     def threads(self, arg: int, /) -> None: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @seed.setter
+    def seed(self, arg: int, /) -> None: ...
+
+    @property
+    def drops(self) -> bool:
+        """Whether spikes of neurons are lost, see `Population::dropout`."""
+
+    @drops.setter
+    def drops(self, arg: bool, /) -> None: ...
 
     @property
     def event_start(self) -> NDArray[numpy.int64]:
@@ -1003,6 +1142,13 @@ class RunRequest:
     def window(self, array: NDArray[numpy.float64]) -> None: ...
 
     @property
+    def drive(self) -> NDArray[numpy.float64]:
+        """(steps of a sample or 0, stimuli): factors of the stimuli in time."""
+
+    @drive.setter
+    def drive(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
     def external(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]:
         """
         Signals, their first columns, modulator and reward; see `ExternalSignals`.
@@ -1019,20 +1165,6 @@ class RunRequest:
 
     @currents.setter
     def currents(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
-
-    @property
-    def drops(self) -> bool:
-        """Whether spikes of neurons are lost, see `Population::dropout`."""
-
-    @drops.setter
-    def drops(self, arg: bool, /) -> None: ...
-
-    @property
-    def drive(self) -> NDArray[numpy.float64]:
-        """(steps of a sample or 0, stimuli): factors of the stimuli in time."""
-
-    @drive.setter
-    def drive(self, array: NDArray[numpy.float64]) -> None: ...
 
     @property
     def probes(self) -> NDArray[numpy.int64]:
@@ -1066,7 +1198,7 @@ class RunRequest:
 
     @property
     def spikes(self) -> NDArray[numpy.int64]:
-        """Out: (samples,) spikes of own neurons; they are added."""
+        """Out: (samples or 0,) spikes of own neurons; they are added."""
 
     @spikes.setter
     def spikes(self, array: NDArray[numpy.int64]) -> None: ...
@@ -1078,13 +1210,35 @@ class RunRequest:
     @of_neurons.setter
     def of_neurons(self, array: NDArray[numpy.int64]) -> None: ...
 
-class OnlineSingle:
-    """
-    A network that runs on in continuous time; its arrays of fixed size are Python's.
-    """
+    @property
+    def sums(self) -> NDArray[numpy.float64]:
+        """Out: (4 or 0,) numbers that are added up, see `Sum`."""
 
-    def __init__(self, topology: Topology, synapses: object, axons: object, neurons: object, history: object, learns: bool, timed: bool) -> None:
-        """Arrays as in `eprop.engine.state.storage`; `timed` measures `phases`."""
+    @sums.setter
+    def sums(self, array: NDArray[numpy.float64]) -> None: ...
+
+class OnlineSingle:
+    """A network that runs on in continuous time."""
+
+    def __init__(self, topology: Topology, sizes: Sizes, weight: object, initial: NDArray[numpy.float64], feedback: NDArray[numpy.float64], timed: bool) -> None:
+        """
+        `weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights and feedback change in place. `timed` measures `phases`.
+        """
+
+    def at_rest(self, weight: NDArray[numpy.float32]) -> OnlineSingle:
+        """
+        The network at rest with other weights, which does not learn, next to this one.
+        """
+
+    def reset(self) -> None:
+        """Return to rest; weights, feedback and `events` stay."""
+
+    @staticmethod
+    def bytes_before(sizes: Sizes) -> dict[str, int]:
+        """Bytes that the arrays of each struct will take."""
+
+    def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]:
+        """Name, axis and view of each array that is part of a state."""
 
     def run(self, n_steps: int, offset: int, request: RunRequest) -> int:
         """
@@ -1106,6 +1260,23 @@ class OnlineSingle:
 
     @events.setter
     def events(self, arg: int, /) -> None: ...
+
+    @property
+    def synapses(self) -> SynapsesSingle: ...
+
+    @property
+    def moves(self) -> Moves: ...
+
+    @property
+    def neurons(self) -> Neurons: ...
+
+    @property
+    def logged_steps(self) -> int:
+        """Steps whose spikes the log keeps."""
+
+    @property
+    def record_steps(self) -> int:
+        """Steps whose spikes axons process again in a state."""
 
     @property
     def collect(self) -> bool:
@@ -1136,7 +1307,7 @@ class OnlineSingle:
     def follow_connections(self) -> None:
         """Make room for the present connections, after some have moved."""
 
-    def begin_synapses(self, born: NDArray[numpy.uint32], now: int) -> None:
+    def begin_synapses(self, now: int) -> None:
         """
         Let the synapses that were made at time `now` begin with the last spikes of their sources.
 
@@ -1147,33 +1318,23 @@ class OnlineSingle:
         """Seconds since the last call, (partitions and the loop, `Phase`)."""
 
     def bytes(self) -> dict[str, int]:
-        """Bytes of the arrays that grow while running."""
-
-    def log(self) -> NDArray[numpy.int32]:
-        """Ring of the sources of all spikes, in order."""
-
-    def set_log(self, sources: NDArray[numpy.int32]) -> None:
-        """Set the ring of a loaded state; its length is a power of two."""
-
-    def post_times(self) -> NDArray[numpy.int64]:
         """
-        Steps of the last spikes of each neuron (capacity, neurons), for pair rules.
+        Bytes of the arrays of each struct, and of those that grow while running.
         """
 
-    def set_post_times(self, times: NDArray[numpy.int64]) -> None:
-        """Set `post_times` of a loaded state; set `t` first."""
-
-    def spike_records(self) -> tuple[NDArray[numpy.int32], NDArray[numpy.float64]]:
+    def spike_state(self) -> dict[str, NDArray[numpy.generic]]:
         """
-        Records of the spikes about their sources, (records, 4), and their filters (records, slots, parts).
+        What a state keeps of spikes, with its names.
+
+        C++: core/online/spike_state.hpp.
         """
 
-    def follow(self) -> None:
-        """Record all logged spikes with their axons."""
+    def set_spike_state(self, counts: NDArray[numpy.int64], sources: NDArray[numpy.int64], axon_times: NDArray[numpy.int64], axon_z: NDArray[numpy.float64], post_times: NDArray[numpy.int64]) -> None:
+        """Continue from `spike_state`; set `t` and all other arrays first."""
 
-    def restart_records(self, first_step: int, room: int) -> None:
+    def set_room(self, spikes: int, records: int) -> None:
         """
-        After another state has been set: find again what is derived from the spikes since `first_step`.
+        Begin with another capacity of the log and of the spike records, powers of two.
         """
 
     def message(self) -> NDArray[numpy.uint8]:
@@ -1211,6 +1372,11 @@ class OnlineSingle:
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:
         """Losses of all steps of one sample, from its outputs in mV."""
 
+    def silent_loss(self, target: NDArray[numpy.float64], window: NDArray[numpy.float64]) -> float:
+        """
+        Loss of outputs at zero in all steps of samples; NaN, unknown, if a weight of the window is negative.
+        """
+
     def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, given: int) -> int:
         """
         One step; return its `StepStatus`.
@@ -1221,12 +1387,27 @@ class OnlineSingle:
         """
 
 class OnlineDouble:
-    """
-    A network that runs on in continuous time; its arrays of fixed size are Python's.
-    """
+    """A network that runs on in continuous time."""
 
-    def __init__(self, topology: Topology, synapses: object, axons: object, neurons: object, history: object, learns: bool, timed: bool) -> None:
-        """Arrays as in `eprop.engine.state.storage`; `timed` measures `phases`."""
+    def __init__(self, topology: Topology, sizes: Sizes, weight: object, initial: NDArray[numpy.float64], feedback: NDArray[numpy.float64], timed: bool) -> None:
+        """
+        `weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights and feedback change in place. `timed` measures `phases`.
+        """
+
+    def at_rest(self, weight: NDArray[numpy.float64]) -> OnlineDouble:
+        """
+        The network at rest with other weights, which does not learn, next to this one.
+        """
+
+    def reset(self) -> None:
+        """Return to rest; weights, feedback and `events` stay."""
+
+    @staticmethod
+    def bytes_before(sizes: Sizes) -> dict[str, int]:
+        """Bytes that the arrays of each struct will take."""
+
+    def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]:
+        """Name, axis and view of each array that is part of a state."""
 
     def run(self, n_steps: int, offset: int, request: RunRequest) -> int:
         """
@@ -1248,6 +1429,23 @@ class OnlineDouble:
 
     @events.setter
     def events(self, arg: int, /) -> None: ...
+
+    @property
+    def synapses(self) -> SynapsesDouble: ...
+
+    @property
+    def moves(self) -> Moves: ...
+
+    @property
+    def neurons(self) -> Neurons: ...
+
+    @property
+    def logged_steps(self) -> int:
+        """Steps whose spikes the log keeps."""
+
+    @property
+    def record_steps(self) -> int:
+        """Steps whose spikes axons process again in a state."""
 
     @property
     def collect(self) -> bool:
@@ -1278,7 +1476,7 @@ class OnlineDouble:
     def follow_connections(self) -> None:
         """Make room for the present connections, after some have moved."""
 
-    def begin_synapses(self, born: NDArray[numpy.uint32], now: int) -> None:
+    def begin_synapses(self, now: int) -> None:
         """
         Let the synapses that were made at time `now` begin with the last spikes of their sources.
 
@@ -1289,33 +1487,23 @@ class OnlineDouble:
         """Seconds since the last call, (partitions and the loop, `Phase`)."""
 
     def bytes(self) -> dict[str, int]:
-        """Bytes of the arrays that grow while running."""
-
-    def log(self) -> NDArray[numpy.int32]:
-        """Ring of the sources of all spikes, in order."""
-
-    def set_log(self, sources: NDArray[numpy.int32]) -> None:
-        """Set the ring of a loaded state; its length is a power of two."""
-
-    def post_times(self) -> NDArray[numpy.int64]:
         """
-        Steps of the last spikes of each neuron (capacity, neurons), for pair rules.
+        Bytes of the arrays of each struct, and of those that grow while running.
         """
 
-    def set_post_times(self, times: NDArray[numpy.int64]) -> None:
-        """Set `post_times` of a loaded state; set `t` first."""
-
-    def spike_records(self) -> tuple[NDArray[numpy.int32], NDArray[numpy.float64]]:
+    def spike_state(self) -> dict[str, NDArray[numpy.generic]]:
         """
-        Records of the spikes about their sources, (records, 4), and their filters (records, slots, parts).
+        What a state keeps of spikes, with its names.
+
+        C++: core/online/spike_state.hpp.
         """
 
-    def follow(self) -> None:
-        """Record all logged spikes with their axons."""
+    def set_spike_state(self, counts: NDArray[numpy.int64], sources: NDArray[numpy.int64], axon_times: NDArray[numpy.int64], axon_z: NDArray[numpy.float64], post_times: NDArray[numpy.int64]) -> None:
+        """Continue from `spike_state`; set `t` and all other arrays first."""
 
-    def restart_records(self, first_step: int, room: int) -> None:
+    def set_room(self, spikes: int, records: int) -> None:
         """
-        After another state has been set: find again what is derived from the spikes since `first_step`.
+        Begin with another capacity of the log and of the spike records, powers of two.
         """
 
     def message(self) -> NDArray[numpy.uint8]:
@@ -1352,6 +1540,11 @@ class OnlineDouble:
 
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:
         """Losses of all steps of one sample, from its outputs in mV."""
+
+    def silent_loss(self, target: NDArray[numpy.float64], window: NDArray[numpy.float64]) -> float:
+        """
+        Loss of outputs at zero in all steps of samples; NaN, unknown, if a weight of the window is negative.
+        """
 
     def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, given: int) -> int:
         """

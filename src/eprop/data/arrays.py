@@ -85,7 +85,7 @@ def from_arrays(
     Returns
     -------
     BinnedDataset
-        With `BinnedDataset.split`, `BinnedDataset.shuffled` and `save_dataset`; for `eprop.fit`, tasks, and the estimators of
+        With `BinnedDataset.split` and `save_dataset`; for `eprop.fit`, tasks, and the estimators of
         `eprop.interop.sklearn`.
 
     Raises

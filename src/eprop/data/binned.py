@@ -165,14 +165,8 @@ class BinnedDataset:
             self, ptr=self.ptr[chosen], labels=self.labels[chosen], targets=targets, lengths=lengths, name=name
         )
 
-    def shuffled(self, seed: int) -> BinnedDataset:
-        """Return the same samples in a random order that depends only on ``seed`` and the number of samples."""
-        return self.subset(np.random.default_rng(seed).permutation(len(self)))
-
-    def split(
-        self, sizes: Sequence[float], seed: int | None = 0, stratified: bool = True, names: Sequence[str] = ()
-    ) -> list[BinnedDataset]:
-        """Divide the samples into disjoint parts of the given sizes.
+    def split(self, sizes: Sequence[float], seed: int | None = 0, names: Sequence[str] = ()) -> list[BinnedDataset]:
+        """Divide the samples into disjoint parts of the given sizes, each with the same fraction of each label if possible.
 
         Parameters
         ----------
@@ -181,8 +175,6 @@ class BinnedDataset:
             1 take all samples, those lost by rounding in the order of their sizes. One size may be -1 and takes the rest.
         seed : int or None
             Seed of the random choice; ``None`` cuts the samples in their order.
-        stratified : bool
-            Give every part the same fraction of each label, as far as possible.
         names : sequence of str
             Names of the parts. The default is this data set's name.
 
@@ -191,7 +183,7 @@ class BinnedDataset:
         DataError
             If the sizes are no such numbers, or exceed the number of samples.
         """
-        parts = split_rows(self.labels, sizes, seed, stratified)
+        parts = split_rows(self.labels, sizes, seed)
         labels = [*names, *[self.name] * (len(parts) - len(names))]
         return [self.subset(part, label) for part, label in zip(parts, labels, strict=True)]
 
@@ -200,42 +192,6 @@ class BinnedDataset:
         counts = np.zeros(self.n_channels, np.int64)
         lib.count_channels(self.ptr, self.channels, counts)
         return counts
-
-    def keep_most_active(self, count: int) -> tuple[BinnedDataset, np.ndarray]:
-        """Keep the ``count`` most active channels, and return their numbers.
-
-        Returns
-        -------
-        dataset : BinnedDataset
-            Data set with ``count`` renumbered channels.
-        kept : ndarray of int32, shape (count,)
-            Old number of each channel, ascending; give it to `keep` for the test data.
-
-        Raises
-        ------
-        ParameterError
-            If ``count`` is not in ``1 .. n_channels``.
-        """
-        if not 1 <= count <= self.n_channels:
-            raise ParameterError(f"keep_channels must lie in 1..{self.n_channels}, got {count}")
-        busiest = np.argsort(-self.activity(), kind="stable")[:count]
-        kept = np.sort(busiest).astype(np.int32)
-        return self.keep(kept), kept
-
-    def keep(self, channels: ArrayLike) -> BinnedDataset:
-        """Keep only these channels (ascending numbers) and number them ``0 .. len(channels) - 1``.
-
-        Raises
-        ------
-        ParameterError
-            If the numbers are not ascending, or outside the channels.
-        """
-        kept = np.asarray(channels, np.int64)
-        if kept.size == 0 or kept[0] < 0 or kept[-1] >= self.n_channels or (np.diff(kept) <= 0).any():
-            raise ParameterError(f"channels to keep must be ascending numbers within 0..{self.n_channels - 1}")
-        number = np.full(self.n_channels, -1, np.int32)
-        number[kept] = np.arange(kept.size, dtype=np.int32)
-        return self.renumbered(number, int(kept.size))
 
     def compact(self) -> BinnedDataset:
         """Return the same samples with a contiguous copy of their channels alone (before saving a subset)."""
@@ -312,16 +268,13 @@ def check_labels(labels: ArrayLike) -> None:
         raise DataError(f"sample {wrong[0]}: a label must be a whole number >= 0, got {given.ravel()[wrong[0]]}")
 
 
-def split_rows(
-    labels: np.ndarray, sizes: Sequence[float], seed: int | None, stratified: bool = True
-) -> list[np.ndarray]:
+def split_rows(labels: np.ndarray, sizes: Sequence[float], seed: int | None) -> list[np.ndarray]:
     """Indices of the samples of each part; arguments of `BinnedDataset.split`."""
     counts = _complete(sizes, labels.shape[0])
     order = np.arange(labels.shape[0])
     if seed is not None:
         order = np.random.default_rng(seed).permutation(labels.shape[0])
-        if stratified:
-            order = order[_interleave(labels[order])]
+        order = order[_interleave(labels[order])]
     ends = np.cumsum([0, *counts])
     return [order[a:b] for a, b in itertools.pairwise(ends)]
 

@@ -22,7 +22,7 @@ from eprop.data.binned import BinnedDataset, Selection, chosen_rows
 from eprop.data.binning import Block, bin_blocks
 from eprop.data.events import Events, EventSample
 from eprop.errors import DataError, MemoryLimitError, ParameterError, warn
-from eprop.files import check_budget, memory_budget, output_errors
+from eprop.files import check_budget, memory_budget, output_errors, write_bytes
 
 #: Pixels along each side, and channels: ``p * 1156 + y * 34 + x``.
 SIZE = 34
@@ -337,5 +337,5 @@ def write_recording(folder: str | pathlib.Path, index: int, sample: EventSample)
     content = encode(sample.events)
     with output_errors(path, len(content)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        write_bytes(path, content)
     return path

@@ -95,11 +95,9 @@ class SeriesDataset:
             name=self.name if name is None else name,
         )  # fmt: skip
 
-    def split(
-        self, sizes: Sequence[float], seed: int | None = 0, stratified: bool = True, names: Sequence[str] = ()
-    ) -> list[SeriesDataset]:
+    def split(self, sizes: Sequence[float], seed: int | None = 0, names: Sequence[str] = ()) -> list[SeriesDataset]:
         """Divide the series into disjoint parts; see `BinnedDataset.split`."""
-        parts = split_rows(self.labels, sizes, seed, stratified)
+        parts = split_rows(self.labels, sizes, seed)
         labels = [*names, *[self.name] * (len(parts) - len(names))]
         return [self.subset(part, label) for part, label in zip(parts, labels, strict=True)]
 

@@ -65,12 +65,6 @@ class Splits:
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: f"{data.name} ({len(data)} samples)" for name, data in parts.items() if data is not None}
 
-    def keep_most_active(self, count: int) -> tuple[Splits, np.ndarray]:
-        """Keep the ``count`` most active channels of the training data, in all parts; also return their numbers."""
-        train, kept = self.train.keep_most_active(count)
-        validation, test = (None if part is None else part.keep(kept) for part in (self.validation, self.test))
-        return Splits(train, validation, test), kept
-
 
 @dataclass(frozen=True)
 class Loader:

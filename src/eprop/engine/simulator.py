@@ -18,24 +18,23 @@ from eprop.engine.build.memory import refusing_failed_allocations
 from eprop.engine.build.neurons import neurons_of, parameters_of_neurons
 from eprop.engine.build.progress import BuildProgress
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks, same_network
-from eprop.engine.ranks.parallelism import PRECISIONS, check_options, partition_count
+from eprop.engine.ranks.parallelism import PRECISIONS, check_options, learns_from_samples, partition_count
+from eprop.engine.ranks.replicas import Replicas
 from eprop.engine.run import inputs as checks
 from eprop.engine.run.collapse import CollapseWatch
-from eprop.engine.run.dropout import without_dropped
 from eprop.engine.run.episodes import Episodes
 from eprop.engine.run.guards import OneThread
 from eprop.engine.run.lanes import Lanes
-from eprop.engine.run.layout import Given, SampleLayout, count_of
 from eprop.engine.run.long import Keeping, LongRun
 from eprop.engine.run.online import OnlineRunner
 from eprop.engine.run.probes import Probes
 from eprop.engine.run.results import BatchResult, Record, Recording
 from eprop.engine.run.rewiring import PART, Moved, Rewirer
 from eprop.engine.run.rollouts import Rollout, check_learns, forward
-from eprop.engine.run.samples import Samples, arrange_samples
+from eprop.engine.run.samples import Given, SampleLayout, Samples, count_of, make_samples
 from eprop.engine.run.stepper import Stepper
 from eprop.engine.run.timing import BATCH_PHASES, PHASES, PhaseTimer
-from eprop.engine.state import snapshot, weights
+from eprop.engine.state import weights, whole
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError, NetworkError, warn
 from eprop.markup import table
@@ -63,13 +62,10 @@ class Simulator(FixedProperties):
         Type of the numbers per synapse, of all propagators except that of the current block, and with `EProp` of the history
         of neurons during a sample. The state of neurons and readouts is always in double precision.
     comm : Communicator, optional
-        Ranks that simulate the network together, see `eprop.parallel`. The default is this process alone. Each rank owns a
-        range of the neurons. Every method and every attribute except `memory` returns the same on all ranks. All ranks call
-        the methods, in the same order.
-    parallel : {"model", "data"}
-        What the ranks divide. With "data" each rank has the whole network and its part of every mini-batch; gradients are
-        added in the order of the ranks. The last digits of the result then depend on the number of ranks, and on nothing
-        else.
+        Ranks that simulate the network together, see `eprop.parallel`. The default is this process alone. If the network
+        learns by `EProp`, each rank has the whole network and runs its part of every mini-batch, and of the lanes; otherwise it
+        owns a range of the neurons. Every method and every attribute except `memory` returns the same on all ranks, for any
+        number of ranks. All ranks call the methods, in the same order.
     timers : bool
         Whether to measure `phases`; this costs well below a microsecond per step.
     partitions : int, optional
@@ -81,10 +77,9 @@ class Simulator(FixedProperties):
     Raises
     ------
     NetworkError
-        If the parts of the network do not fit together, ``parallel="data"`` is used without `EProp`, or ranks have different
-        networks.
+        If the parts of the network do not fit together, or ranks have different networks.
     ParameterError
-        If ``precision``, ``threads`` or ``parallel`` has an invalid value.
+        If ``precision`` or ``threads`` has an invalid value.
     InputError
         If ``progress`` is neither True nor False.
     MemoryLimitError
@@ -109,17 +104,17 @@ class Simulator(FixedProperties):
         timers: bool = False,
         partitions: int | None = None,
         comm: Communicator | None = None,
-        parallel: Literal["model", "data"] = "model",
         progress: bool = False,
     ):
         checks.check_switch("Simulator.progress", progress)
         self._comm: Communicator = comm or Serial()
-        begin = partial(check_options, network, precision, parallel, threads, partitions)
-        self._network = same_network(self.comm, begin, precision=precision, parallel=parallel)
+        begin = partial(check_options, network, precision, threads, partitions)
+        self._network = same_network(self.comm, begin, precision=precision)
         self._precision: Precision = precision
-        # Ranks with a copy of the network each; without them the ranks divide the neurons.
-        replicas = self.comm if parallel == "data" else Serial()
-        divided = Serial() if replicas.size > 1 else self.comm
+        # Ranks have a copy of the network each, or divide its neurons.
+        replicas, divided = self.comm, Serial()
+        if not learns_from_samples(self.network):
+            replicas, divided = divided, replicas
         free = self.comm.threads(available_threads())  # collective: other ranks may have no requested number
         self._threads = free if threads is None else int(threads)
         # `partitions` is for tests: the results must not depend on it.
@@ -135,13 +130,12 @@ class Simulator(FixedProperties):
         self._arrays = Arrays(described, built, self.threads, timers)
         check_single_pairs(self.network, partial(weights.connections, self._arrays))
         self._timer, self._layout = PhaseTimer(timers), SampleLayout.of(self.network)
-        self._rewirer = Rewirer(self._arrays, replicas, self._timer)
+        self._rewirer = Rewirer(self._arrays, self.comm, self._timer)
         self._watch = CollapseWatch(self._arrays, self.comm)
         self._online = OnlineRunner(self._arrays, self._timer, self._rewirer, self._watch)
         self._by_batch, self._eta_factor, self._lock = built.learning.eprop, 1.0, OneThread()
-        self._episodes = Episodes(
-            self._arrays, self.comm, replicas, self._timer, self._rewirer, self._lock, self._watch
-        )
+        shared = self._timer, self._rewirer, self._lock, self._watch
+        self._episodes = Episodes(self._arrays, Replicas(replicas), *shared)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{p.size} {p.name}" for p in self.network.populations)
@@ -284,31 +278,24 @@ class Simulator(FixedProperties):
             If ``interval`` is longer than the run: the recording has no rows.
         """
         given = Given(inputs, targets, window, None, signals, modulator, reward)
-        keeping = Keeping(spikes_to, interval, checkpoint, progress)
+        keeping = None
+        if progress is not False or spikes_to is not None or interval is not None or checkpoint is not None:
+            keeping = Keeping(spikes_to, interval, checkpoint, progress)
         plan = partial(checks.plan_run, self._arrays, self._layout, duration, learn, given, record, spikes, keeping)
         with self._lock:
-            run = run_on_all_ranks(self.comm, "run", plan, checks.RunPlan.keys, BATCH)
-            self._warn_of_no_feedback(run.sample, learn)
+            run = run_on_all_ranks(self._comm, "run", plan, checks.RunPlan.keys, BATCH)
+            if self._untaught and learn:
+                self._warn_of_no_feedback(run.sample)
             if self._by_batch:
                 self._arrays.reset()
             if self._by_batch and learn:
                 return self._learn_from_one(run.sample, run.probes, run.spiking)
-            piece = partial(self._run_piece, run)
             if run.keeping is None:
-                recording = piece(run.sample)
+                recording = self._online.run(run.sample, run.probes, run.spiking, not learn)
             else:
-                names = [p.name for p in run.spiking]
-                recording = LongRun(self._arrays, self.comm, run.keeping, names, piece).run(run.sample, run.n_steps)
+                recording = LongRun(self._arrays, self.comm, self._online, run).run()
             self._watch.end_of_run(run.n_steps)
             return recording
-
-    def _run_piece(self, run: checks.RunPlan, sample: Samples) -> Recording:
-        """Run a sample, the whole of a run or a piece, from the present state."""
-        losses = self._episodes.losses
-        sample = self._without_dropped(sample) if run.learn else sample
-        hidden = losses.without_targets(sample)
-        recording = self._online.run(hidden, run.probes, run.spiking, frozen=not run.learn)
-        return losses.add_to(recording, sample)
 
     def stepper(self, inputs: object = None, readouts: object = None, *, learn: bool = True) -> Stepper:
         """Run step by step, with inputs that become known during the run: see `Stepper.step`.
@@ -345,35 +332,28 @@ class Simulator(FixedProperties):
         rewirer = self._rewirer if learn and self._rewirer.runs_on else None
         return Stepper(self._arrays, inputs, readouts, bool(learn), self._lock, rewirer, self._watch)
 
-    def _without_dropped(self, samples: Samples) -> Samples:
-        """Samples as the network learns from them, see `EventSource.dropout`."""
-        arrays, learning = self._arrays, self._arrays.built.learning
-        if not (learning.eprop or learning.at_spikes):
-            return samples
-        return without_dropped(self.network, samples, arrays.learned_steps if learning.eprop else arrays.t)
-
-    def _warn_of_no_feedback(self, samples: Samples, learn: bool = True) -> None:
+    def _warn_of_no_feedback(self, samples: Samples) -> None:
         """Warn once, when learning begins, of neurons without learning signals."""
-        if self._untaught and learn:
+        if self._untaught:
             untaught, self._untaught = self._untaught, {}
             warn_of_no_feedback(untaught, samples.signals)
 
     def _learn_from_one(self, sample: Samples, probes: Probes, wanted: list[Population]) -> Recording:
         """Run a network with `EProp`; simulate again if more than outputs and spikes is recorded."""
-        sample = self._without_dropped(sample)
-        recording, events, given = None, self.events, self._episodes.losses.without_targets(sample)
-        # Among replicas, only one rank runs the sample and has its spikes.
-        simple = self._episodes.replicas.size == 1 and not self._episodes.losses
+        sample = self._online.learned(sample)
+        recording, events = None, self.events
+        # Of several ranks, only one runs the sample and has its spikes.
+        simple = not self._episodes.replicas.several and not self._episodes.losses
         if probes.columns or (wanted and not simple):  # the same condition on all ranks
             # Learn from the recorded sample, with its random spikes.
             clock = self._arrays.learned_steps
-            recording = self._online.run(given, probes, wanted, frozen=False, clock=clock)
+            recording = self._online.run(sample, probes, wanted, frozen=False, clock=clock)
             self._arrays.online.events = events  # the second simulation counts them again
             self._arrays.reset()
         result = self._train(sample)
         self._arrays.online.t = sample.n_steps
         spikes = {} if recording else self._episodes.spikes(wanted)
-        return self._episodes.losses.add_to(recording or self._online.outputs(given, result.y[0], spikes), sample)
+        return recording or self._online.outputs(sample, result.y[0], spikes)
 
     def samples(
         self,
@@ -435,8 +415,8 @@ class Simulator(FixedProperties):
         MemoryLimitError
             If the steps do not fit into memory.
         """
-        given = Given(inputs, targets, window, labels, signals, modulator, reward)
-        return arrange_samples(self._layout, n, n_steps, given)
+        external = {"signals": signals, "modulator": modulator, "reward": reward}
+        return make_samples(self._layout, n, n_steps, inputs, targets, window, labels, **external)
 
     def train(self, samples: Samples, progress: Callable[[int], None] | None = None) -> BatchResult:
         """Learn from samples: `EProp` as one mini-batch, `EPropPlus` in sequence, at every spike.
@@ -480,7 +460,7 @@ class Simulator(FixedProperties):
 
     def _train(self, samples: Samples, progress: Callable[[int], None] | None = None) -> BatchResult:
         """Learn from checked samples; a loss in Python takes the parts of a mini-batch."""
-        samples = self._without_dropped(samples)
+        samples = self._online.learned(samples)
         if not self._by_batch or not self._episodes.losses:
             return (self._episodes if self._by_batch else self._online).train(samples, progress)
 
@@ -534,10 +514,10 @@ class Simulator(FixedProperties):
         with self._lock:
             checks.check_call(self.comm, "evaluate", self._layout, samples, progress, reset=reset)
             progress = self._lock.outside(progress)
-            if self._by_batch if reset is None else reset:
+            from_rest = self._by_batch if reset is None else bool(reset)
+            if from_rest and not self._arrays.exchange.several:
                 return self._episodes.run(samples, False, progress)
-            losses = self._episodes.losses
-            return losses.add_to(self._online.evaluate(losses.without_targets(samples), progress), samples)
+            return self._online.evaluate(samples, from_rest, progress)
 
     def gradients(self, samples: Samples, progress: Callable[[int], None] | None = None) -> dict[str, Floats]:
         """Compute e-prop gradients for a mini-batch, as `train` passes them to the optimisers; no weight changes.
@@ -577,7 +557,7 @@ class Simulator(FixedProperties):
         clock, steps = arrays.learned_steps, max(arrays.given_steps, len(samples) * samples.n_steps)
         try:
             if not self._episodes.losses:
-                return self._episodes.gradients(self._without_dropped(samples), progress)
+                return self._episodes.gradients(self._online.learned(samples), progress)
             return forward(self._episodes, self._layout, samples, None).backward()
         finally:
             arrays.learned_steps, arrays.given_steps = clock, steps
@@ -645,7 +625,7 @@ class Simulator(FixedProperties):
         """Make ``n`` parallel lanes, each a state of the network at rest, that step together: one for each environment.
 
         The weights belong to the simulator. Threads divide the lanes; results do not depend on their number. Random spikes
-        depend on the seed, the lane and its steps. Several ranks divide the neurons, or with ``parallel="data"`` the lanes.
+        depend on the seed, the lane and its steps. Several ranks divide the lanes.
 
         Parameters
         ----------
@@ -962,7 +942,7 @@ class Simulator(FixedProperties):
         ``network`` identifies the network.
         """
         with self._lock:
-            return snapshot.state_of(self._arrays)
+            return whole.state_of(self._arrays)
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Continue from a `state` of the same network, with any number of threads and ranks.
@@ -977,7 +957,7 @@ class Simulator(FixedProperties):
             another shape; or if the state differs between ranks.
         """
         with self._lock:
-            snapshot.set_state(self._arrays, self.comm, state)
+            whole.set_state(self._arrays, self.comm, state)
 
     def __reduce__(self) -> Any:
         """Support `copy` and `pickle`: the result is an independent simulator in the same state, which continues bit by bit."""

@@ -31,8 +31,8 @@ from typing import Any
 import numpy.typing as npt
 
 from eprop.engine import Samples, Simulator
-from eprop.engine.run.inputs import check_samples, one_sample, steps_in
-from eprop.engine.run.layout import Given, SampleLayout
+from eprop.engine.run.inputs import check_samples, steps_in
+from eprop.engine.run.samples import Arrangement, Given, SampleLayout
 from eprop.errors import InputError, NetworkError, optional_module
 from eprop.interop.nest_models import (
     NEURONS,
@@ -132,7 +132,9 @@ class NestNetwork:
         if self._eprop:
             raise NetworkError("NEST learns by EProp from samples: use train()")
         n_steps = steps_in("duration", duration, self.network.dt)
-        samples = one_sample(SampleLayout.of(self.network), n_steps, Given(inputs, targets, window))
+        samples = Arrangement(SampleLayout.of(self.network), 1, n_steps, run=True).samples(
+            Given(inputs, targets, window)
+        )
         check_currents(samples)
         if any(isinstance(o, Adam) for o in optimizers_of(self.network)):
             check_first_step(samples, "with Adam at every spike, NEST's clock is its step count", window=True)

@@ -6,11 +6,13 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from eprop.core import lib
+
 T = TypeVar("T")
 
 
 class Communicator(Protocol):
-    """The ranks that simulate one network together.
+    """The ranks that simulate one network together, or its samples.
 
     Every method but `abort` is collective: all ranks call it, in the same order.
 
@@ -51,6 +53,19 @@ class Communicator(Protocol):
         """Sum of one array per rank in rank order, on every rank (allreduce with a fixed order)."""
         ...
 
+    def add_terms(self, total: np.ndarray, terms: np.ndarray, numbers: np.ndarray) -> None:
+        """Add the terms of all ranks to an array, in the order of ranks and terms, as one process would add them all.
+
+        Parameters
+        ----------
+        total : ndarray of float64 or float32, shape (n,)
+            The same on all ranks, before and after.
+        terms : ndarray of the same type, shape (terms of this rank, n)
+        numbers : ndarray of int64, shape (size,)
+            How many terms each rank has.
+        """
+        ...
+
     def threads(self, available: int) -> int:
         """Number of threads for this rank, at most ``available``, such that the ranks of a machine do not share cores."""
         ...
@@ -84,6 +99,10 @@ class Serial:
     def sum(self, values: np.ndarray) -> np.ndarray:
         """The array itself."""
         return values
+
+    def add_terms(self, total: np.ndarray, terms: np.ndarray, numbers: np.ndarray) -> None:
+        """Add its own terms."""
+        lib.add_terms(total, terms)
 
     def threads(self, available: int) -> int:
         """All available threads."""

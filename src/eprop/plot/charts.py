@@ -1,4 +1,4 @@
-"""Comparisons: bands, bars and points of several trials; costs of events, confusion matrices."""
+"""Comparisons: bands, bars and points of several trials; confusion matrices."""
 
 from __future__ import annotations
 
@@ -11,16 +11,10 @@ from matplotlib.axes import Axes
 
 from eprop.errors import ParameterError
 from eprop.parameters import real_numbers
-from eprop.plot.style import BLACK, BLUE, ORANGE, look, new_axes
-
-#: Each rule has one colour in all figures.
-RULE_COLORS = {"eprop": BLUE, "eprop+": ORANGE}
-RULE_NAMES = {"eprop": "e-prop", "eprop+": "e-prop+"}
+from eprop.plot.style import BLACK, look, new_axes
 
 
-def draw_band(
-    ax: Axes, x: np.ndarray, trials: np.ndarray, color: str, label: str, *, filled: bool = True, **line: Any
-) -> None:
+def draw_band(ax: Axes, x: np.ndarray, trials: np.ndarray, color: str, label: str, **line: Any) -> None:
     """Draw the mean over trials as a line, and one standard deviation to either side as a band.
 
     Parameters
@@ -29,8 +23,6 @@ def draw_band(
     x : ndarray, shape (n,)
     trials : ndarray, shape (trials, n)
     color, label : str
-    filled : bool
-        Whether to fill the band; otherwise draw its edges, for a band on top of another one.
     **line
         Further properties of the line.
     """
@@ -39,11 +31,7 @@ def draw_band(
         spread = trials.std(axis=0, ddof=1)
         # A logarithmic axis has no zero: a band that would reach zero ends at the lowest trial instead.
         low = np.where((mean > 0.0) & (mean <= spread), trials.min(axis=0), mean - spread)
-        if filled:
-            ax.fill_between(x, low, mean + spread, color=color, alpha=0.2, lw=0)
-        else:
-            for edge in (low, mean + spread):
-                ax.plot(x, edge, color=color, lw=0.5, ls=(0, (1, 2)), zorder=4)
+        ax.fill_between(x, low, mean + spread, color=color, alpha=0.2, lw=0)
     ax.plot(x, mean, **{"color": color, "label": label, **line})
 
 

@@ -51,7 +51,7 @@ def draw_encoding(
         ends = dt * n_steps * np.arange(given.size + 1)
         above.stairs(decoded, ends, color=ORANGE, lw=1.2, label="decoded", baseline=None)
         above.stairs(given[0, :, 0], ends, color=BLACK, lw=0.8, label="value", baseline=None)
-        above.legend(loc="lower left", bbox_to_anchor=(0.0, 0.97), ncols=2, borderaxespad=0.0)
+        above.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.0)
         above.set_title(type(encoder).__name__, pad=16.0)
         above.set_ylabel("value")
         steps, channels = np.nonzero(spikes[0])

@@ -12,9 +12,10 @@ Encoders of vectors, such as `PopulationCode`, are in `eprop.encoders`.
     Environments, Episodes                                 parallel environments       environments.py
     GymnasiumEnvironments                                  those of Gymnasium          gym.py
     Agent, RolloutLearner, play                            act, learn, judge           learner.py
-    OnlineActor, RewardBaseline                            without a critic, e-prop+   online.py
+    RewardBaseline                                         without a critic, e-prop+   baseline.py
 """
 
+from eprop.rl.baseline import RewardBaseline
 from eprop.rl.environments import Environments, EpisodeRestartedWarning, Episodes, Finished, Observation, Outcome
 from eprop.rl.gym import GymnasiumEnvironments
 from eprop.rl.learner import Agent, ParallelNetwork, Returns, RolloutLearner, check_readouts, play
@@ -32,7 +33,6 @@ from eprop.rl.objective import (
     objective_errors,
     td_errors,
 )
-from eprop.rl.online import OnlineActor, RewardBaseline
 from eprop.rl.pixels import PixelEvents
 from eprop.rl.policies import Actions, ContinuousActions, DiscreteActions, GaussianPolicy, Policy, SoftmaxPolicy
 from eprop.rl.scaling import ObservationScale, RewardScale, RunningMoments
@@ -40,7 +40,7 @@ from eprop.rl.scaling import ObservationScale, RewardScale, RunningMoments
 __all__ = [
     "Actions", "Agent", "ContinuousActions", "Credit", "Diagnosis", "DiscreteActions", "Environments",
     "EpisodeRestartedWarning", "Episodes", "Experience", "Finished", "GaussianPolicy", "GymnasiumEnvironments",
-    "Observation", "Objective", "ObservationScale", "OnlineActor", "Outcome", "ParallelNetwork",
+    "Observation", "Objective", "ObservationScale", "Outcome", "ParallelNetwork",
     "PixelEvents", "Policy", "Returns", "RewardBaseline",
     "RewardScale", "RolloutLearner", "RunningMoments", "SoftmaxPolicy", "check_readouts", "credit", "diagnose",
     "discounted_returns", "generalised_advantages", "loss", "next_values", "objective_errors", "play", "td_errors",

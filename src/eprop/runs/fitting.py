@@ -6,7 +6,7 @@ import pathlib
 import signal
 import time
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from eprop.engine import Simulator
 from eprop.errors import InputError, OutputError, ParameterError, warn
@@ -39,7 +39,6 @@ def fit(
     progress: bool | Watcher = True,
     threads: int | None = None,
     comm: Communicator | None = None,
-    parallel: Literal["model", "data"] = "model",
     formats: Sequence[str] = ("png",),
     **settings: Any,
 ) -> Any:
@@ -69,7 +68,7 @@ def fit(
         Called after each report, a dict of numbers; the return value True ends the training.
     progress : bool or Watcher
         Whether to show the bar, or what receives the progress.
-    threads, comm, parallel
+    threads, comm
         As of `Simulator`; for an experiment.
     formats : sequence of str
         Formats of the pictures in the folder, ``"png"``, ``"pdf"``, ``"svg"``; none: no pictures.
@@ -128,7 +127,7 @@ def fit(
             raise InputError("threads, comm and precision belong to the Simulator: ep.Simulator(network, threads=...)")
     if folder is None and seeds is None and force:
         raise ParameterError("force needs a folder: ep.fit(experiment, folder=...)")
-    execution = Execution(threads, comm or Serial(), parallel, tuple(formats))
+    execution = Execution(threads, comm or Serial(), tuple(formats))
     if seeds is not None:
         if callbacks:
             raise ParameterError("callbacks do not reach the processes of several seeds: leave out one of the two")

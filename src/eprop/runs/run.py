@@ -8,7 +8,6 @@ import pathlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from eprop import core
 from eprop.engine import Simulator
@@ -33,7 +32,7 @@ from eprop.training.watcher import Watcher
 
 @dataclass(frozen=True)
 class Execution:
-    """How a training is executed; it does not change the result, except for the last digits with ``parallel="data"``.
+    """How a training is executed; it does not change the result.
 
     Attributes
     ----------
@@ -41,15 +40,12 @@ class Execution:
         As of `Simulator`.
     comm : Communicator
         Ranks that train together; the first rank writes the folder.
-    parallel : {"model", "data"}
-        What is divided among ranks, as of `Simulator`.
     formats : tuple of str
         Formats of the pictures, ``"png"``, ``"pdf"``, ``"svg"``; empty: no pictures.
     """
 
     threads: int | None = None
     comm: Communicator = Serial()
-    parallel: Literal["model", "data"] = "model"
     formats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -59,10 +55,7 @@ class Execution:
 
 def make_simulator(experiment: Experiment, execution: Execution) -> Simulator:
     """The untrained network of an experiment."""
-    return Simulator(
-        experiment.network, threads=execution.threads, precision=experiment.precision, comm=execution.comm,
-        parallel=execution.parallel,
-    )  # fmt: skip
+    return Simulator(experiment.network, threads=execution.threads, precision=experiment.precision, comm=execution.comm)
 
 
 def learner_for(experiment: Experiment, simulator: Simulator, watcher: Watcher) -> Learner:

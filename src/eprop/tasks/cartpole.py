@@ -7,17 +7,8 @@ from typing import Unpack
 
 from eprop.encoders import PopulationCode
 from eprop.rl import GymnasiumEnvironments
-from eprop.tasks.control import (
-    ActorCritic,
-    ALIFNeurons,
-    ControlSettings,
-    EtaIn,
-    EtaPolicy,
-    EtaValue,
-    LIFNeurons,
-    check_fraction,
-)
-from eprop.tasks.settings import Seed
+from eprop.tasks.control import ActorCritic, ControlSettings
+from eprop.tasks.settings import ALIFNeurons, LIFNeurons, Seed
 from eprop.training import Control, Experiment, task
 
 
@@ -26,13 +17,7 @@ def cartpole(
     *,
     lif: LIFNeurons = 100,
     alif: ALIFNeurons = 0,
-    eta: EtaIn = 4e-3,
-    eta_out: EtaPolicy = 2e-2,
-    eta_value: EtaValue = 5e-2,
     seed: Seed = 1,
-    fields: int = 12,
-    width: float = 0.2,
-    probability: float = 0.5,
     **settings: Unpack[ControlSettings],
 ) -> Experiment:
     """Learn to balance a pole on a cart, by reward alone (CartPole-v1).
@@ -46,17 +31,9 @@ def cartpole(
     ----------
     lif, alif : int
         Neurons without and with adaptation.
-    eta, eta_out, eta_value : float
-        Learning rates of input and recurrent weights, and of those of policy and value (Adam).
     seed : int
-    fields : int
-        Inputs for each of position, speed, angle and its speed.
-    width : float
-        Width of a receptive field, of the scaled observation.
-    probability : float
-        Probability that the best input is active in a step.
     **settings
-        See `eprop.training.Control`.
+        See `eprop.tasks.control.USUAL` and `eprop.training.Control`.
 
     Examples
     --------
@@ -66,17 +43,14 @@ def cartpole(
         eprop train cartpole --clip 0.2 --passes 2
         eprop evaluate runs/cartpole-1-001 --episodes 1000
     """
-    check_fraction("probability", probability)
     chosen = ActorCritic({}, settings)
-    dt = chosen["dt"]
     # Scales in m, m/s, rad, rad/s: about what a pole that stands does not exceed.
     encoder = PopulationCode(
-        scale=(2.0, 2.1, 0.175, 2.1), fields=fields, width=width, rate=probability * 1000.0 / dt, dt=dt
+        scale=(2.0, 2.1, 0.175, 2.1), fields=12, width=0.2, rate=500.0 / chosen["dt"], dt=chosen["dt"]
     )
-    control = Control(
+    make, meaning = (
         functools.partial(GymnasiumEnvironments, "CartPole-v1"),
-        encoder,
-        meaning="steps that the pole stands, 500 at the most",
-        **chosen.control,
+        "steps that the pole stands, 500 at the most",
     )
-    return chosen.experiment(control, seed, {"lif": lif, "alif": alif}, (eta, eta_out, eta_value))
+    control = Control(make, encoder, meaning=meaning, **chosen.control)
+    return chosen.experiment(control, seed, lif, alif)

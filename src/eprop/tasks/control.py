@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 from annotated_doc import Doc
 
@@ -12,19 +12,16 @@ from eprop.errors import ParameterError
 from eprop.models import EventSource, Readout
 from eprop.network import AllToAll, Bernoulli, Glorot, Network, Normal
 from eprop.rules import Adam, EProp, Rule
-from eprop.tasks.settings import DATA, LEARNING, Chosen, NeuronSettings
+from eprop.tasks.settings import DATA, LEARNING, Chosen
 from eprop.training import Control, Experiment
 
-LIFNeurons = Annotated[int, Doc("neurons without adaptation"), LEARNING]
-ALIFNeurons = Annotated[int, Doc("neurons with adaptation"), LEARNING]
-EtaIn = Annotated[float, Doc("learning rate of input and recurrent weights"), LEARNING]
-EtaPolicy = Annotated[float, Doc("learning rate of the policy's weights"), LEARNING]
-EtaValue = Annotated[float, Doc("learning rate of the value's weights"), LEARNING]
 
-
-class ControlSettings(NeuronSettings, total=False):
+class ControlSettings(TypedDict, total=False):
     """Settings of training, test and network; see `eprop.training.Control`."""
 
+    eta: Annotated[float, Doc("learning rate of input and recurrent weights"), LEARNING]
+    eta_out: Annotated[float, Doc("learning rate of the policy's weights"), LEARNING]
+    eta_value: Annotated[float, Doc("learning rate of the value's weights"), LEARNING]
     steps: Annotated[int, Doc("steps of the environments, all together"), LEARNING]
     environments: Annotated[int, Doc("parallel environments, each with a copy of the network's state"), LEARNING]
     rollout: Annotated[int, Doc("steps of each environment from one update to the next"), LEARNING]
@@ -40,29 +37,30 @@ class ControlSettings(NeuronSettings, total=False):
     value_weight: float
     value_scale: float
     scale_rewards: bool
-    normalise: bool
     schedule: Literal["constant", "linear", "exponential", "cosine", "step"]
     eta_final: float
     reports: int
-    test_seed: int
     substeps: int
     precision: Literal["single", "double"]
     dt: float
+    tau_m: float
+    tau_out: float
+    beta: float
+    tau_adapt: float
     connectivity: float
-    w_in: float
     active: float
+    w_in: float
     w_rec: float
     w_out: float
     c_reg: float
     f_target: float
     feedback: Literal["symmetric", "random"]
-    w_feedback: float
 
 
 #: Values of settings that a task does not choose; settings of the training have the defaults of `Control`.
 USUAL: dict[str, Any] = {
-    "optimizer": "adam", "substeps": 6, "dt": 1.0, "tau_m": 5.0, "tau_out": 5.0, "connectivity": 0.2, "w_in": 1.2,
-    "active": 0.15, "w_rec": 0.3, "w_out": 0.5, "c_reg": 0.0, "f_target": 20.0,
+    "eta": 4e-3, "eta_out": 2e-2, "eta_value": 5e-2, "substeps": 6, "dt": 1.0, "tau_m": 5.0, "tau_out": 5.0,
+    "connectivity": 0.2, "w_in": 1.2, "active": 0.15, "w_rec": 0.3, "w_out": 0.5, "c_reg": 0.0, "f_target": 20.0,
 }  # fmt: skip
 
 
@@ -92,56 +90,43 @@ class ActorCritic(Chosen):
         names = [*Control.settings_names(), "substeps", "greedy", "longest"]
         return {name: self.values[name] for name in names if name in self.values}
 
-    def experiment(
-        self, control: Control, seed: int, neurons: Mapping[str, int], etas: tuple[float, float, float], name: str = ""
-    ) -> Experiment:
-        """The experiment.
+    def experiment(self, control: Control, seed: int, lif: int, alif: int, name: str = "") -> Experiment:
+        """The experiment: populations ``in``, ``lif`` and ``alif`` (if not empty), ``policy`` and ``value``, all plastic.
 
         Parameters
         ----------
         control : Control
         seed : int
-        neurons : dict
-            Number of neurons ``lif`` and ``alif``.
-        etas : tuple of float
-            Learning rates of input and recurrent weights, of those of the policy, and of the value.
+        lif, alif : int
+            Number of neurons.
         name : str
             Begin of the names of run folders, by default the name of the task.
         """
-        network = self.network(control, seed, neurons, etas)
-        return Experiment(network, environments=control, name=name, precision=self["precision"])
-
-    def network(
-        self, control: Control, seed: int, neurons: Mapping[str, int], etas: tuple[float, float, float]
-    ) -> Network:
-        """Populations ``in``, ``lif`` and ``alif`` (if not empty), ``policy`` and ``value``; all projections are plastic."""
-        total, p, (eta, eta_policy, eta_value) = sum(neurons.values()), self["connectivity"], etas
-        if total == 0 or min(neurons.values()) < 0:
-            raise ParameterError(
-                f"lif and alif must be >= 0 and not both 0, got {neurons['lif']} and {neurons['alif']}"
-            )
+        p = self["connectivity"]
+        if lif + alif == 0 or min(lif, alif) < 0:
+            raise ParameterError(f"lif and alif must be >= 0 and not both 0, got {lif} and {alif}")
         shape, actions = control.spaces
         net = Network(dt=self["dt"], seed=seed)
         x = net.add(EventSource(), control.encoder.channels(shape), name="in")
-        hidden = [net.add(self.neuron(kind), size, name=kind) for kind, size in neurons.items() if size]
+        hidden = [net.add(self.neuron(kind), n, name=kind) for kind, n in (("lif", lif), ("alif", alif)) if n]
         readout = Readout(tau_m=self["tau_out"], scale_input=True)
         policy = net.add(readout, control.policy_for(actions).readouts(actions), name="policy")
         value = net.add(readout, 1, name="value")
         w_in = Normal(0.0, self["w_in"] / math.sqrt(self["active"] * x.size))
-        w_rec = Normal(0.0, self["w_rec"] / math.sqrt(p * total))
+        w_rec = Normal(0.0, self["w_rec"] / math.sqrt(p * (lif + alif)))
         for post in hidden:
-            net.connect(x, post, AllToAll(), weight=w_in, rule=self.rule(eta))
+            net.connect(x, post, AllToAll(), weight=w_in, rule=self.rule("eta"))
             for pre in hidden:
                 who = AllToAll() if p == 1.0 else Bernoulli(p)
-                net.connect(pre, post, who, weight=w_rec, rule=self.rule(eta))
-            for out, eta_out in ((policy, eta_policy), (value, eta_value)):
-                net.connect(post, out, AllToAll(), weight=Glorot(self["w_out"]), rule=self.rule(eta_out))
+                net.connect(pre, post, who, weight=w_rec, rule=self.rule("eta"))
+            for out, eta in ((policy, "eta_out"), (value, "eta_value")):
+                net.connect(post, out, AllToAll(), weight=Glorot(self["w_out"]), rule=self.rule(eta))
                 net.feedback(out, post, self.feedback())
-        return net
+        return Experiment(net, environments=control, name=name, precision=self["precision"])
 
-    def rule(self, eta: float) -> Rule:
-        """The rule with the learning rate ``eta``."""
-        return EProp(optimizer=Adam(eta=eta, epsilon=1e-6), c_reg=self["c_reg"], f_target=self["f_target"])
+    def rule(self, eta: str) -> Rule:
+        """The rule, with the learning rate of this name."""
+        return EProp(optimizer=Adam(eta=self[eta], epsilon=1e-6), c_reg=self["c_reg"], f_target=self["f_target"])
 
 
 def check_fraction(name: str, value: float) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import pathlib
 from collections.abc import Callable
 
 import numpy as np
 
 from eprop.errors import DataError
-from eprop.files import check_budget, memory_budget, number_in, read_text
+from eprop.files import read_text
 
 #: Periods of the sines, ms, for a pattern of 1000 ms; they scale with the duration.
 PERIODS = (1000, 500, 333, 200)
@@ -23,25 +22,14 @@ POINTS = (
 )  # fmt: skip
 #: Stream of random numbers, combined with the seed.
 _SINES = 2
-#: Largest number of a path: sums of squares must stay finite.
-LARGEST = 1e100
-#: Largest file of a path, bytes.
-MOST_PATH = 16_000_000
+#: Largest number of a path: sums of squares must stay finite. Largest file, bytes.
+LARGEST, MOST_PATH = 1e100, 16_000_000
 
 
 def pattern(target: str, file: pathlib.Path | None, n: int, seed: int) -> np.ndarray:
     """Targets of the readouts, shape ``(n, readouts)``; they begin at 0 and lie within -1 .. 1.
 
-    Parameters
-    ----------
-    target : str
-        A name of `TARGETS`.
-    file : path, optional
-        A file to read in place of it.
-    n : int
-        Number of steps.
-    seed : int
-        Seed of the sines.
+    The file is read in place of the target, a name of `TARGETS`; the seed is that of sines.
 
     Raises
     ------
@@ -94,43 +82,30 @@ TARGETS: dict[str, Callable[[int, int], np.ndarray]] = {
 def read_path(file: pathlib.Path, n: int) -> np.ndarray:
     """Read a path from a CSV file, one column per readout, and interpolate it linearly at ``n`` points.
 
-    A first row without numbers has the names of the columns.
+    A first row of names is skipped.
 
     Raises
     ------
     DataError
         If the file is missing, or is not a table of numbers with at least two rows.
     """
-    lines = io.StringIO(read_text(file, DataError, MOST_PATH))
-    rows = [(number, line.strip().split(",")) for number, line in enumerate(lines, start=1) if line.strip()]
-    if rows and _are_names(rows[0][1]):
-        del rows[0]
-    for number, row in rows:
-        found = _numbers(row)
-        if found is None or len(row) != len(rows[0][1]) or not np.isfinite(found).all():
-            hint = "; this file has semicolons" if any(";" in cell for cell in row) else ""
-            raise DataError(
-                f"{file}: line {number}: must be rows of finite numbers, all of one length, separated by commas; "
-                f"got {','.join(row)!r:.80}{hint}"
-            )
-        if np.abs(found).max() > LARGEST:
-            raise DataError(f"{file}: line {number}: holds a number beyond {LARGEST:g}, too large to be a target")
-    table = np.array([_numbers(row) for _, row in rows])
-    if table.ndim != 2 or len(table) < 2:
+    lines = [line for line in read_text(file, DataError, MOST_PATH).splitlines() if line.strip()]
+    names = bool(lines) and not any(_is_number(cell) for cell in lines[0].split(","))
+    try:
+        table = np.loadtxt(lines[names:], delimiter=",", ndmin=2) if len(lines) > names else np.zeros((0, 0))
+    except ValueError as error:
+        raise DataError(f"{file}: must be rows of numbers, all of one length, separated by commas: {error}") from None
+    if len(table) < 2:
         raise DataError(f"{file}: must hold two rows of numbers at least, a column for each readout")
-    check_budget(f"{file}: {n:,} points of {table.shape[1]:,} columns", 8 * n * (table.shape[1] + 2), memory_budget())
+    if not np.abs(table).max() < LARGEST:
+        raise DataError(f"{file}: all numbers must be finite and below {LARGEST:g}, got {table.max():g}")
     at = np.linspace(0.0, len(table) - 1.0, n)
     return np.column_stack([np.interp(at, np.arange(len(table)), column) for column in table.T])
 
 
-def _are_names(row: list[str]) -> bool:
-    """Whether a row has no numbers, also with other separators than commas."""
-    return all(_numbers([word]) is None for cell in row for word in cell.replace(";", " ").split())
-
-
-def _numbers(row: list[str]) -> list[float] | None:
-    """Numbers of a row; None if a cell is not a number."""
+def _is_number(text: str) -> bool:
     try:
-        return [number_in(cell) for cell in row]
+        float(text)
     except ValueError:
-        return None
+        return False
+    return True

@@ -14,69 +14,46 @@ import numpy as np
 from annotated_doc import Doc
 
 from eprop.data.nmnist import N_CHANNELS, SIZE
-from eprop.errors import ParameterError
-from eprop.models import CrossEntropy, EventSource, PoissonSource, Readout, SquaredError
-from eprop.network import AllToAll, Balanced, Bernoulli, FixedIndegree, Network, Normal, Rewiring
+from eprop.models import CrossEntropy, EventSource, Readout, SquaredError
+from eprop.network import Balanced, Bernoulli, FixedIndegree, Network, Normal, Rewiring
 from eprop.parameters import check_count
+from eprop.tasks import settings as shared
 from eprop.tasks.recordings import Recordings, RecordingSettings
-from eprop.tasks.settings import LEARNING, Chosen, Eta, EtaOut, RuleName, Seed, Settings, few_bits
 from eprop.training import Experiment, task
 
-N_CLASSES = 10
-#: Epochs over the embedded digits, and over data given by the user.
-EPOCHS_EMBEDDED, EPOCHS = 8, 1
-#: First step of the learning window of samples that are longer.
-WINDOW_START = 100
-
 #: Default settings for each rule and loss.
+PLUS = {"tau_m": 15.0, "tau_out": 100.0, "optimizer": "gradient_descent", "kappa": 0.98}
 SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
-    ("eprop", "softmax"): {
-        "tau_m": 20.0, "tau_out": 100.0, "optimizer": "adam", "eta": 6e-3, "eta_out": 6e-3, "c_reg": 20.0,
-    },
-    ("eprop", "squared_error"): {
-        "tau_m": 20.0, "tau_out": 50.0, "optimizer": "adam", "eta": 2e-3, "eta_out": 2e-3, "c_reg": 100.0,
-    },
-    ("eprop+", "softmax"): {
-        "tau_m": 15.0, "tau_out": 100.0, "optimizer": "gradient_descent", "eta": 4e-4, "eta_out": 1e-4, "c_reg": 10.0,
-        "kappa": 0.98,
-    },
-    ("eprop+", "squared_error"): {
-        "tau_m": 15.0, "tau_out": 100.0, "optimizer": "gradient_descent", "eta": 1.5e-3, "eta_out": 1e-4, "c_reg": 2.0,
-        "kappa": 0.98,
-    },
-}  # fmt: skip
+    ("eprop", "softmax"): {"tau_out": 100.0, "optimizer": "adam", "eta": 6e-3, "eta_out": 6e-3, "c_reg": 20.0},
+    ("eprop", "squared_error"): {"tau_out": 50.0, "optimizer": "adam", "eta": 2e-3, "eta_out": 2e-3, "c_reg": 100.0},
+    ("eprop+", "softmax"): {**PLUS, "eta": 4e-4, "eta_out": 1e-4, "c_reg": 10.0},
+    ("eprop+", "squared_error"): {**PLUS, "eta": 1.5e-3, "eta_out": 1e-4, "c_reg": 2.0},
+}
 
 
-class _AllSettings(Settings, RecordingSettings, total=False):
+class _AllSettings(shared.Settings, RecordingSettings, total=False):
     """Settings of learning, neurons and recordings."""
 
 
 @task
 def nmnist(
     *,
-    rule: RuleName = "eprop",
+    rule: shared.RuleName = "eprop",
     loss: Annotated[
-        Literal["softmax", "squared_error"], Doc("softmax (cross-entropy) or squared_error"), LEARNING
+        Literal["softmax", "squared_error"], Doc("softmax (cross-entropy) or squared_error"), shared.LEARNING
     ] = "softmax",
-    neurons: Annotated[int, Doc("recurrent neurons"), LEARNING] = 150,
-    neuron: Annotated[Literal["lif", "alif"], Doc("lif, or alif with an adaptive threshold"), LEARNING] = "lif",
-    chip: Annotated[bool, Doc("8 bits, signs, and few synapses that move to where they help"), LEARNING] = False,
-    eta: Eta = None,
-    eta_out: EtaOut = None,
-    seed: Seed = 1,
+    neurons: shared.Neurons = 150,
+    neuron: shared.NeuronName = "lif",
+    chip: Annotated[bool, Doc("8 bits, signs, and few synapses that move to where they help"), shared.LEARNING] = False,
+    seed: shared.Seed = 1,
     bits: int | None = None,
-    rounding: Literal["stochastic", "nearest"] = "stochastic",
-    signs: bool = False,
+    rounding: shared.Rounding = "stochastic",
     rewiring: Literal["gradient", "random"] | None = None,
     rewiring_every: int | None = None,
-    rewiring_fraction: float = 0.3,
     input_probability: float | None = None,
-    recurrent_fraction: float = 0.1,
     w_in: float | None = None,
     w_out: float = 0.5,
-    bias: bool = False,
     n_steps: int = 300,
-    window_start: int | None = None,
     dt: float = 1.0,
     **settings: Unpack[_AllSettings],
 ) -> Experiment:
@@ -84,80 +61,57 @@ def nmnist(
 
     Parameters
     ----------
-    rule, loss, neurons, neuron, eta, eta_out, seed
+    rule, loss, neurons, neuron, seed
         See ``eprop train nmnist --help``; `SETTINGS` has the defaults for each rule and loss.
     chip : bool
-        Changes the defaults to 8 bits, signs, rewiring by gradient, and 2 % of the input connections.
+        Four fifths of the neurons excite, the others inhibit; each input synapse keeps its sign. By default the weights have 8
+        bits, synapses move by gradient, and there are 2 % of the input connections.
     bits, rounding : int, {"stochastic", "nearest"}
-        Of all weights but biases, see `eprop.FixedPoint`; without bits, they have single or double precision.
-    signs : bool
-        Four fifths of the neurons excite, the others inhibit; each input synapse keeps its sign.
+        Of all weights, see `eprop.FixedPoint`; without bits, they have single or double precision.
     rewiring : {"gradient", "random"}, optional
         How synapses of input and recurrence move, see `eprop.Rewiring`.
     rewiring_every : int, optional
         Mini-batches, of eprop+ samples, between two rewirings, by default 25 and 100.
-    rewiring_fraction : float
-        Share of its synapses that a neuron moves at first.
-    input_probability, recurrent_fraction : float
-        Probability of an input connection, and recurrent in-degree as a fraction of the neurons.
+    input_probability : float, optional
+        Probability of an input connection, by default 0.25.
     w_in, w_out : float
         Standard deviation of the first weights of inputs, and of readouts times the root of the neurons, mV.
-    bias : bool
-        Gives each readout a trained bias: a source that spikes at every step.
-    n_steps, window_start : int
-        Steps of a sample, and the first one that counts, by default 100 (0 of samples that are not longer).
-    dt : float
-        Length of a step, ms.
+    n_steps, dt : int, float
+        Steps of a sample, and their length, ms; the first 100 steps of longer samples do not count.
     **settings
         Settings of `eprop.tasks.settings.Settings`, and of `RecordingSettings`: ``data``, ``mnist``, ``samples`` and others.
-
-    Raises
-    ------
-    ParameterError
-        If a value is wrong.
 
     Examples
     --------
     >>> ep.fit(nmnist(neurons=300, samples=500), folder="runs/digits")
     """
     check_count("nmnist.neurons", neurons)
-    recordings = Recordings.of(settings, n_steps, dt)
-    if window_start is None:
-        window_start = WINDOW_START if n_steps > WINDOW_START else 0
-    if not 0 <= window_start < n_steps:
-        raise ParameterError(f"nmnist.window_start must be >= 0 and < n_steps = {n_steps}, got {window_start}")
-    epochs = EPOCHS_EMBEDDED if recordings.embedded else EPOCHS
-    chosen = Chosen(rule, {**SETTINGS[rule, loss], "epochs": epochs}, {**settings, "eta": eta, "eta_out": eta_out})
+    recordings = Recordings.of(settings, n_steps=n_steps, dt=dt)
+    # The embedded digits are few.
+    chosen = shared.Chosen(rule, {**SETTINGS[rule, loss], "epochs": 8 if recordings.embedded else 1}, settings)
     if chip:
-        bits, signs, rewiring = 8 if bits is None else bits, True, rewiring or "gradient"
-    if input_probability is None:
-        input_probability = 0.02 if chip else 0.25
-    if w_in is None:
-        w_in = 0.177 if chip else 0.05
-    if rewiring_every is None:
-        rewiring_every = 25 if rule == "eprop" else 100
-    every = rewiring_every * (1.0 if rule == "eprop" else n_steps * dt)
-    moves = None if rewiring is None else Rewiring(every=round(every), fraction=rewiring_fraction, grow=rewiring)
-    few = few_bits(bits, rounding)
+        bits, rewiring = bits or 8, rewiring or "gradient"
+    p_in, sd_in = (0.02, 0.177) if chip else (0.25, 0.05)
+    often, unit = (25, 1.0) if rule == "eprop" else (100, n_steps * dt)  # in mini-batches, or ms
+    every = round((often if rewiring_every is None else rewiring_every) * unit)
+    moves = None if rewiring is None else Rewiring(every=every, grow=rewiring)
 
     net = Network(dt=dt, seed=seed)
     x = net.add(EventSource(), N_CHANNELS, name="in")
-    rec = net.add(chosen.neuron(neuron), neurons, name="rec", excitatory=0.8 if signs else None)
+    rec = net.add(chosen.neuron(neuron), neurons, name="rec", excitatory=0.8 if chip else None)
     readout = Readout(tau_m=chosen["tau_out"], loss=CrossEntropy() if loss == "softmax" else SquaredError())
-    out = net.add(readout, N_CLASSES, name="out")
-    degree = min(round(recurrent_fraction * neurons), neurons - 1)  # there are no autapses
+    out = net.add(readout, 10, name="out")
+    degree = min(round(0.1 * neurons), neurons - 1)  # there are no autapses
     drawn = Normal(0.0, 1.0 / math.sqrt(max(degree, 1)))
-    sign_in, sign_rec, w_rec = ("fixed", "source", Balanced(drawn)) if signs else (None, None, drawn)
-    plastic: Any = {"rule": chosen.rule(chosen["eta"]), "rewiring": moves, "precision": few}
-    rule_out = chosen.rule(chosen["eta_out"])
-    net.connect(x, rec, Bernoulli(input_probability), weight=Normal(0.0, w_in), sign=sign_in, **plastic)
+    sign_in, sign_rec, w_rec = ("fixed", "source", Balanced(drawn)) if chip else (None, None, drawn)
+    plastic: Any = {"rule": chosen.rule("eta"), "rewiring": moves}
+    who, first = Bernoulli(p_in if input_probability is None else input_probability), sd_in if w_in is None else w_in
+    net.connect(x, rec, who, weight=Normal(0.0, first), sign=sign_in, **plastic)
     net.connect(rec, rec, FixedIndegree(degree), weight=w_rec, sign=sign_rec, **plastic)
-    net.connect(rec, out, AllToAll(), weight=Normal(0.0, w_out / math.sqrt(neurons)), rule=rule_out, precision=few)
-    if bias:
-        always = net.add(PoissonSource(rate=1000.0 / dt), 1, name="bias")
-        net.connect(always, out, AllToAll(), weight=0.0, rule=rule_out)
+    net.connect(rec, out, weight=Normal(0.0, w_out / math.sqrt(neurons)), rule=chosen.rule("eta_out"))
     net.feedback(out, rec, chosen.feedback())
+    window = (np.arange(n_steps) >= (100 if n_steps > 100 else 0)).astype(float)
     return Experiment(
-        net, recordings, window=(np.arange(n_steps) >= window_start).astype(float), classes="0123456789",
-        images={"in": (SIZE, SIZE)}, **chosen.training,
+        shared.with_bits(net, bits, rounding), recordings, window=window, classes="0123456789", images={"in": (SIZE, SIZE)},
+        **chosen.training,
     )  # fmt: skip

@@ -19,7 +19,7 @@ from eprop.errors import ParameterError
 from eprop.models import EventSource, Readout
 from eprop.network import Network, Normal
 from eprop.tasks.curves import pattern
-from eprop.tasks.settings import DATA, LEARNING, Chosen, Eta, EtaOut, RuleName, Seed, Settings
+from eprop.tasks.settings import DATA, LEARNING, Chosen, NeuronName, Neurons, RuleName, Seed, Settings
 from eprop.training import Experiment, normalised_error, task
 
 #: Default settings for each rule. e-prop+ gets twice as many presentations.
@@ -33,6 +33,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "kappa": 0.97, "lead": 200.0, "w_in": 2.0, "w_rec": 0.5, "epochs": 6000, "batch_size": 1, "schedule": "cosine",
     },
 }  # fmt: skip
+#: Rate of the frozen noise of a channel, Hz.
+INPUT_RATE = 50.0
 #: Streams of random numbers, combined with the seed.
 _NOISE, _LEAD = 1, 3
 
@@ -47,44 +49,33 @@ def pattern_generation(
     ] = None,
     duration: Annotated[float, Doc("length of the pattern, ms"), DATA] = 1000.0,
     inputs: Annotated[int, Doc("channels of the frozen noise"), LEARNING] = 100,
-    neurons: Annotated[int, Doc("recurrent neurons"), LEARNING] = 100,
-    neuron: Annotated[Literal["lif", "alif"], Doc("lif, or alif with an adaptive threshold"), LEARNING] = "lif",
-    eta: Eta = None,
-    eta_out: EtaOut = None,
+    neurons: Neurons = 100,
+    neuron: NeuronName = "lif",
     seed: Seed = 1,
     validation: int = 0,
     lead: float | None = None,
-    input_rate: float = 50.0,
     w_in: float | None = None,
     w_rec: float | None = None,
-    w_out: float = 0.3,
-    dt: float = 1.0,
     **settings: Unpack[Settings],
 ) -> Experiment:
     """A curve, or a path of two readouts or more, that a network draws by itself. An epoch is one presentation.
 
     Parameters
     ----------
-    rule, target, path, duration, inputs, neurons, neuron, eta, eta_out, seed
+    rule, target, path, duration, inputs, neurons, neuron, seed
         See ``eprop train pattern-generation --help``; `SETTINGS` has the defaults for each rule. The seed is also that of sines
         and noise.
     validation : int
         How often the same sample is evaluated as validation, 0 or 1.
     lead : float, optional
         Length of the noise before the pattern begins, ms.
-    input_rate : float
-        Rate of the frozen noise of a channel, Hz.
-    w_in, w_rec, w_out : float, optional
+    w_in, w_rec : float, optional
         Standard deviations of the first weights, times the root of the number of presynaptic nodes, mV.
-    dt : float
-        Length of a step, ms.
     **settings
         Settings of `eprop.tasks.settings.Settings`.
 
     Raises
     ------
-    ParameterError
-        If a value is wrong.
     DataError
         If the file is missing, or no table of numbers.
 
@@ -92,29 +83,25 @@ def pattern_generation(
     --------
     >>> ep.fit(pattern_generation(target="lemniscate"), folder="runs/lemniscate")
     """
-    given = {**settings, "eta": eta, "eta_out": eta_out, "lead": lead, "w_in": w_in, "w_rec": w_rec}
-    chosen = Chosen(rule, SETTINGS[rule], given)
-    for name, value in (("lead", chosen["lead"]), ("input_rate", input_rate)):
-        if value < 0.0:
-            raise ParameterError(f"pattern_generation.{name} must be >= 0, got {value:g}")
-    net = Network(dt=dt, seed=seed)
-    if (steps := round(duration / dt)) < 2:
-        raise ParameterError(f"pattern_generation.duration must be two steps at least, got {duration:g} ms")
-    curve, before = pattern(target, path, steps, seed), round(chosen["lead"] / dt)
-
-    rule_hidden, rule_out = chosen.rule(chosen["eta"]), chosen.rule(chosen["eta_out"])
+    chosen = Chosen(rule, SETTINGS[rule], {**settings, "lead": lead, "w_in": w_in, "w_rec": w_rec})
+    steps, before = round(duration), round(chosen["lead"])  # of 1 ms
+    if steps < 2 or before < 0:
+        raise ParameterError(
+            f"pattern_generation.duration must be >= 2 ms and lead >= 0, got {duration:g} and {chosen['lead']:g}"
+        )
+    curve, net, plastic = pattern(target, path, steps, seed), Network(seed=seed), chosen.rule("eta")
     x = net.add(EventSource(), inputs, name="in")
     rec = net.add(chosen.neuron(neuron), neurons, name="rec")
     out = net.add(Readout(tau_m=chosen["tau_out"]), curve.shape[1], name="out")
-    net.connect(x, rec, weight=Normal(0.0, chosen["w_in"] / math.sqrt(inputs)), rule=rule_hidden)
-    net.connect(rec, rec, weight=Normal(0.0, chosen["w_rec"] / math.sqrt(neurons)), rule=rule_hidden)
-    net.connect(rec, out, weight=Normal(0.0, w_out / math.sqrt(neurons)), rule=rule_out)
+    net.connect(x, rec, weight=Normal(0.0, chosen["w_in"] / math.sqrt(inputs)), rule=plastic)
+    net.connect(rec, rec, weight=Normal(0.0, chosen["w_rec"] / math.sqrt(neurons)), rule=plastic)
+    net.connect(rec, out, weight=Normal(0.0, 0.3 / math.sqrt(neurons)), rule=chosen.rule("eta_out"))
     net.feedback(out, rec, chosen.feedback())
 
     @functools.cache
     def frozen() -> Sample:
         spikes = [
-            np.random.default_rng([seed, stream]).random((n, inputs)) < input_rate * dt / 1000.0
+            np.random.default_rng([seed, stream]).random((n, inputs)) < INPUT_RATE / 1000.0
             for stream, n in ((_LEAD, before), (_NOISE, steps))
         ]
         return Sample(np.concatenate(spikes), np.concatenate([np.zeros((before, curve.shape[1])), curve]))

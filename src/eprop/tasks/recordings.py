@@ -3,95 +3,54 @@
 from __future__ import annotations
 
 import math
-import os
 import pathlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Annotated, Any, Self, TypedDict
+from dataclasses import dataclass
+from typing import Annotated
 
 from annotated_doc import Doc
 
 from eprop.data import BinnedDataset, EventCamera, Loader, Splits, load_recordings, load_test
-from eprop.data.splits import at_most
-from eprop.errors import DataError, ParameterError
-from eprop.parameters import Description, param
-from eprop.tasks.settings import DATA, Samples, TestSamples
+from eprop.errors import ParameterError
+from eprop.tasks.files import FileSamples, FileSettings
+from eprop.tasks.settings import DATA
 from eprop.training import Stage
 
 #: Default number of validation samples; at most a twentieth of the training samples, or a ninth of the embedded digits.
 VALIDATION = 1000
 VALIDATION_EMBEDDED = 500
-#: Additional variation of the training recordings. A small network learns more from digits with varying shape and position. The
-#: values were chosen by the error on validation digits, which have no additional variation.
+#: Additional variation of the training recordings, linear map and position (px). A small network learns more from digits with
+#: varying shape and position. The values were chosen by the error on validation digits, which have no additional variation.
 WARP, SHIFT = 0.07, 0.3
 
 
-class RecordingSettings(TypedDict, total=False):
-    """Settings of `Recordings` that a task with recordings takes."""
+class RecordingSettings(FileSettings, total=False):
+    """Settings of `Recordings` that a task takes; by default, 5 % of the samples are for validation, at most 1000."""
 
-    data: Annotated[
-        pathlib.Path | None,
-        Doc("real recordings for training: N-MNIST folder or zip; its part Test is the test data"),
-        DATA,
-    ]
     mnist: Annotated[
         pathlib.Path | None,
         Doc("folder with MNIST's idx files, for simulated recordings; its test digits are the test data"),
         DATA,
     ]
     range: Annotated[str | None, Doc('training digits, by MNIST index, "start:stop"'), DATA]
-    test_data: Annotated[tuple[pathlib.Path, ...], Doc("recordings or MNIST folders for the test"), DATA]
-    samples: Samples
-    test_samples: TestSamples
-    validation: Annotated[
-        int | None,
-        Doc("validation samples, never learned from; by default 500 of the embedded digits, else 5 %, at most 1000"),
-        DATA,
-    ]
-    data_seed: int
-    fresh: bool
-    warp: float
-    shift: float
 
 
-@dataclass(frozen=True)
-class Recordings(Description):
-    """Recordings for training, validation and test: called with a `Stage`, it returns `Splits`.
+@dataclass(frozen=True, kw_only=True)
+class Recordings(FileSamples):
+    """Recordings for training, validation and test, as `RecordingSettings` say."""
 
-    The options of the command line are described by `RecordingSettings`.
-    """
-
-    data: pathlib.Path | None = param(None, kind=pathlib.Path, optional=True, doc="real recordings")
-    mnist: pathlib.Path | None = param(None, kind=pathlib.Path, optional=True, doc="digits to simulate")
-    range: str | None = param(None, kind=str, optional=True, doc="training digits")
-    test_data: tuple[pathlib.Path, ...] = param((), kind=tuple, doc="recordings or digits for the test")
-    samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="most training samples")
-    test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="most test samples")
-    validation: int | None = param(None, kind=int, at_least=0, optional=True, doc="validation samples")
-    data_seed: int = param(0, kind=int, at_least=0, doc="seed of the simulated camera and of splits")
-    fresh: bool = param(True, kind=bool, doc="simulated digits: make new recordings for every epoch")
-    warp: float = param(WARP, at_least=0.0, at_most=0.5, doc="simulated training digits: sd of a random linear map")
-    shift: float = param(
-        SHIFT, unit="px", at_least=0.0, at_most=2.0, doc="simulated training digits: sd of the position"
-    )
-    n_steps: int = param(300, kind=int, at_least=1, doc="time steps of a sample")
-    dt: float = param(1.0, unit="ms", above=0.0, doc="length of a step")
-
-    @classmethod
-    def of(cls, settings: Mapping[str, Any], n_steps: int, dt: float) -> Self:
-        """The recordings that the settings of a task describe, in steps of ``dt`` ms."""
-        own = {each.name for each in fields(cls)}
-        given = {name: value for name, value in settings.items() if name in own and value is not None}
-        return cls(**given, n_steps=n_steps, dt=dt)
+    mnist: pathlib.Path | None = None
+    range: str | None = None
 
     def validate(self) -> None:
         """Check that there is one source of training data, and a valid range."""
+        super().validate()
         if self.data is not None and self.mnist is not None:
             raise ParameterError("give either data (real recordings) or mnist (digits to simulate), not both")
         if self.range is not None and self.embedded:
             raise ParameterError("a range needs data or mnist; the embedded digits are sorted by class")
-        self._span  # noqa: B018 - raises if the range is not valid
+        if self.range is not None:
+            parse_range(self.range)
 
     @property
     def embedded(self) -> bool:
@@ -101,60 +60,48 @@ class Recordings(Description):
     @property
     def fresh_epochs(self) -> bool:
         """Whether each epoch has new recordings; real recordings stay the same."""
-        return self.fresh and self.data is None
-
-    def __call__(self, stage: Stage) -> Splits:
-        """Training, validation and test recordings; each epoch has other recordings of simulated training digits.
-
-        Raises
-        ------
-        DataError
-            If data are missing, damaged, or too few.
-        """
-        for path in (self.data, self.mnist, *self.test_data):
-            if path is not None and not os.path.exists(path):  # raise before spending time on the other parts
-                raise DataError(f"{path}: no such folder or zip archive")
-        splits = load_recordings(
-            data=self.data,
-            mnist=self.mnist,
-            test=self.test_data or None,
-            span=self._needed_span(),
-            validation=self._default_validation if self.validation is None else self.validation,
-            loader=self._loader(stage),
-        )
-        train, test = splits.train, splits.test
-        if test is None:
-            names = (f"{train.name}, nine tenths", f"{train.name}, the other tenth")
-            train, test = train.split((-1, math.ceil(len(train) / 10)), seed=self.data_seed, names=names)
-        train = at_most(train, self.samples, self.data_seed)
-        return Splits(train, splits.validation, at_most(test, self.test_samples, self.data_seed))
-
-    def read_test(self, stage: Stage) -> BinnedDataset:
-        """The test recordings; those of ``test_data`` without reading what was learned from."""
-        if not self.test_data:
-            return self(stage).test
-        return at_most(load_test(self.test_data, loader=self._loader(stage)), self.test_samples, self.data_seed)
+        return self.data is None
 
     @property
-    def _span(self) -> tuple[int, int] | None:
-        return None if self.range is None else parse_range(self.range)
+    def paths(self) -> tuple[pathlib.Path | None, ...]:
+        """What must exist."""
+        return self.mnist, *super().paths
+
+    def read(self, stage: Stage) -> Splits:
+        """Recordings; each epoch has other ones of simulated training digits."""
+        splits = load_recordings(
+            data=self.data, mnist=self.mnist, test=self.test_data or None, span=self._needed_span(),
+            validation=self._validation, loader=self._loader(stage),
+        )  # fmt: skip
+        if splits.test is not None:
+            return splits
+        names = (f"{splits.train.name}, nine tenths", f"{splits.train.name}, the other tenth")
+        train, test = splits.train.split((-1, math.ceil(len(splits.train) / 10)), seed=0, names=names)
+        return Splits(train, splits.validation, test)
+
+    def read_paths(self, stage: Stage) -> BinnedDataset:
+        """All recordings for the test, or simulated test digits of MNIST."""
+        return load_test(self.test_data, loader=self._loader(stage))
 
     def _loader(self, stage: Stage) -> Loader:
-        varied = EventCamera(warp=self.warp, jitter=math.hypot(EventCamera.jitter, self.shift))
+        varied = EventCamera(warp=WARP, jitter=math.hypot(EventCamera.jitter, SHIFT))
         return Loader(
-            seed=self.data_seed, n_steps=self.n_steps, dt=self.dt, training_camera=varied,
-            threads=stage.threads, progress=stage.show, epoch=stage.epoch,
+            n_steps=self.n_steps, dt=self.dt, training_camera=varied, threads=stage.threads, progress=stage.show,
+            epoch=stage.epoch,
         )  # fmt: skip
 
     def _needed_span(self) -> tuple[int, int] | None:
         """The range; for simulated digits, which are in random order, only as much as ``samples`` needs."""
+        span = None if self.range is None else parse_range(self.range)
         if self.mnist is None or self.samples is None:
-            return self._span
-        start, stop = self._span or (0, 60_000)
-        wanted = self.samples + (self._default_validation(stop - start) if self.validation is None else self.validation)
-        return (start, min(stop, start + wanted))
+            return span
+        start, stop = span or (0, 60_000)
+        return start, min(stop, start + self.samples + self._validation(stop - start))
 
-    def _default_validation(self, n: int) -> int:
+    def _validation(self, n: int) -> int:
+        """Number of validation samples among ``n``."""
+        if self.validation is not None:
+            return self.validation
         return min(VALIDATION_EMBEDDED, n // 9) if self.embedded else min(VALIDATION, n // 20)
 
 
@@ -167,9 +114,6 @@ def parse_range(text: str) -> tuple[int, int]:
         If the text is not a range, or the range is empty.
     """
     match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text)
-    if match is None:
-        raise ParameterError(f'range must be "start:stop" such as "1000:60000", got {text!r}')
-    start, stop = int(match[1]), int(match[2])
-    if start >= stop:
-        raise ParameterError(f"range must have start < stop, got {text!r}")
-    return start, stop
+    if match is None or int(match[1]) >= int(match[2]):
+        raise ParameterError(f'range must be "start:stop" such as "1000:60000", start < stop, got {text!r}')
+    return int(match[1]), int(match[2])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import importlib.resources
 import importlib.util
@@ -28,20 +27,11 @@ if TYPE_CHECKING:
 #: A function with keyword parameters, decorated with `eprop.tasks.task`.
 Task: TypeAlias = "Callable[..., Experiment]"
 
-#: Every task by name: the module in ``eprop.tasks`` that has the function of this name, with ``_`` for ``-``.
-TASKS = {
-    "pattern-generation": "pattern_generation",
-    "evidence-accumulation": "evidence_accumulation",
-    "delayed-cue": "delayed_cue",
-    "nmnist": "nmnist",
-    "microcircuit": "microcircuit",
-    "spoken-digits": "speech",
-    "shd": "speech",
-    "cartpole": "cartpole",
-    "delayed-reward": "delayed_reward",
-    "pong": "pong",
-    "gymnasium": "gymnasium",
-}
+#: Every task: a function of this name, with ``_`` for ``-``, in a file of this name.
+TASKS = (
+    "pattern-generation", "evidence-accumulation", "delayed-cue", "nmnist", "microcircuit", "spoken-digits", "cartpole",
+    "delayed-reward", "pong", "gymnasium",
+)  # fmt: skip
 #: Kinds of data for which there is a template.
 TEMPLATES = ("generated", "arrays", "camera", "audio")
 _PREFIX = "eprop_task_"
@@ -58,27 +48,16 @@ def task_named(name: str | os.PathLike[str]) -> Task:
         If there is no such task; the message suggests the most similar name.
     """
     name = str(name)
-    if name.endswith(".py"):
-        return _from_file(_file_of(name))
-    if name not in TASKS:
+    if name in TASKS:
+        found: Task = getattr(importlib.import_module("eprop.tasks"), name.replace("-", "_"))
+        return found
+    if not name.endswith(".py"):
         raise ParameterError(f"unknown task {name!r}; the tasks are: {', '.join(TASKS)}{suggestion(name, TASKS)}")
-    module = importlib.import_module(f"eprop.tasks.{TASKS[name]}")
-    found: Task = getattr(module, name.replace("-", "_"))
-    return found
-
-
-def _file_of(name: str) -> pathlib.Path:
-    """The absolute path of the file of a task.
-
-    Raises
-    ------
-    ParameterError
-        If the name cannot be that of a file.
-    """
     try:
-        return pathlib.Path(os.path.expanduser(name)).resolve()
+        path = pathlib.Path(os.path.expanduser(name)).resolve()
     except (OSError, RuntimeError, ValueError) as error:
         raise ParameterError(f"{name:.300}: cannot be the file of a task: {reason_of(error)}") from None
+    return _from_file(path)
 
 
 def line_in_task(error: BaseException) -> str | None:
@@ -100,22 +79,21 @@ def _from_file(path: pathlib.Path) -> Task:
     from eprop.training.experiment import named_task  # takes longer to import than the names of tasks
 
     module = _module(path)
-    found = {
-        inspect.unwrap(value): value
-        for value in vars(module).values()
-        if inspect.isfunction(value) and value.__module__ == module.__name__ and _is_task(value)
-    }
+    own = {inspect.unwrap(value): value for value in vars(module).values() if inspect.isfunction(value)}
+    found = [value for value in own.values() if value.__module__ == module.__name__ and _returns_experiment(value)]
+    # Beside a decorated function, others are its helpers.
+    found = [value for value in found if hasattr(value, "task_name")] or found
     if len(found) != 1:
         listed = ", ".join(each.__name__ for each in found) or "none"
         raise ParameterError(
             f"{path}: must define exactly one task, a function that returns an Experiment, as in "
             f"def {path.stem if path.stem.isidentifier() else 'my_task'}(*, seed: int = 1) -> ep.Experiment; found {listed}"
         )
-    (function,) = found.values()
+    (function,) = found
     return function if hasattr(function, "task_name") else named_task(str(path), function)
 
 
-def _is_task(function: Any) -> bool:
+def _returns_experiment(function: Any) -> bool:
     """Whether a function is decorated with `eprop.tasks.task`, or says that it returns an `Experiment`."""
     returned = function.__annotations__.get("return")
     name = returned if isinstance(returned, str) else getattr(returned, "__name__", "")
@@ -164,16 +142,14 @@ def new_task(name: str, file: pathlib.Path | None = None, data: str = "generated
         If the name is not allowed or exists already; or the file name does not end with ``.py``, or is that of a module.
     """
     check_choice("data", data, TEMPLATES)
-    words = name.split("-")
-    if keyword.iskeyword(name):
-        raise ParameterError(f"{name!r} is a word of Python itself and cannot name a task")
-    if not all(re.fullmatch(r"[a-z][a-z0-9]*", word) for word in words):
+    own = name.replace("-", "_")
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z][a-z0-9]*)*", name) or keyword.iskeyword(name):
         raise ParameterError(
-            f"a task is named by lower-case words joined by hyphens, such as delayed-match, got {name!r}"
+            f"a task is named by lower-case words joined by hyphens, such as delayed-match, no word of Python, got {name!r}"
         )
     if name in TASKS:
         raise ParameterError(f"there is a task {name!r} already: {', '.join(TASKS)} are taken")
-    file = pathlib.Path(f"{'_'.join(words)}.py") if file is None else pathlib.Path(file)
+    file = pathlib.Path(f"{own}.py") if file is None else pathlib.Path(file)
     if file.suffix != ".py":
         raise ParameterError(f"{file}: a task is a file of Python, give a name that ends with .py")
     if _hides_module(file):
@@ -182,21 +158,12 @@ def new_task(name: str, file: pathlib.Path | None = None, data: str = "generated
             "give another name, or another file with --out"
         )
     text = importlib.resources.files("eprop.tasks").joinpath("templates", f"{data}.py").read_text(encoding="utf-8")
-    own = "_".join(words)
-    if own in _names_in(text):
+    if own in {*compile(text, data, "exec").co_names} - {"my_task"}:
         raise ParameterError(
             f"a task {name!r} would be the function {own}, which hides what the task is made of; give another name"
         )
     shown = os.fsencode(file).decode("utf-8", "replace")  # a text of Python cannot hold other paths
     return file, text.replace("my_task", own).replace("FILE", shown)
-
-
-def _names_in(template: str) -> set[str]:
-    """Names that the module of a template imports or defines, which the function of a new task must not have."""
-    body = ast.parse(template).body
-    imported = (alias for node in body if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names)
-    defined = {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
-    return defined - {"my_task"} | {alias.asname or alias.name for alias in imported}
 
 
 def _hides_module(file: pathlib.Path) -> bool:

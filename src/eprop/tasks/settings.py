@@ -12,9 +12,8 @@ from annotated_doc import Doc
 
 from eprop.errors import ParameterError
 from eprop.models import ALIF, LIF, Neuron, PiecewiseLinear
-from eprop.network import Adaptive, Feedback, FixedPoint, Normal, RandomFeedback, Symmetric
-from eprop.parameters import check_choice
-from eprop.rules import EProp, EPropPlus, Optimizer, RMSprop, Rule
+from eprop.network import Adaptive, Feedback, FixedPoint, Network, Normal, RandomFeedback, Symmetric
+from eprop.rules import EProp, EPropPlus, Optimizer, Rule
 from eprop.rules.optimizers import BY_NAME as OPTIMIZERS
 
 #: Groups of the options.
@@ -23,12 +22,17 @@ LEARNING, DATA = "Network and learning", "Data"
 RuleName = Annotated[
     Literal["eprop", "eprop+"], Doc("eprop (by mini-batch, samples reset) or eprop+ (by spike, no reset)"), LEARNING
 ]
-Eta = Annotated[float | None, Doc("learning rate of input and recurrent weights"), LEARNING]
-EtaOut = Annotated[float | None, Doc("learning rate of the readout weights"), LEARNING]
 Seed = Annotated[int, Doc("seed of connections, weights and the order of samples"), LEARNING]
-Samples = Annotated[int | None, Doc("largest number of training samples"), DATA]
-TestSamples = Annotated[int | None, Doc("largest number of test samples"), DATA]
-Bits = Annotated[int | None, Doc("bits of all weights but biases, 2 to 16"), LEARNING]
+Neurons = Annotated[int, Doc("recurrent neurons"), LEARNING]
+NeuronName = Annotated[Literal["lif", "alif"], Doc("lif, or alif with an adaptive threshold"), LEARNING]
+LIFNeurons = Annotated[int, Doc("neurons without adaptation"), LEARNING]
+ALIFNeurons = Annotated[int, Doc("neurons with adaptation"), LEARNING]
+Bits = Annotated[int | None, Doc("bits of all weights, 2 to 16"), LEARNING]
+Rounding = Literal["stochastic", "nearest"]
+# Of samples that are made from a seed.
+MadeSamples = Annotated[int, Doc("training samples of an epoch"), DATA]
+MadeTestSamples = Annotated[int, Doc("test samples"), DATA]
+Validation = Annotated[int, Doc("validation samples; never learned from"), DATA]
 
 
 class TrainingSettings(TypedDict, total=False):
@@ -53,46 +57,33 @@ class TrainingSettings(TypedDict, total=False):
 class RuleSettings(TypedDict, total=False):
     """Settings of rule, optimiser and feedback; see `eprop.EProp`, `eprop.EPropPlus`."""
 
-    c_reg: Annotated[float | None, Doc("strength of rate regularisation"), LEARNING]
-    f_target: float
-    feedback: Literal["symmetric", "random", "adaptive"]
-    w_feedback: float
+    eta: Annotated[float, Doc("learning rate of input and recurrent weights"), LEARNING]
+    eta_out: Annotated[float, Doc("learning rate of the readout weights"), LEARNING]
+    c_reg: Annotated[float, Doc("strength of rate regularisation"), LEARNING]
     optimizer: Annotated[
         Literal["adam", "gradient_descent", "momentum", "rmsprop"], Doc("optimiser of all weights"), LEARNING
     ]
-    beta_square: float
-    decay: float
-    average_gradient: bool
-    clip_norm: float | None
+    f_target: float
+    feedback: Literal["symmetric", "random", "adaptive"]
     kappa: float | None
     cutoff: float
-    each_step: bool
 
 
-class NeuronSettings(TypedDict, total=False):
-    """Settings of neurons and readouts; see `eprop.LIF`, `eprop.ALIF`."""
+class Settings(RuleSettings, TrainingSettings, total=False):
+    """All settings that tasks share; ``tau_m`` to ``tau_adapt`` are those of `eprop.ALIF`, ``tau_out`` is the readouts'."""
 
     tau_m: float
     tau_out: float
-    v_th: float
-    t_ref: float
     beta: float
     tau_adapt: float
-    surrogate_height: float
-    surrogate_width: float
 
 
-class Settings(TrainingSettings, RuleSettings, NeuronSettings, total=False):
-    """All settings that tasks share."""
-
-
-#: Values of settings that a task does not choose.
+#: Values of settings that a task does not choose; only the task chooses the last ones.
 USUAL: dict[str, Any] = {
-    "f_target": 10.0, "feedback": "symmetric", "w_feedback": 1.0, "beta_square": 0.9, "decay": 0.0, "average_gradient": False,
-    "clip_norm": None, "kappa": None, "cutoff": 100.0, "each_step": False, "tau_m": 20.0, "tau_out": 20.0, "v_th": 1.0,
-    "t_ref": 0.0, "beta": 0.1, "tau_adapt": 200.0, "surrogate_height": 0.3, "surrogate_width": 1.0, "precision": "single",
+    "f_target": 10.0, "feedback": "symmetric", "kappa": None, "cutoff": 100.0, "tau_m": 20.0, "tau_out": 20.0, "beta": 0.1,
+    "tau_adapt": 200.0, "precision": "single", "average_gradient": False, "v_th": 1.0, "t_ref": 0.0,
+    "surrogate": PiecewiseLinear(height=0.3, width=1.0),
 }  # fmt: skip
-_TRAINING = tuple(get_type_hints(TrainingSettings))
 
 
 class Chosen:
@@ -109,15 +100,15 @@ class Chosen:
     Examples
     --------
     >>> chosen = Chosen("eprop", {"eta": 0.005, "optimizer": "adam", "c_reg": 10.0}, settings)
-    >>> chosen.rule(chosen["eta"])
+    >>> chosen.rule("eta")
     """
 
     def __init__(self, rule: str, chosen: Mapping[str, Any], given: Mapping[str, Any]):
-        check_choice("rule", rule, ("eprop", "eprop+"))
         self.name = rule
-        self.values = {**USUAL, **chosen, **{name: value for name, value in given.items() if value is not None}}
-        check_choice("optimizer", self["optimizer"], OPTIMIZERS)
-        self._refuse_without_effect(given)
+        given = {name: value for name, value in given.items() if value is not None}
+        if rule == "eprop" and (unused := given.keys() & {"kappa", "cutoff"}):
+            raise ParameterError(f"{min(unused)} changes nothing: it belongs to eprop+, and the rule is eprop")
+        self.values = {**USUAL, **chosen, **given}
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
@@ -125,46 +116,28 @@ class Chosen:
     @property
     def training(self) -> dict[str, Any]:
         """The settings of the training, for `Experiment`."""
-        return {name: self.values[name] for name in _TRAINING if name in self.values}
+        return {name: self.values[name] for name in get_type_hints(TrainingSettings) if name in self.values}
 
-    def rule(self, eta: float) -> Rule:
-        """The rule with the learning rate ``eta``."""
-        kind = OPTIMIZERS[self["optimizer"]]
-        more = {"beta": self["beta_square"]} if kind is RMSprop else {}
-        optimizer: Optimizer = kind(eta=eta, decay=self["decay"], **more)
+    def rule(self, eta: str) -> Rule:
+        """The rule, with the learning rate of this name."""
+        optimizer: Optimizer = OPTIMIZERS[self["optimizer"]](eta=self[eta])
         common: dict[str, Any] = {"optimizer": optimizer, "c_reg": self["c_reg"], "f_target": self["f_target"]}
         if self.name == "eprop":
-            return EProp(**common, average_gradient=self["average_gradient"], clip_norm=self["clip_norm"])
-        return EPropPlus(**common, kappa=self["kappa"], cutoff=self["cutoff"], each_step=self["each_step"])
+            return EProp(**common, average_gradient=self["average_gradient"])
+        return EPropPlus(**common, kappa=self["kappa"], cutoff=self["cutoff"])
 
     def neuron(self, kind: str) -> Neuron:
         """The neuron model, with (``alif``) or without (``lif``) an adaptive threshold."""
-        surrogate = PiecewiseLinear(height=self["surrogate_height"], width=self["surrogate_width"])
-        common: dict[str, Any] = {name: self[name] for name in ("tau_m", "v_th", "t_ref")} | {"surrogate": surrogate}
+        common: dict[str, Any] = {name: self[name] for name in ("tau_m", "v_th", "t_ref", "surrogate")}
         return LIF(**common) if kind == "lif" else ALIF(**common, beta=self["beta"], tau_adapt=self["tau_adapt"])
 
     def feedback(self) -> Feedback:
         """The kind of feedback."""
         if self["feedback"] == "symmetric":
             return Symmetric()
-        return (Adaptive if self["feedback"] == "adaptive" else RandomFeedback)(Normal(0.0, self["w_feedback"]))
-
-    def _refuse_without_effect(self, given: Mapping[str, Any]) -> None:
-        """Refuse settings of the other rule, or of another optimiser."""
-        others = {
-            "average_gradient": "eprop",
-            "clip_norm": "eprop",
-            "kappa": "eprop+",
-            "cutoff": "eprop+",
-            "each_step": "eprop+",
-        }
-        for name, rule in others.items():
-            if given.get(name) is not None and rule != self.name:
-                raise ParameterError(f"{name} changes nothing: it belongs to {rule}, and the rule is {self.name}")
-        if given.get("beta_square") is not None and self["optimizer"] != "rmsprop":
-            raise ParameterError(f"beta_square changes nothing: the optimizer is {self['optimizer']}")
+        return (Adaptive if self["feedback"] == "adaptive" else RandomFeedback)(Normal(0.0, 1.0))
 
 
-def few_bits(bits: int | None, rounding: str = "stochastic") -> FixedPoint | None:
-    """Format of weights of few bits; None for single or double precision."""
-    return None if bits is None else FixedPoint(bits, rounding=rounding)
+def with_bits(network: Network, bits: int | None, rounding: str) -> Network:
+    """The network with weights of few bits; without bits, itself."""
+    return network if bits is None else network.with_precision(FixedPoint(bits, rounding=rounding))

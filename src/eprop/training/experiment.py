@@ -53,6 +53,10 @@ class Stage:
     threads: int = 1
     show: Callable[[str, int, int], None] | None = None
 
+    def showing(self, what: str) -> Callable[[int, int], None] | None:
+        """Of (done, total): shows how far the reading of one thing is; None if nobody looks."""
+        return self.show and functools.partial(self.show, what)
+
 
 @dataclass(frozen=True)
 class Origin:

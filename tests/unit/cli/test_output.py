@@ -46,14 +46,11 @@ def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.tiny
 @pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="takes a device that is always full")
-@pytest.mark.parametrize(
-    ("words", "where", "why"),
-    [("new-task x", "/dev/full", "No space left on device"), ("--help", "/dev/full", "No space left on device")],
-)
-def test_a_full_output_is_an_error(words: str, where: str, why: str) -> None:
-    done = shell(f"$EPROP {words} >{where}")
+@pytest.mark.parametrize("words", ["new-task x", "--help"])
+def test_a_full_output_is_an_error(words: str) -> None:
+    done = shell(f"$EPROP {words} >/dev/full")
     assert done.returncode == 2
-    assert done.stderr == f"eprop: error: the output cannot be written: {why}\n"
+    assert done.stderr == "eprop: error: the output cannot be written: No space left on device\n"
 
 
 @pytest.mark.tiny
@@ -82,6 +79,27 @@ def test_figures_are_drawn_although_the_result_cannot_be_printed(monkeypatch: py
     assert done.exit_code == 2
     assert done.stderr.splitlines()[-1] == "eprop: error: the output cannot be written: No space left on device"
     assert drawn == ["run"]
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (KeyboardInterrupt("stopped after 3 of 5 samples"), 130, "eprop: stopped after 3 of 5 samples\n"),
+        (MemoryError("3 GB"), 2, "eprop: error: not enough memory (3 GB): take fewer samples or neurons"),
+        (ValueError("a fault of the package"), 1, ""),
+    ],
+)
+def test_how_a_training_ends(
+    error: BaseException, code: int, told: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    def ended(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("eprop.runs.fitting.run_in_folder", ended)
+    done = run("train", "pattern-generation", "--quiet")
+    assert (done.exit_code, list(tmp_path.iterdir())) == (code, [])
+    assert done.stderr.startswith(told)
 
 
 @pytest.mark.tiny

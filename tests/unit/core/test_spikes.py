@@ -16,6 +16,7 @@ pytestmark = pytest.mark.tiny
 
 RATES = np.array([0.001, 0.01, 0.05, 0.1, 0.5, 1.0])
 DELAY, SLICES = 3, 11  # slices of 3, 3, 3 and 2 steps
+RECORD = 40  # bytes of a spike record, with one filter
 
 
 def network(cutoff: float = 20.0) -> ep.Network:
@@ -62,23 +63,23 @@ def test_there_is_room_for_more_than_at_first():
     for small in (False, True):
         sim = ep.Simulator(network(), threads=1)
         if small:
-            sim._arrays.online.set_log(np.zeros(16, np.int32))
-            sim._arrays.online.restart_records(0, 2)
+            sim._arrays.online.set_room(spikes=16, records=2)
         sim.run(60.0, {"in": x})
         states.append(sim.state())
-    assert sim._arrays.online.log().size > 32
-    assert len(sim._arrays.online.spike_records()[0]) > 8
+    grown = sim._arrays.online.bytes()
+    assert grown["spike_log"] > 4 * 32
+    assert grown["spike_records"] > 8 * RECORD
     assert_same(*states)
 
 
-def test_a_state_knows_more_spikes_than_there_is_room_for(monkeypatch):
+def test_a_state_knows_more_spikes_than_there_is_room_for():
     """A simulator that has just been made takes a state with many spikes on their way, and goes on with the same bits."""
-    monkeypatch.setattr("eprop.engine.state.snapshot.FIRST_RECORDS", 2)
     x = np.random.default_rng(1).random((150, 6)) < 0.6
     sim, other = (ep.Simulator(network(cutoff=48.0), threads=1) for _ in range(2))
     sim.run(120.0, {"in": x[:120]})
+    other._arrays.online.set_room(spikes=2, records=2)
     other.set_state(sim.state())
-    assert len(other._arrays.online.spike_records()[0]) > 64
+    assert other._arrays.online.bytes()["spike_records"] > 64 * RECORD
     for one in (sim, other):
         one.run(30.0, {"in": x[120:]})
     assert_same(other.state(), sim.state())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from eprop.data import EventCamera, from_iterable, read_mnist, read_nmnist
 from eprop.data import camera as camera_module
 from eprop.data.camera import SACCADES, sample_path
 from eprop.errors import DataError, ParameterError
+from refusals import refusals
 
 #: Without anything random.
 QUIET = EventCamera(
@@ -39,9 +41,10 @@ def differ(one, two):
 
 def test_a_recording_depends_on_seed_index_and_image_only(monkeypatch):
     images, labels = strokes(300), np.arange(300) % 10
-    camera = EventCamera()
-    one = camera.binned(images, labels, seed=7)
+    camera, seen = EventCamera(), []
+    one = camera.binned(images, labels, seed=7, progress=lambda *n: seen.append(n))
     one.validate()
+    assert seen == [(128, 300), (256, 300), (300, 300)]
     assert (one.simulated, one.n_channels, one.n_steps, one.dt) == (True, 2312, 300, 1.0)
     for threads in (2, 3, 5):
         assert_same(one, camera.binned(images, labels, seed=7, threads=threads))
@@ -64,12 +67,6 @@ def test_events_and_bins_are_the_same_recording():
         assert np.all(np.diff(events.t) >= 0)
         assert max(events.x.max(), events.y.max()) <= 33
         assert 0 <= events.t[0] <= events.t[-1] < 315_500
-
-
-def test_progress_is_reported():
-    seen = []
-    EventCamera().binned(strokes(200), np.zeros(200), seed=1, progress=lambda *n: seen.append(n))
-    assert seen == [(128, 200), (200, 200)]
 
 
 def test_a_blank_image_causes_background_events_only():
@@ -158,84 +155,39 @@ def plain_counts(camera, image, step):
 def test_noiseless_camera_is_that_of_the_definition():
     # Unequal thresholds: else the last event of a pixel that returns to the first light hangs on rounding.
     camera = dataclasses.replace(QUIET, threshold_on=0.15)
-    for image in strokes(1, seed=5):
-        events = camera.events(image, seed=1)
-        counts = np.zeros((2, 34, 34))
-        np.add.at(counts, (events.p, events.y, events.x), 1)
-        expected = plain_counts(camera, image, 0.25)
-        assert counts.sum() == pytest.approx(expected.sum(), rel=0.02)
-        assert np.corrcoef(counts.ravel(), expected.ravel())[0, 1] > 0.99
+    (image,) = strokes(1, seed=5)
+    events = camera.events(image, seed=1)
+    counts = np.zeros((2, 34, 34))
+    np.add.at(counts, (events.p, events.y, events.x), 1)
+    expected = plain_counts(camera, image, 0.25)
+    assert counts.sum() == pytest.approx(expected.sum(), rel=0.02)
+    assert np.corrcoef(counts.ravel(), expected.ravel())[0, 1] > 0.99
 
 
-def test_a_finer_simulation_step_gives_nearly_the_same_count():
-    image = strokes(1)[0]
-    coarse, fine = (len(dataclasses.replace(QUIET, step=step).events(image, seed=1)) for step in (2.0, 0.25))
-    assert coarse == pytest.approx(fine, rel=0.02)
+PICTURES = np.zeros((2, 28, 28), np.uint8)
+CHANGES = (
+    {"threshold_on": 0.0}, {"blur": 2.0}, {"ambient": 1.0}, {"refractory": -1.0}, {"elastic": 3.5}, {"elastic_spacing": 2},
+    {"elastic_spacing": 5.0}, {"background": float("nan")}, {"shortest": 400.0}, {"step": 0.0}, {"path": ((0, 1, 1),)},
+    {"path": ((0, 1, 1), (0, 2, 2))}, {"delays": ((100.0, 60.0),)}, {"delays": ((100.0, 1.0),) * 13},
+)  # fmt: skip
 
 
-def test_pixels_are_blind_for_the_refractory_time():
-    camera = dataclasses.replace(QUIET, refractory=9.0)
-    events = camera.events(strokes(1)[0], seed=1)
-    pixel = events.y.astype(int) * 34 + events.x
-    order = np.lexsort((events.t, pixel))
-    same_pixel = np.diff(pixel[order]) == 0
-    assert np.diff(events.t[order])[same_pixel].min() >= 9000 - 1
-
-
-def test_thresholds_set_the_share_of_on_events():
-    image = strokes(1)[0]
-    events = dataclasses.replace(QUIET, threshold_on=0.3).events(image, seed=1)
-    assert events.p.mean() < 0.45
+def recorded(images=PICTURES, labels=(0, 1), seed=1, **options):
+    return EventCamera().binned(images, labels, seed=seed, **options)
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"threshold_on": 0.0},
-        {"blur": 2.0},
-        {"ambient": 1.0},
-        {"refractory": -1.0},
-        {"elastic": 3.5},
-        {"elastic_spacing": 2},
-        {"elastic_spacing": 5.0},
-        {"background": float("nan")},
-        {"shortest": 400.0},
-        {"step": 0.0},
-        {"path": ((0, 1, 1),)},
-        {"path": ((0, 1, 1), (0, 2, 2))},
-        {"delays": ((100.0, 60.0),)},
-        {"delays": ((100.0, 1.0),) * 13},
-    ],
+@refusals(
+    *((functools.partial(EventCamera, **change), ParameterError, next(iter(change))) for change in CHANGES),
+    (lambda: recorded(PICTURES.astype(float)), DataError, "images"),
+    (lambda: recorded(PICTURES[:, 1:]), DataError, "images"),
+    (lambda: recorded(indices=[1]), DataError, "indices"),
+    (lambda: recorded(indices=[1, -1]), DataError, "indices"),
+    (lambda: recorded(labels=[1]), DataError, "labels"),
+    (lambda: recorded(seed=-1), ParameterError, "seed"),
 )
-def test_parameters_of_the_camera_beyond_their_bounds_are_refused(change):
-    with pytest.raises(ParameterError):
-        EventCamera(**change)
-
-
-@pytest.mark.tiny
-def test_a_camera_is_a_comparable_description():
-    assert EventCamera() == EventCamera()
-    assert hash(EventCamera()) == hash(EventCamera())
-    assert EventCamera().path == SACCADES
-    assert "array" not in repr(EventCamera())
-
-
-@pytest.mark.tiny
-@pytest.mark.parametrize(
-    ("images", "options", "error"),
-    [
-        (np.zeros((2, 28, 28)), {}, DataError),
-        (np.zeros((2, 27, 28), np.uint8), {}, DataError),
-        (np.zeros((2, 28, 28), np.uint8), {"indices": [1]}, DataError),
-        (np.zeros((2, 28, 28), np.uint8), {"indices": [1, -1]}, DataError),
-        (np.zeros((2, 28, 28), np.uint8), {"labels": [1]}, DataError),
-        (np.zeros((2, 28, 28), np.uint8), {"seed": -1}, ParameterError),
-    ],
-)
-def test_images_that_do_not_fit_are_refused(images, options, error):
-    with pytest.raises(error):
-        EventCamera().binned(images, **{"labels": [0, 1], "seed": 1, **options})
+def test_parameters_and_images_that_do_not_fit_are_refused(refusal):
+    refusal.check()
 
 
 def test_a_camera_with_too_many_events_is_refused(monkeypatch):
@@ -250,8 +202,6 @@ def test_path_is_smooth_and_begins_at_rest():
     path = sample_path(SACCADES, 315.5, 1.0, 6.0)
     assert path.shape == (2, 317)
     assert np.abs(np.diff(path)).max() < 0.2
-    assert path.min() > 0
-    assert path.max() < 7
     assert np.allclose(sample_path(((0, 1, 2), (10, 3, 4)), 10.0, 5.0, 0.0), [[1, 2, 3], [2, 3, 4]])
 
 
@@ -286,23 +236,3 @@ def test_recordings_resemble_real_ones(shared):
     assert by_saccade[0] == pytest.approx(by_saccade[1], rel=0.08)
     ends = [np.mean([data.sample(i)[0][-1] for i in range(300)]) for data in (made, recorded)]
     assert ends[0] == pytest.approx(ends[1], abs=1.5)
-
-
-@pytest.mark.shared
-@pytest.mark.slow
-def test_what_is_learned_from_simulated_digits_reads_real_ones(shared):
-    """A softmax on three time bins, trained on 3,000 simulated digits, reads real recordings of other digits."""
-    digits = read_mnist(shared / "data" / "mnist").span(1000, 4000)
-    real = read_nmnist(shared / "data" / "nmnist-small", "train").binned()
-    made = EventCamera().binned(digits.images, digits.labels, seed=1, indices=digits.indices)
-    features, tests = (voxels(data, 100).reshape(len(data), -1) / 4 for data in (made, real))
-    rng = np.random.default_rng(0)
-    weights = np.zeros((features.shape[1], 10), np.float32)
-    targets = np.eye(10, dtype=np.float32)[made.labels]
-    for epoch in range(15):
-        for batch in np.array_split(rng.permutation(len(made)), len(made) // 50):
-            z = features[batch] @ weights
-            p = np.exp(z - z.max(1, keepdims=True))
-            p /= p.sum(1, keepdims=True)
-            weights -= 0.02 / (1 + epoch) * features[batch].T @ (p - targets[batch]) / len(batch)
-    assert np.mean((tests @ weights).argmax(1) == real.labels) > 0.91

@@ -31,13 +31,8 @@ def bits(samples: GeneratedSamples) -> list[bytes]:
 
 def test_each_part_and_epoch_has_samples_of_its_own() -> None:
     first, second = SOURCE(Stage(0)), SOURCE(Stage(1))
-    every = [
-        *bits(first.train),
-        *bits(second.train),
-        *bits(first.test),
-        *bits(first.validation),
-        *bits(SOURCE.fresh(4)),
-    ]
+    parts = (first.train, second.train, first.test, first.validation, SOURCE.fresh(4))
+    every = [sample for part in parts for sample in bits(part)]
     assert len(set(every)) == len(every) == 8 + 8 + 5 + 3 + 4
     assert bits(first.test) == bits(second.test)
     assert bits(first.train)[2:4] == bits(first.train[2:4]) == bits(first.train.subset([2, 3]))
@@ -46,12 +41,12 @@ def test_each_part_and_epoch_has_samples_of_its_own() -> None:
 
 
 def test_a_seed_changes_the_training_and_the_seed_of_data_everything() -> None:
-    plain, other, data = SOURCE, Generated(drawn, 8, 5, 3, seed=1), Generated(drawn, 8, 5, 3, data_seed=1)
-    found = [
-        [bits(part) for part in (s.train, s.validation, s.test)] for s in (x(Stage()) for x in (plain, other, data))
-    ]
-    assert [a == b for a, b in zip(found[0], found[1], strict=True)] == [False, True, True]
-    assert [a == b for a, b in zip(found[0], found[2], strict=True)] == [False, False, False]
+    found = []
+    for source in (SOURCE, Generated(drawn, 8, 5, 3, seed=1), Generated(drawn, 8, 5, 3, data_seed=1)):
+        parts = source(Stage())
+        found.append([bits(part) for part in (parts.train, parts.validation, parts.test)])
+    same = [[a == b for a, b in zip(found[0], other, strict=True)] for other in found[1:]]
+    assert same == [[False, True, True], [False, False, False]]
 
 
 def test_training_samples_become_harder_and_the_test_does_not() -> None:
@@ -62,12 +57,8 @@ def test_training_samples_become_harder_and_the_test_does_not() -> None:
 
 
 def learner(threads: int = 1, source: Generated | None = None) -> SampleLearner:
-    made = Experiment(
-        ep.recurrent(6, 5, 3),
-        Generated(drawn, 8, 5, 3, staged=staged) if source is None else source,
-        epochs=3,
-        batch_size=4,
-    )
+    source = source or Generated(drawn, 8, 5, 3, staged=staged)
+    made = Experiment(ep.recurrent(6, 5, 3), source, epochs=3, batch_size=4)
     return SampleLearner(made, ep.Simulator(made.network, threads=threads))
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ import pytest
 from eprop.data import Events, LiveEvents, LostEventsWarning, read_packed, read_text
 from eprop.data.live_readers import CHANNEL_RECORD, PIXEL_RECORD
 from eprop.errors import DataError, ParameterError
+from refusals import refusals
 
 SECONDS = 10.0
 
@@ -41,65 +40,36 @@ PAIRS = [(10.2, 3), (10.7, 1), (10.9, 3), (12.0, 0), (14.99, 7)]
 STEPS = [[1, 3], [], [0], [], [7]]
 
 
-def test_single_events_become_steps():
+TIMES, CHANNELS = (np.array(part) for part in zip(*PAIRS, strict=True))
+PACKED = np.array([(1000 * t, c) for t, c in PAIRS], CHANNEL_RECORD)
+LINES = "# time channel\n10.2 3\n10.7, 1\n\n10.9\t3  # again\n12 0\n14.99 7\n"
+PIXELS = [(1, 2, 500, 0), (0, 0, 900, 1), (2, 1, 1500, -1)]
+PIXEL_STEPS = [[2 * 3 + 1, 12], [1 * 3 + 2]]
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "wanted"),
+    [
+        (iter(PAIRS), {}, STEPS),
+        (PAIRS, {"dt": 2.0}, [[1, 3], [0], [7]]),
+        ([], {}, []),
+        ([(0.1 * k, k) for k in range(5)], {"dt": 0.1}, [[0], [1], [2], [3], [4]]),  # times up to rounding
+        ([(TIMES[:2], CHANNELS[:2]), (TIMES[2:], CHANNELS[2:])], {}, STEPS),
+        ([PACKED], {}, STEPS),
+        (read_text(io.StringIO(LINES)), {}, STEPS),
+        *((read_packed(Portions(PACKED.tobytes(), size)), {}, STEPS) for size in (1, 5, 12, 1000)),
+        # Pixels have the channels of recordings.
+        (PIXELS, {"size": (4, 3)}, PIXEL_STEPS),
+        ([Events(x=[1, 0, 2], y=[2, 0, 1], p=[0, 1, 0], t=[500, 900, 1500]).structured()], {"size": (4, 3)}, PIXEL_STEPS),
+        ([np.array([(500, 1, 2, 0), (900, 0, 0, 1), (1500, 2, 1, 0)], PIXEL_RECORD)], {"size": (4, 3)}, PIXEL_STEPS),
+        ([([1, 0], [2, 0], [500, 900], 0)], {"size": (4, 3)}, [[0, 7]]),
+        (read_text(["1 2 500 0", "0 0 900 1"]), {"size": (4, 3)}, [[7, 12]]),
+    ],
+    ids=range(16),
+)  # fmt: skip
+def test_events_of_every_form_become_steps(source, options, wanted):
     """From the step of the first one on; a channel is active once in a step."""
-    assert steps_of(iter(PAIRS)) == STEPS
-    assert steps_of(PAIRS, dt=2.0) == [[1, 3], [0], [7]]
-    assert steps_of([]) == []
-
-
-def test_a_time_up_to_rounding_begins_a_step():
-    assert steps_of([(0.1 * k, k) for k in range(5)], dt=0.1) == [[0], [1], [2], [3], [4]]
-
-
-def test_arrays_of_events_become_the_same_steps():
-    times, channels = (np.array(part) for part in zip(*PAIRS, strict=True))
-    assert steps_of([(times[:2], channels[:2]), (times[2:], channels[2:])]) == STEPS
-    packed = np.zeros(5, CHANNEL_RECORD)
-    packed["t"], packed["channel"] = 1000 * times, channels
-    assert steps_of([packed]) == STEPS
-
-
-def test_pixels_have_the_channels_of_recordings():
-    """As a recording numbers them."""
-    events = [(1, 2, 500, 0), (0, 0, 900, 1), (2, 1, 1500, -1)]
-    wanted = [[2 * 3 + 1, 12], [1 * 3 + 2]]
-    assert steps_of(events, (4, 3)) == wanted
-    recording = Events(x=[1, 0, 2], y=[2, 0, 1], p=[0, 1, 0], t=[500, 900, 1500])
-    assert steps_of([recording.structured()], (4, 3)) == wanted
-    packed = np.array([(500, 1, 2, 0), (900, 0, 0, 1), (1500, 2, 1, 0)], PIXEL_RECORD)
-    assert steps_of([packed], (4, 3)) == wanted
-    assert steps_of([([1, 0], [2, 0], [500, 900], 0)], (4, 3)) == [[0, 7]]
-
-
-def test_lines_of_text_are_read():
-    lines = "# time channel\n10.2 3\n10.7, 1\n\n10.9\t3  # again\n12 0\n14.99 7\n"
-    assert steps_of(read_text(io.StringIO(lines))) == STEPS
-    assert steps_of(read_text(["1 2 500 0", "0 0 900 1"]), (4, 3)) == [[7, 12]]
-
-
-@pytest.mark.parametrize("size", [1, 5, 12, 1000])
-def test_packed_records_in_any_portions(size):
-    packed = np.array([(1000 * t, c) for t, c in PAIRS], CHANNEL_RECORD).tobytes()
-    assert steps_of(read_packed(Portions(packed, size))) == STEPS
-    with pytest.raises(DataError, match="ends within a record of 8 bytes: only 3 bytes are left"):
-        steps_of(read_packed(io.BytesIO(packed[:-5])))
-
-
-READ = {
-    "text": ("read_text(sys.stdin)", "".join(f"{t} {c}\n" for t, c in PAIRS).encode()),
-    "packed": ("read_packed(sys.stdin.buffer)", np.array([(1000 * t, c) for t, c in PAIRS], CHANNEL_RECORD).tobytes()),
-}
-
-
-@pytest.mark.parametrize("kind", READ)
-def test_standard_input_is_read(kind):
-    reader, given = READ[kind]
-    code = (
-        f"import sys; from eprop.data import *; print([c.tolist() for c in LiveEvents({reader}, 8, real_time=False)])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], input=given, capture_output=True, timeout=60, check=False)
-    assert done.stdout.decode().strip() == str(STEPS), done.stderr.decode()
+    assert steps_of(source, **options) == wanted
 
 
 WRONG = [
@@ -108,14 +78,12 @@ WRONG = [
     ([(1.0, 8)], r"channels must lie in 0\.\.7, got 8\.\.8"),
     ([(1.0, 1.5)], "channels whole numbers"),
     ([(np.nan, 1)], "times must be finite"),
+    (read_packed(io.BytesIO(PACKED.tobytes()[:-5])), "ends within a record of 8 bytes: only 3 bytes are left"),
     ([(1, 2, 500, 0)], r"events of pixels need LiveEvents.size = \(height, width\)"),
     (read_text(["1 2 3"]), "line 1: expected 'time channel' or 'x y t polarity', got '1 2 3'"),
     (read_text(["1 2", "a b"]), "line 2"),
     (read_text(["1 0", "1_0 0"]), "line 2: expected 'time channel'"),
-    *(
-        ([item], "a live event is")
-        for item in (([1.0 + 1j], [1.0]), ([1.0], [1.0 + 1j]), (1.0, 2.0, 3.0, 1j), (["1"], ["1"]))
-    ),
+    *(([item], "a live event is") for item in (([1.0 + 1j], [1.0]), (1.0, 2.0, 3.0, 1j), (["1"], ["1"]))),
 ]
 
 
@@ -125,17 +93,16 @@ def test_items_that_are_no_events_are_refused(source, words):
         steps_of(source)
 
 
-def test_parameters_out_of_bounds_are_refused():
-    for options, words in (
-        ({"size": 0}, "LiveEvents.size must be a whole number >= 1, got 0"),
-        ({"size": (-3, -3)}, "LiveEvents.size must be a whole number >= 1, got -3"),
-        ({"size": 4, "capacity": 0}, "LiveEvents.capacity"),
-        ({"size": 4, "dt": 0.0}, "LiveEvents.dt must be > 0 ms"),
-        ({"size": 4, "delay": -1.0}, "delay >= 0 ms"),
-        ({"size": 4, "source": 3}, "LiveEvents needs an iterable"),
-    ):
-        with pytest.raises(ParameterError, match=words):
-            LiveEvents(**({"source": []} | options))
+@refusals(
+    (lambda: LiveEvents([], 0), ParameterError, "LiveEvents.size must be a whole number >= 1, got 0"),
+    (lambda: LiveEvents([], (-3, -3)), ParameterError, "LiveEvents.size"),
+    (lambda: LiveEvents([], 4, capacity=0), ParameterError, "LiveEvents.capacity"),
+    (lambda: LiveEvents([], 4, dt=0.0), ParameterError, "LiveEvents.dt must be > 0 ms"),
+    (lambda: LiveEvents([], 4, delay=-1.0), ParameterError, "delay >= 0 ms"),
+    (lambda: LiveEvents(3, 4), ParameterError, "LiveEvents needs an iterable"),
+)
+def test_parameters_out_of_bounds_are_refused(refusal):
+    refusal.check()
 
 
 def test_events_out_of_order_are_late_once_their_step_was_given():
@@ -164,8 +131,7 @@ def test_without_a_clock_a_full_queue_makes_the_source_wait():
         wanted[int(t)].add(channel)
     for capacity in (1, 7, 1000):
         assert steps_of(iter(given), capacity=capacity) == [sorted(step) for step in wanted]
-    times, channels = (np.array(part) for part in zip(*given, strict=True))
-    assert steps_of([(times, channels)], capacity=5) == [sorted(step) for step in wanted]
+    assert steps_of([tuple(np.transpose(given))], capacity=5) == [sorted(step) for step in wanted]
 
 
 def test_in_real_time_a_full_queue_loses_events():
@@ -211,21 +177,19 @@ def test_times_that_begin_again_at_zero_run_on():
         assert (found - ROUND).tolist() == wanted
 
 
-class Silent:
-    """A source that waits for events until it is closed."""
-
-    def __init__(self) -> None:
-        self.closed = threading.Event()
-
-    def __iter__(self) -> Iterator[tuple[float, int]]:
-        assert self.closed.wait(SECONDS)
-        return iter(())
-
-    def close(self) -> None:
-        self.closed.set()
-
-
 def test_a_source_that_can_be_closed_is_closed():
+    class Silent:
+        """Waits for events until it is closed."""
+
+        closed = threading.Event()
+
+        def __iter__(self) -> Iterator[tuple[float, int]]:
+            assert self.closed.wait(SECONDS)
+            return iter(())
+
+        def close(self) -> None:
+            self.closed.set()
+
     live = LiveEvents(Silent(), 8)
     live.close()
     live._reader.join(SECONDS)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same, differ
 from eprop.data import SeriesDataset, Splits, from_series
 from eprop.encoders import DeltaCode, LatencyCode, PoissonCode, PopulationCode
 from eprop.errors import DataError
@@ -44,6 +45,14 @@ def test_the_spikes_are_those_of_the_code():
     assert np.corrcoef(found.ravel(), X.ravel())[0, 1] > 0.95
 
 
+def test_any_code_and_other_series_with_the_same():
+    for code in (LatencyCode(), DeltaCode(), PoissonCode()):
+        assert spikes(from_series(np.abs(X), LABELS, code=code, n_steps=20), 3).any()
+    other = DATA.encode(3.0 * X[:5], LABELS[:5], name="test")
+    assert other.code == DATA.code
+    assert (other.n_steps, other.n_channels, other.name, len(other)) == (40, 36, "test", 5)
+
+
 def test_the_clock_tells_the_place():
     data = from_series(np.zeros((1, 10)), [0], n_steps=100)
     place = data.code.decode_series(spikes(data), 100)[0, :, 1]
@@ -57,18 +66,6 @@ def test_shorter_series_begin_later():
     assert not found[1, :32].any()
     assert found[0, 8:].any(axis=1).mean() > 0.7
     assert short.encode([X[1, :4]], [1]).values.tobytes() == short.values[1:2].tobytes()
-
-
-def test_other_series_have_the_same_code():
-    other = DATA.encode(3.0 * X[:5], LABELS[:5], name="test")
-    assert other.code == DATA.code
-    assert (other.n_steps, other.n_channels, other.name, len(other)) == (40, 36, "test", 5)
-
-
-@pytest.mark.parametrize("code", [LatencyCode(), DeltaCode(), PoissonCode()])
-def test_any_code(code):
-    data = from_series(np.abs(X), LABELS, code=code, n_steps=20)
-    assert spikes(data, 3).any()
 
 
 def test_parts():
@@ -91,14 +88,16 @@ def test_curves_have_a_target_for_each_observation():
 def test_fit_draws_anew_with_the_same_bits_for_any_threads(rule):
     runs = [simulator(threads, rule) for threads in (1, 2)]
     for sim in runs:
-        ep.fit(sim, DATA, DATA, epochs=3, batch_size=5, progress=False)
-    assert runs[0].state()["synapses/weight"].tobytes() == runs[1].state()["synapses/weight"].tobytes()
+        history = ep.fit(sim, DATA, DATA, epochs=3, batch_size=5, progress=False)
+    assert history.evaluate(DATA).error == history.evaluate(DATA.drawn()).error
+    weights = runs[0].state()["synapses/weight"]
+    assert_same(runs[1].state()["synapses/weight"], weights)
     given, same = simulator(rule=rule), simulator(rule=rule)
     made = Experiment(given.network, lambda stage: DATA.drawn(stage.epoch), epochs=3, batch_size=5)
     Trainer(SampleLearner(made, given), watcher=Watcher()).run()
-    assert given.state()["synapses/weight"].tobytes() == runs[0].state()["synapses/weight"].tobytes()
+    assert_same(given.state()["synapses/weight"], weights)
     ep.fit(same, DATA.drawn(0), epochs=3, batch_size=5, progress=False)
-    assert same.state()["synapses/weight"].tobytes() != runs[0].state()["synapses/weight"].tobytes()
+    assert differ(same.state()["synapses/weight"], weights)
 
 
 def test_a_resumed_training_has_the_same_bits():
@@ -120,23 +119,15 @@ def test_a_resumed_training_has_the_same_bits():
     resumed.set_state(cut.state())
     rest.set_state({**begun.state(), "unreported": False})
     rest.run()
-    assert resumed.state()["synapses/weight"].tobytes() == whole.state()["synapses/weight"].tobytes()
-
-
-def test_a_history_tests_series():
-    history = ep.fit(simulator(), DATA, epochs=1, progress=False)
-    assert history.evaluate(DATA).error == history.evaluate(DATA.drawn()).error
+    assert_same(resumed.state()["synapses/weight"], whole.state()["synapses/weight"])
 
 
 def test_a_function_may_return_series():
     train, rest = DATA.split((9, 3))
     sims = [simulator(), simulator()]
     for sim, given in zip(sims, [(lambda stage: Splits(train, rest, rest),), (train, rest)], strict=True):
-        made = Experiment(sim.network, *given, epochs=2, batch_size=5)
-        learner = SampleLearner(made, sim)
-        Trainer(learner, watcher=Watcher()).run()
-        assert len(learner.validation) == 3
-    assert sims[0].state()["synapses/weight"].tobytes() == sims[1].state()["synapses/weight"].tobytes()
+        Trainer(SampleLearner(Experiment(sim.network, *given, epochs=2, batch_size=5), sim), watcher=Watcher()).run()
+    assert_same(*(sim.state()["synapses/weight"] for sim in sims))
 
 
 @refusals(

@@ -8,19 +8,12 @@ import numpy as np
 import pytest
 
 import digits
-from eprop.data import (
-    EventCamera,
-    Events,
-    EventSample,
-    LeakWarning,
-    Loader,
-    load_recordings,
-    write_recording,
-)
+from eprop.data import EventCamera, Events, EventSample, LeakWarning, Loader, load_recordings, write_recording
 from eprop.data import mnist as mnist_digits
 from eprop.data import splits as module
 from eprop.data.mnist import Digits
 from eprop.errors import DataError, ParameterError
+from refusals import refusals
 
 TRAIN_LABELS = [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]  # as MNIST begins
 LOADER = Loader(n_steps=20, camera=EventCamera(shortest=20.0, longest=20.0), cache=False)
@@ -28,21 +21,23 @@ LOADER = Loader(n_steps=20, camera=EventCamera(shortest=20.0, longest=20.0), cac
 
 @pytest.fixture
 def mnist(tmp_path):
-    folder = tmp_path / "mnist"
-    folder.mkdir()
-    digits.write_mnist(folder, "train", TRAIN_LABELS)
-    digits.write_mnist(folder, "t10k", [7, 2, 1])
-    return folder
+    (tmp_path / "mnist").mkdir()
+    digits.write_mnist(tmp_path / "mnist", "train", TRAIN_LABELS)
+    digits.write_mnist(tmp_path / "mnist", "t10k", [7, 2, 1])
+    return tmp_path / "mnist"
+
+
+def write(folder, labels, first=0):
+    """Recordings of one event, of digits with these labels, from a number on."""
+    for index, label in enumerate(labels, first):
+        write_recording(folder, index, EventSample(Events([index], [2], [1], [1000 * index]), label))
 
 
 @pytest.fixture
 def nmnist(tmp_path):
-    folder = tmp_path / "N-MNIST"
-    for split, labels in (("Train", TRAIN_LABELS), ("Test", [7, 2, 1])):
-        for index, label in enumerate(labels):
-            events = Events([index], [2], [1], [1000 * index])
-            write_recording(folder / split, index, EventSample(events, label))
-    return folder
+    write(tmp_path / "N-MNIST" / "Train", TRAIN_LABELS)
+    write(tmp_path / "N-MNIST" / "Test", [7, 2, 1])
+    return tmp_path / "N-MNIST"
 
 
 @pytest.mark.tiny
@@ -118,12 +113,6 @@ def test_test_digits_that_were_trained_on_are_warned_of(mnist, nmnist):
         load_recordings(data=nmnist, test=nmnist / "Train", loader=LOADER)
 
 
-def test_channels_are_chosen_by_the_training_data(mnist):
-    small, kept = load_recordings(mnist=mnist, loader=LOADER).keep_most_active(100)
-    assert small.train.n_channels == small.test.n_channels == kept.size == 100
-    assert small.validation is None
-
-
 def test_embedded_digits(monkeypatch, nmnist):
     images = np.zeros((40, 28, 28), np.uint8)
     images[:, 8:20, 8:20] = 255
@@ -141,21 +130,23 @@ def test_embedded_digits(monkeypatch, nmnist):
     assert len(real.train) == 32
     assert len(real.test) == 10
     assert not real.test.simulated
-    with pytest.raises(ParameterError, match="range of digits"):
-        load_recordings(span=(0, 3), loader=LOADER)
 
 
-def test_what_does_not_fit(mnist, nmnist, tmp_path):
-    with pytest.raises(ParameterError, match="not both"):
-        load_recordings(data=nmnist, mnist=mnist)
-    with pytest.raises(DataError, match="0:10"):
-        load_recordings(mnist=mnist, span=(0, 11), loader=LOADER)
-    with pytest.raises(DataError, match="cannot take 10 validation samples of 10"):
-        load_recordings(mnist=mnist, validation=10, loader=LOADER)
-    with pytest.raises(DataError, match=r"no recording of a digit with index in 50\.\.59"):
-        load_recordings(data=nmnist, span=(50, 60), loader=LOADER)
-    with pytest.raises(DataError, match="no such folder"):
-        load_recordings(data=tmp_path / "nowhere", loader=LOADER)
+@refusals(
+    (lambda mnist, nmnist: {"data": nmnist, "mnist": mnist}, ParameterError, "not both"),
+    (lambda mnist, nmnist: {"mnist": mnist, "span": (0, 11)}, DataError, "0:10"),
+    (lambda mnist, nmnist: {"mnist": mnist, "validation": 10}, DataError, "cannot take 10 validation samples of 10"),
+    (
+        lambda mnist, nmnist: {"data": nmnist, "span": (50, 60)},
+        DataError,
+        r"no recording of a digit with index in 50\.\.59",
+    ),
+    (lambda mnist, nmnist: {"data": nmnist / "nowhere"}, DataError, "no such folder"),
+    (lambda mnist, nmnist: {"span": (0, 3)}, ParameterError, "range of digits"),
+)
+def test_what_does_not_fit(refusal, mnist, nmnist):
+    with pytest.raises(refusal.error, match=refusal.words):
+        load_recordings(**refusal.call(mnist, nmnist), loader=LOADER)
 
 
 def test_data_sets_are_kept(mnist, nmnist, tmp_path, monkeypatch):
@@ -180,14 +171,12 @@ def test_leaks_are_seen_beyond_the_digits_whose_labels_are_known(tmp_path, monke
     labels = [*TRAIN_LABELS, *[k % 7 for k in range(20)]]
     monkeypatch.setattr(mnist_digits, "KNOWN_DIGITS", 10)
     monkeypatch.setattr(module, "KNOWN_DIGITS", 10)
-    for name, of in (("data", labels), ("other", [(label + 1) % 10 for label in labels])):
-        for index, label in enumerate(of):
-            if name == "data" or index >= 15:
-                write_recording(tmp_path / name / "Train", index, EventSample(Events([3], [4], [1], [index]), label))
-    for index in range(15, 30):
-        write_recording(tmp_path / "part", index, EventSample(Events([3], [4], [1], [index]), labels[index]))
+    data, part, other = tmp_path / "data", tmp_path / "part", tmp_path / "other"
+    write(data / "Train", labels)
+    write(part, labels[15:], first=15)
+    write(other, [(label + 1) % 10 for label in labels[15:]], first=15)
     with pytest.warns(LeakWarning, match="15 of 30"):
-        load_recordings(data=tmp_path / "data", span=(15, 30), test=tmp_path / "data" / "Train", loader=LOADER)
+        load_recordings(data=data, span=(15, 30), test=data / "Train", loader=LOADER)
     with pytest.warns(LeakWarning, match="15 of 15"):
-        load_recordings(data=tmp_path / "data", test=tmp_path / "part", loader=LOADER)
-    load_recordings(data=tmp_path / "data", test=tmp_path / "other" / "Train", loader=LOADER)
+        load_recordings(data=data, test=part, loader=LOADER)
+    load_recordings(data=data, test=other, loader=LOADER)

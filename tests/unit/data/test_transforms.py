@@ -56,15 +56,6 @@ def moved(data, index):
     return out
 
 
-def plain(data, index):
-    """A deskewed recording by the definition: a set of (step, channel)."""
-    return {
-        (s, polarity * SIDE**2 + y * SIDE + x)
-        for s, polarity, y, x in moved(data, index)
-        if 0 <= x < SIDE and 0 <= y < SIDE
-    }
-
-
 def as_set(data, index):
     return {(int(s), int(c)) for s, c in zip(*data.sample(index), strict=True)}
 
@@ -74,7 +65,9 @@ def test_deskewing_is_that_of_the_definition():
     data = recordings(n=6, n_steps=12)
     out = deskew(data)
     out.validate()
-    assert [as_set(out, i) for i in range(len(out))] == [plain(data, i) for i in range(len(data))]
+    for i in range(len(data)):
+        inside = [(s, c, y, x) for s, c, y, x in moved(data, i) if 0 <= x < SIDE and 0 <= y < SIDE]
+        assert as_set(out, i) == {(s, polarity * SIDE**2 + y * SIDE + x) for s, polarity, y, x in inside}
     assert (out.labels == data.labels).all()
     assert (out.name, out.simulated, out.dt, out.n_channels) == (data.name, data.simulated, data.dt, data.n_channels)
 
@@ -82,11 +75,8 @@ def test_deskewing_is_that_of_the_definition():
 def bars(slants, n_steps=150, dt=2.0):
     """Recordings of a bar and a hook that slants each of ``slants``: dx / dy."""
     y, x = np.mgrid[:28, :28] - 13.5
-    images = []
-    for slant in slants:
-        along = x - slant * y
-        ink = ((np.abs(along) < 1.5) & (np.abs(y) < 9)) | ((np.abs(along - 3) < 4) & (np.abs(y - 8) < 1.5))
-        images.append(255 * ink)
+    along = x - np.array(slants)[:, None, None] * y
+    images = 255 * (((np.abs(along) < 1.5) & (np.abs(y) < 9)) | ((np.abs(along - 3) < 4) & (np.abs(y - 8) < 1.5)))
     return CAMERA.binned(np.array(images, np.uint8), np.zeros(len(slants), int), seed=1, n_steps=n_steps, dt=dt)
 
 
@@ -97,30 +87,13 @@ def test_slanted_digits_stand_upright_in_the_middle():
     out = deskew(data)
     out.validate()
     for i in range(5):
-        # Of all events, those that meet others included, nothing is left but the chance of rounding.
-        steps, _, y, x = np.array(moved(data, i)).T
-        at = np.stack([x, y]) - np.stack([place(s, data.dt) for s in steps], axis=1)
-        covariance = np.cov(at, bias=True)
-        assert abs(covariance[0, 1] / covariance[1, 1]) < 0.005
-        # Those that are lost, where two meet, do not lie evenly.
-        assert abs(slope(out, i)) < 0.05
+        assert abs(slope(out, i)) < 0.05  # those that are lost, where two meet, do not lie evenly
         # x is right on average; y moves by whole pixels.
         x, y = moments(out, i)[0]
         assert abs(x - 13.5) < 0.1
         assert abs(y - 13.5) < 0.55
     # What is lost: events that meet another of their step, or leave the field.
     assert (out.counts > 0.85 * data.counts).all()
-
-
-def test_digits_of_any_slant_come_to_look_alike():
-    data = bars([-0.3, 0.3])
-
-    def likeness(of):
-        counts = [np.bincount(of.sample(i)[1], minlength=of.n_channels) for i in range(2)]
-        return np.corrcoef(counts)[0, 1]
-
-    assert likeness(data) < 0.7
-    assert likeness(deskew(data)) > 0.8
 
 
 @pytest.mark.tiny
@@ -144,11 +117,13 @@ def test_recordings_without_variance_are_not_sheared():
 
 @pytest.mark.tiny
 def test_the_path_of_the_camera_is_subtracted_and_other_sensors_are_refused():
-    data = recordings(n=2, n_steps=10)
+    data, other = recordings(n=2, n_steps=10), BinnedDataset(np.array([[0, 1]]), [3], [0], 100)
     moved = tuple((t, x + 5.0, y) for t, x, y in SACCADES)
     assert as_set(deskew(data, dataclasses.replace(CAMERA, path=moved)), 0) != as_set(deskew(data), 0)
     with pytest.raises(DataError, match="34 x 34 pixels and two polarities"):
-        deskew(BinnedDataset(np.array([[0, 1]]), [3], [0], 100))
+        deskew(other)
+    with pytest.raises(DataError, match="only recordings of a square sensor"):
+        shift(other, 1, 0)
 
 
 @pytest.mark.tiny
@@ -165,9 +140,3 @@ def test_events_move_and_those_that_leave_are_lost(right, down):
                 wanted[:, :, y, x] = before[:, :, y - down, x - right]
         assert (out.dense(i).reshape(-1, 2, SIDE, SIDE) == wanted).all()
     assert (out.labels == data.labels).all()
-
-
-@pytest.mark.tiny
-def test_only_square_sensors():
-    with pytest.raises(DataError, match="only recordings of a square sensor"):
-        shift(BinnedDataset(np.array([[0, 1]]), [3], [0], 100), 1, 0)

@@ -121,9 +121,9 @@ def test_results_that_do_not_fit_are_refused_with_advice(refusal, monkeypatch):
 
 def test_copies_of_a_network_share_the_memory_of_a_machine(monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 40_000_000)
-    ep.Simulator(ring(600, 1000, EProp()), threads=1, parallel="data")
+    ep.Simulator(ring(600, 1000, EProp()), threads=1)
     with pytest.raises(MemoryLimitError, match=r"but 0\.0 GB are available to each of 4 ranks"):
-        ep.Simulator(ring(600, 1000, EProp()), threads=1, comm=Crowd(), parallel="data")
+        ep.Simulator(ring(600, 1000, EProp()), threads=1, comm=Crowd())
 
 
 @pytest.mark.parametrize(("most", "words"), [
@@ -152,7 +152,7 @@ class Crowd(Serial):
 @pytest.mark.parametrize("comm", [Serial(), Crowd()], ids=["alone", "crowd"])
 @pytest.mark.parametrize("call", ["lanes", "train", "evaluate", "forward"])
 def test_failed_allocations_are_refused_and_change_nothing(comm, call, monkeypatch):
-    sim = ep.Simulator(network(FixedIndegree(2), EProp(), neurons=10), threads=1, comm=comm, parallel="data")
+    sim = ep.Simulator(network(FixedIndegree(2), EProp(), neurons=10), threads=1, comm=comm)
     samples, before = sim.samples(2 * comm.size, 3, targets={"out": np.zeros((2 * comm.size, 1, 3))}), sim.state()
     monkeypatch.setattr(sim._episodes, "make_lanes", no_memory)
     with pytest.raises(

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from compare import assert_close, assert_same
+from compare import assert_same
+from eprop.engine.ranks import replicas
 from eprop.engine.ranks.parallelism import MANY_NEURONS
 from eprop.parallel.launch import available_threads
 from networks import small_network, two_threads
@@ -150,21 +151,31 @@ def test_no_division_changes_a_bit(work: str) -> None:
             assert_same(outcome, wanted, f"rank {rank} of {ranks}")
 
 
+@two_threads
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("n", [2, 3, 7])
-def test_data_ranks_divide_samples_and_lanes(n: int) -> None:
-    """The states have the same bits; gradients are added in the order of the ranks. Of seven ranks some have no lane."""
+@pytest.mark.parametrize("precision", ["double", "single"])
+def test_ranks_divide_samples_and_lanes(n: int, threads: int, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the five samples of a batch, or in rounds of a sample of each rank. Of seven ranks some have no sample, or no lane."""
     net = network("ALIF", "more", noise=True)
 
-    def work(sim: ep.Simulator) -> list[Any]:
-        samples, progress = samples_of(sim), []
-        trained, evaluated = sim.train(samples, progress=progress.append), sim.evaluate(samples)
-        assert sum(progress) == 5
-        return [*rollouts(sim), trained.y, trained.loss, trained.spikes, evaluated.y, sim.events]
+    def work(**options: Any) -> list[Any]:
+        sim = ep.Simulator(net, **{"threads": threads, "precision": precision} | options)
+        samples, progress = samples_of(sim), list[int]()
+        out: list[Any] = [sim.gradients(samples)]
+        for _ in range(2):
+            results = sim.train(samples, progress=progress.append), sim.evaluate(samples)
+            out += [getattr(r, name) for r in results for name in ("y", "loss", "spikes", "neuron_spikes")]
+            out.append(sim.events)
+        assert sum(progress) == 10
+        run = sim.run(20.0, record=[("rec", "v")], spikes=["rec"])
+        return [*out, run, *rollouts(sim), sim.state()]
 
-    first, *others = on_ranks(n, lambda comm: work(ep.Simulator(net, threads=1, comm=comm, parallel="data")))
-    for found in others:
-        assert_same(found, first)
-    assert_close(first, work(ep.Simulator(net, threads=1)), 1e-9)
+    wanted = work(threads=1)
+    for room in (replicas.TERMS_BYTES, 1):
+        monkeypatch.setattr(replicas, "TERMS_BYTES", room)
+        for rank, found in enumerate(on_ranks(n, lambda comm: work(comm=comm))):
+            assert_same(found, wanted, f"rank {rank} of {n}, {room} bytes")
 
 
 def test_ranks_refuse_rollouts_together() -> None:
@@ -181,7 +192,7 @@ def test_ranks_refuse_rollouts_together() -> None:
         state = lanes.state()
         nan = np.full((5, 30, 2), np.nan if comm.rank else 0.0)
         for words, call in (
-            ("refused on rank 1|out of range", lambda: lanes.step([[9 * comm.rank], []])),
+            ("refused on rank 1|out of range", lambda: lanes.step([[], [9 * comm.rank]])),
             ("refused on rank 1|hold values", lambda: rollout.backward(nan)),
             ("rank 1 got other arguments", lambda: rollout.backward(np.full((5, 30, 2), float(comm.rank)))),
             ("calls .* where rank", lambda: sim.forward(samples_of(sim)) if comm.rank else rollout.backward()),

@@ -238,7 +238,7 @@ def moving(precision: ep.FixedPoint, noise: float = 0.0) -> ep.Network:
 @pytest.mark.tiny
 def test_a_run_learns_with_few_bits_and_counts_saturated_weights(tmp_path):
     """As ``eprop train evidence-accumulation --set bits=6 --set rounding=nearest`` does."""
-    small = {"lif": 10, "alif": 5, "group": 3, "samples": 8, "test_samples": 4, "batch_size": 4}
+    small = {"lif": 10, "alif": 5, "samples": 8, "test_samples": 4, "batch_size": 4}
     made = evidence_accumulation(**small, bits=6, rounding="nearest", epochs=1)
     summary = ep.fit(made, folder=tmp_path / "run", threads=1, formats=(), progress=False).summary
     assert set(summary["few_bits"]) == {p.name for p in made.network.projections}
@@ -249,9 +249,7 @@ def test_a_run_learns_with_few_bits_and_counts_saturated_weights(tmp_path):
 
 @pytest.mark.tiny
 def test_tasks_of_few_bits():
-    few = {p.name: p.precision for p in nmnist(bits=8, bias=True).network.projections}
-    assert few.pop("bias->out") is None
-    assert set(few.values()) == {ep.FixedPoint(8)}
+    assert {p.precision for p in nmnist(bits=8).network.projections} == {ep.FixedPoint(8)}
 
 
 BOUNDED = ep.EProp(optimizer=ep.Adam(1e-2, w_min=0.01, w_max=0.04))
@@ -271,7 +269,6 @@ BOUNDED = ep.EProp(optimizer=ep.Adam(1e-2, w_min=0.01, w_max=0.04))
     (lambda: few_bits(None).with_precision("8"), NetworkError, "precision must be FixedPoint"),
     (lambda: nmnist(bits=1), ParameterError, "bits must be >= 2, got 1"),
     (lambda: nmnist(bits=8, rounding="up"), ParameterError, "nmnist.rounding must be"),
-    (lambda: nmnist(bits=8, rule="eprop+", each_step=True), NetworkError, "takes a step at every spike"),
     (lambda: ep.quantise(ep.Simulator(few_bits(ep.FixedPoint(8)), threads=1), 4), InputError, "have few bits already"),
     (lambda: ep.FixedPoint(8).rounded(0.1), ParameterError, "FixedPoint.scale is None"),
 )  # fmt: skip

@@ -125,7 +125,7 @@ def test_no_division_changes_a_bit(rule: ep.Rule) -> None:
 
 def test_replicas_divide_the_currents_of_samples() -> None:
     wanted = trained(EPROP, threads=1)
-    for found in on_ranks(2, lambda comm: trained(EPROP, threads=1, comm=comm, parallel="data")):
+    for found in on_ranks(2, lambda comm: trained(EPROP, threads=1, comm=comm)):
         assert_close(found["y"], wanted["y"], 1e-9)
 
 

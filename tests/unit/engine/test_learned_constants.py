@@ -164,7 +164,7 @@ def trained(neuron: str = "ALIF", batches: int = 3, **options: Any) -> dict[str,
 
 def test_replicas_learn_the_same_constants() -> None:
     wanted = trained(threads=1)
-    found = on_ranks(2, lambda comm: trained(threads=1, comm=comm, parallel="data"))
+    found = on_ranks(2, lambda comm: trained(threads=1, comm=comm))
     assert_same(found[0], found[1])
     assert_close(found[0], wanted, 1e-9)
 

@@ -153,11 +153,11 @@ def test_a_log_of_spikes_that_grows():
     connections = {"in->rec": {"weight": 0.01, "delay": 40.0}, "in->out": {"weight": 0.01, "rule": SAMPLE}}
     net = small_network((300, 2, 1), connections, source=ep.PoissonSource(1000.0), neuron=ep.LIF(v_th=1e6))
     sim = ep.Simulator(net, threads=1)
-    size = sim._arrays.online.log().size
+    size = sim._arrays.online.bytes()["spike_log"]
     wanted = 3.0 * np.cumsum(np.exp(-np.arange(59) / 20.0))
     np.testing.assert_allclose(sim.evaluate(sim.samples(2, 60)).y[:, 1:, 0], [wanted, wanted], rtol=1e-12)
     v = sim.run(100.0, record=[("rec", "v")], learn=False)["rec", "v"]
-    assert sim._arrays.online.log().size > size
+    assert sim._arrays.online.bytes()["spike_log"] > size
     np.testing.assert_allclose(v[40:99, 0], wanted, rtol=1e-12)
 
 

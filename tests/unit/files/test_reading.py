@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import os
 import pathlib
-import socket
 import time
+from collections.abc import Callable
 
 import pytest
 
 from eprop.errors import CheckpointError, DataError, MemoryLimitError, ParameterError
-from eprop.files import (
-    check_budget,
-    memory_budget,
-    open_regular,
-    parse_json,
-    parsing,
-    read_bytes,
-    read_text,
-    reading,
-)
+from eprop.files import check_budget, memory_budget, open_regular, parse_json, parsing, read_bytes, read_text, reading
 
 pytestmark = pytest.mark.tiny
 
@@ -31,27 +22,19 @@ def _at_once():
     assert time.monotonic() - began < 1.0
 
 
-def unusual(kind: str, folder: pathlib.Path) -> pathlib.Path:
-    """A name that leads to no regular file."""
-    path = folder / "name"
-    if kind == "a folder":
-        path.mkdir()
-    elif kind == "a named pipe":
-        os.mkfifo(path)
-    elif kind == "a device":
-        path.symlink_to("/dev/zero")
-    elif kind == "a socket":
-        with socket.socket(socket.AF_UNIX) as made:
-            made.bind(os.path.relpath(path))
-    elif kind == "Too many levels":
-        path.symlink_to(path)
-    return path
+UNUSUAL: dict[str, Callable[[pathlib.Path], object]] = {
+    "a folder": lambda path: path.mkdir(),
+    "a named pipe": lambda path: os.mkfifo(path),
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "Too many levels": lambda path: path.symlink_to(path),
+    "No such file": lambda path: None,
+}
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
-@pytest.mark.parametrize("kind", ["a folder", "a named pipe", "a device", "Too many levels", "No such file"])
+@pytest.mark.parametrize("kind", UNUSUAL)
 def test_only_regular_files_are_opened(kind: str, tmp_path: pathlib.Path) -> None:
-    path = unusual(kind, tmp_path)
+    UNUSUAL[kind](path := tmp_path / "name")
     with pytest.raises(DataError, match=f"name: .*{kind}"):
         open_regular(path)
     with pytest.raises(CheckpointError, match=f"name: .*{kind}"):

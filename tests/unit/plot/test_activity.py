@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 
 import numpy as np
 import pytest
 
 import digits
 import eprop as ep
+from drawn import ten_steps
 from eprop import plot
 from eprop.engine import make_samples
 from eprop.plot.records import Activity
@@ -17,17 +17,17 @@ from eprop.tasks import nmnist
 from eprop.training import record_activity, scoring_of
 from networks import small_network
 
-PNG = b"\x89PNG\r\n\x1a\n"
+pytestmark = pytest.mark.tiny
 
 
 def sample(loss: str = "softmax", spikes: bool = True) -> Activity:
-    experiment = nmnist(neurons=6, n_steps=20, window_start=5, loss=loss, w_in=0.5 if spikes else 0.0)
+    experiment = nmnist(neurons=6, n_steps=20, loss=loss, w_in=0.5 if spikes else 0.0)
     simulator, recording = ep.Simulator(experiment.network, threads=1, precision="single"), digits.recordings(1)
     return record_activity(simulator, scoring_of(experiment, recording).samples(recording), "0")
 
 
 @pytest.mark.parametrize("loss", ["softmax", "squared_error"])
-def test_activity_is_recorded_and_drawn(loss: str, tmp_path: pathlib.Path) -> None:
+def test_activity_is_recorded_and_drawn(loss: str) -> None:
     before, after = sample(loss, spikes=False), sample(loss)
     assert before.spike_counts().sum() == 0 < after.spike_counts().sum()
     assert after.v.shape == after.psi.shape == after.learning_signal.shape == (20, 6)
@@ -39,13 +39,11 @@ def test_activity_is_recorded_and_drawn(loss: str, tmp_path: pathlib.Path) -> No
     assert len(figure.axes) == 2 * (8 if loss == "softmax" else 7)
     assert plot.telling_neuron(before, after) == after.spike_counts().argmax()
     signal = np.zeros_like(after.learning_signal)
-    signal[:, after.spike_counts().argmin()] = 1.0  # only this one is taught
+    signal[:, quiet := after.spike_counts().argmin()] = 1.0  # only this one is taught
     taught = [dataclasses.replace(a, learning_signal=signal) for a in (before, after)]
-    assert plot.telling_neuron(*taught) == after.spike_counts().argmin()
+    assert plot.telling_neuron(*taught) == quiet
     silent = [dataclasses.replace(a, spikes=(np.zeros(1), np.array([int(signal[0].argmin())]))) for a in taught]
-    assert plot.telling_neuron(*silent) == after.spike_counts().argmin()
-    path = plot.save(figure, tmp_path / "activity.png")
-    assert path.read_bytes().startswith(PNG)
+    assert plot.telling_neuron(*silent) == quiet
 
 
 def two_sources(network: ep.Network, aims: dict[str, np.ndarray]) -> ep.engine.Samples:
@@ -84,18 +82,6 @@ def test_activity_of_several_sources_and_readouts(first: str) -> None:
     assert other.error.any()
 
 
-def steps(readouts: int, softmax: bool = False, label: str = "", scale: float = 1.0) -> Activity:
-    """Activity of ten steps, the errors of which count in the last five."""
-    times, window = np.arange(1.0, 11.0), np.repeat([0.0, 1.0], 5)
-    target = np.outer(np.sin(times), np.arange(1, readouts + 1))
-    y, none, neurons = scale * target, (np.zeros(0), np.zeros(0, int)), np.zeros((10, 2))
-    return Activity(
-        times, none, none, 3, 2, neurons, neurons, neurons, y, target, window[:, None] * (y - target), window, softmax,
-        neurons, label,
-    )  # fmt: skip
-
-
-@pytest.mark.tiny
 @pytest.mark.parametrize(
     ("readouts", "label", "softmax", "wanted"),
     [
@@ -105,9 +91,9 @@ def steps(readouts: int, softmax: bool = False, label: str = "", scale: float = 
     ],
 )
 def test_the_legend_of_activity_names_what_is_there(readouts: int, label: str, softmax: bool, wanted: set) -> None:
-    activity = steps(readouts, softmax, label)
-    figure = plot.draw_activity(activity, activity)
-    j = plot.telling_neuron(activity, activity)
+    shown = ten_steps(readouts, softmax, label)
+    figure = plot.draw_activity(shown, shown)
+    j = plot.telling_neuron(shown, shown)
     always = {f"spikes of neuron $j$ = {j}", f"threshold of neuron {j}", "outside the learning window"}
     assert {text.get_text() for text in figure.legends[0].get_texts()} == wanted | always
     letters = [text.get_text() for ax in figure.axes for text in ax.texts]
@@ -115,27 +101,20 @@ def test_the_legend_of_activity_names_what_is_there(readouts: int, label: str, s
     labels = [ax.get_ylabel() for ax in figure.axes]
     assert ("error $E_k$\n(mV)" in labels) is not softmax
     # The target lies on top of what it is compared with.
-    compared = figure.axes[
-        2 * labels[::2].index("softmax $\\pi_k$,\ntarget $\\pi_k^*$" if softmax else "readouts\n$y_k$ (mV)")
-    ]
+    compared = next(ax for ax in figure.axes if ax.get_ylabel().startswith("softmax" if softmax else "readouts"))
     assert compared.lines[-1].get_linestyle() == "--"
 
 
-@pytest.mark.tiny
 def test_neurons_are_counted_from_the_last_one_too() -> None:
     """Of neuron -1 the traces were drawn, but none of its spikes."""
     v = np.outer(np.arange(10.0), [1.0, 2.0])
-    activity = dataclasses.replace(steps(1), v=v, spikes=(np.array([3.0, 5.0]), np.array([1, 0])))
-    figure = plot.draw_activity(activity, activity, neuron=-1)
+    shown = dataclasses.replace(ten_steps(1), v=v, spikes=(np.array([3.0, 5.0]), np.array([1, 0])))
+    figure = plot.draw_activity(shown, shown, neuron=-1)
     np.testing.assert_array_equal(figure.axes[4].lines[1].get_ydata(), v[:, 1])
     raster = figure.axes[2]
     assert [marks.get_offsets().tolist() for marks in raster.collections] == [[[5.0, 0.0]], [[3.0, 1.0]]]
-    for wrong in (2, -3, 0.5, True):
-        with pytest.raises(ep.errors.ParameterError, match=rf"neuron must be a whole number from -2 to 1; got {wrong}"):
-            plot.draw_activity(activity, activity, neuron=wrong)
 
 
-@pytest.mark.tiny
 def test_activity_without_neurons() -> None:
     """A source may go to readouts only."""
     network = small_network((3, 0, 2), {"in->out": 1.0}, rule=ep.EProp())
@@ -143,20 +122,16 @@ def test_activity_without_neurons() -> None:
     activity = record_activity(ep.Simulator(network, threads=1), samples)
     assert activity.v.shape == activity.threshold.shape == (4, 0)
     figure = plot.draw_activity(activity, activity)
-    assert [ax.get_ylabel() for ax in figure.axes[::2]] == [
-        "input\nchannel",
-        "readouts\n$y_k$ (mV)",
-        "error $E_k$\n(mV)",
-    ]
+    labels = [ax.get_ylabel().split("\n")[0] for ax in figure.axes[::2]]
+    assert labels == ["input", "readouts", "error $E_k$"]
     assert not any("threshold" in text.get_text() for text in figure.legends[0].get_texts())
     with pytest.raises(ep.errors.ParameterError, match="neuron must be left out: there are no neurons; got 0"):
         plot.draw_activity(activity, activity, neuron=0)
 
 
-@pytest.mark.tiny
 def test_a_pattern_is_drawn_whole() -> None:
     """However far the untrained network wanders."""
-    before, after = steps(2, scale=5.0), steps(2)
+    before, after = ten_steps(2, scale=5.0), ten_steps(2)
     path = plot.draw_pattern(before, after).axes[-1]
     path.figure.draw_without_rendering()
     x, y = before.y[5:].T
@@ -166,11 +141,10 @@ def test_a_pattern_is_drawn_whole() -> None:
     assert path.get_aspect() == 1.0
 
 
-@pytest.mark.tiny
 @pytest.mark.parametrize("window", ["with a gap", "never open"])
 def test_gaps_of_a_window_are_gaps(window: str) -> None:
     counts = np.array([0, 0, 1, 1, 0, 0, 0, 1, 1, 0.0]) if window == "with a gap" else np.zeros(10)
-    before, after = (dataclasses.replace(steps(2, scale=s), window=counts) for s in (5.0, 1.0))
+    before, after = (dataclasses.replace(ten_steps(2, scale=s), window=counts) for s in (5.0, 1.0))
     over_time = plot.draw_pattern(before, after).axes[0]
     for line in over_time.lines:
         shown = np.isfinite(line.get_ydata())

@@ -4,38 +4,34 @@ from __future__ import annotations
 
 import pathlib
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 import eprop as ep
-from eprop import plot
-from eprop.errors import CheckpointError, FiguresWarning, OutputError
+from compare import assert_same
+from eprop.errors import CheckpointError, FiguresWarning
 from eprop.runs import draw
 from eprop.tasks import task_named
 from eprop.training import pictures
-from learning_metrics import lines
 
 #: Small tasks, the labels of their learning curve, and their pictures beside those of every run.
 RUNS = {
     "pattern-generation": (
-        {"duration": 40.0, "neurons": 4, "inputs": 3},
-        ["iterations", "loss per step (mV²)"],
-        {"pattern"},
+        {"duration": 40.0, "neurons": 4, "inputs": 3}, ["iterations", "loss per step (mV²)"], {"pattern"}
     ),
     "evidence-accumulation": (
         {"lif": 4, "alif": 0, "cues": 1, "delay": 10.0, "samples": 4, "test_samples": 2},
-        ["samples learned", "loss per step (nats)"],
-        {"confusion"},
+        ["samples learned", "loss per step (nats)"], {"confusion"},
     ),
     "delayed-cue": (
-        {"neurons": 4, "group": 1, "delay": 50.0, "samples": 4, "test_samples": 2},
-        ["samples learned", "loss per step (nats)"],
-        {"confusion", "constants"},
+        {"neurons": 4, "delay": 50.0, "samples": 4, "test_samples": 2},
+        ["samples learned", "loss per step (nats)"], {"confusion", "constants"},
     ),
-}
+}  # fmt: skip
 OF_ALL = {"activity", "learning_curve", "network", "weights"}
+pytestmark = pytest.mark.tiny
+
 DRAWN = {"threads": 1, "progress": False}
 
 
@@ -51,7 +47,6 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
     return figures
 
 
-@pytest.mark.tiny
 @pytest.mark.parametrize("task", RUNS)
 def test_a_run_draws_what_its_learner_can_show(task: str, tmp_path: pathlib.Path, drawn: dict[str, Figure]) -> None:
     ep.fit(experiment_of(task), folder=tmp_path / "run", **DRAWN)
@@ -66,7 +61,6 @@ def test_a_run_draws_what_its_learner_can_show(task: str, tmp_path: pathlib.Path
     assert drawn.keys() == OF_ALL | own
 
 
-@pytest.mark.tiny
 def test_the_learning_curve_of_several_seeds_knows_its_units(tmp_path: pathlib.Path, drawn: dict[str, Figure]) -> None:
     ep.fit(experiment_of("evidence-accumulation"), folder=tmp_path / "seeds", seeds=2, jobs=1, **DRAWN)
     drawn.clear()
@@ -83,7 +77,6 @@ def test_the_learning_curve_of_several_seeds_knows_its_units(tmp_path: pathlib.P
 REWARD = {"cues": 1, "delay": 50.0, "steps": 64, "environments": 4, "rollout": 8, "episodes": 2}
 
 
-@pytest.mark.tiny
 @pytest.mark.parametrize("reward", [False, True])
 def test_pictures_leave_the_trained_network_as_it_is(reward: bool, tmp_path: pathlib.Path) -> None:
     """Pictures run the network, from its first weights as well."""
@@ -91,11 +84,9 @@ def test_pictures_leave_the_trained_network_as_it_is(reward: bool, tmp_path: pat
     alone = ep.fit(experiment, **DRAWN).simulator.state()
     drawn = ep.fit(experiment, folder=tmp_path / "run", **DRAWN).simulator.state()
     assert list((tmp_path / "run" / "figures").iterdir())
-    for name, value in alone.items():
-        np.testing.assert_array_equal(drawn[name], value, err_msg=name)
+    assert_same(drawn, alone)
 
 
-@pytest.mark.tiny
 def test_a_picture_of_weights_has_those_that_learn_before_and_after() -> None:
     net = ep.Network()
     x, rec, out = net.add(ep.EventSource(), 3), net.add(ep.LIF(), 4, name="rec"), net.add(ep.Readout(), 2, name="out")
@@ -113,7 +104,6 @@ def test_a_picture_of_weights_has_those_that_learn_before_and_after() -> None:
     np.testing.assert_array_equal(simulator.connections("rec->out")[2], 2.0 * first)
 
 
-@pytest.mark.tiny
 def test_a_picture_that_fails_is_a_warning(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ep.fit(experiment_of("pattern-generation"), folder=tmp_path / "run", formats=(), **DRAWN)
     monkeypatch.setattr(pictures, "_weights", lambda *_: 1 / 0)
@@ -124,21 +114,3 @@ def test_a_picture_that_fails_is_a_warning(tmp_path: pathlib.Path, monkeypatch: 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: [][0])
     with pytest.warns(FiguresWarning, match="could not be drawn: IndexError"):
         assert draw(tmp_path / "run") == []
-
-
-@pytest.mark.tiny
-def test_the_users_settings_are_left_alone() -> None:
-    import matplotlib.pyplot as plt
-
-    before, backend, figures = dict(mpl.rcParams), mpl.get_backend(), plt.get_fignums()
-    plot.draw_confusion([[1]])
-    plot.draw_learning_curve(lines())
-    assert dict(mpl.rcParams) == before
-    assert mpl.get_backend() == backend
-    assert plt.get_fignums() == figures
-
-
-@pytest.mark.tiny
-def test_a_figure_that_cannot_be_written(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(OutputError, match=r"a.png: cannot be written"):
-        plot.save(Figure(), tmp_path / "none" / "a.png")

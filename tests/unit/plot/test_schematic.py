@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from matplotlib.patches import ArrowStyle, Circle, FancyArrowPatch, FancyBboxPatch
 
 import eprop as ep
-from eprop.errors import ParameterError
+from drawn import two_layers
 from eprop.plot import draw_network as draw
 
 pytestmark = pytest.mark.tiny
-
-
-def two_layers() -> ep.Network:
-    """Excitatory and inhibitory neurons, a second layer, two readouts, feedback to both layers."""
-    net = ep.Network(seed=1)
-    x = net.add(ep.EventSource(), 20, "input")
-    exc, inh = net.add(ep.LIF(), 80, "excitatory"), net.add(ep.ALIF(), 20, "inhibitory")
-    top = net.add(ep.LIF(), 30, "second layer")
-    out, other = net.add(ep.Readout(), 2, "out"), net.add(ep.Readout(), 1, "other")
-    rule = ep.EPropPlus()
-    net.connect(x, exc, weight=ep.Uniform(0.0, 0.2), rule=rule)
-    net.connect(x, inh, ep.Bernoulli(0.1), weight=0.1)
-    net.connect(exc, exc, ep.FixedIndegree(10), weight=0.1, rule=rule)
-    net.connect(exc, inh, weight=0.1)
-    net.connect(inh, exc, weight=-0.4)
-    net.connect(exc, top, ep.FixedOutdegree(3), rule=ep.STDP())
-    net.connect(top, out, rule=rule)
-    net.connect(exc, other, rule=rule)
-    net.feedback(out, top)
-    net.feedback(out, exc, ep.RandomFeedback())
-    return net
 
 
 def test_every_population_projection_and_feedback_is_drawn() -> None:
@@ -52,57 +33,30 @@ def test_every_population_projection_and_feedback_is_drawn() -> None:
     assert {"EPropPlus synapses", "Static synapses", "STDP synapses"} <= set(entries)
 
 
-def test_boxes_do_not_overlap_and_lie_within_the_picture() -> None:
-    ax = draw(two_layers())
-    boxes = [p.get_bbox() for p in ax.patches if isinstance(p, FancyBboxPatch)]
-    for i, one in enumerate(boxes):
-        assert not any(one.overlaps(other) for other in boxes[i + 1 :])
-        assert ax.get_xlim()[0] < one.x0 < one.x1 < ax.get_xlim()[1]
-        assert ax.get_ylim()[0] < one.y0 < one.y1 < ax.get_ylim()[1]
-
-
-def test_readouts_are_right_of_all_neurons_and_sources_left() -> None:
+def test_boxes_stand_in_order_within_the_picture_and_do_not_overlap() -> None:
     net = two_layers()
-    x = {
-        p.name: patch.get_bbox().x0
-        for p, patch in zip(
-            net.populations, (p for p in draw(net).patches if isinstance(p, FancyBboxPatch)), strict=True
-        )
-    }
+    ax = draw(net)
+    boxes = [patch.get_bbox() for patch in ax.patches if isinstance(patch, FancyBboxPatch)]
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    for box in boxes:
+        assert ax.get_xlim()[0] < box.x0 < box.x1 < ax.get_xlim()[1]
+        assert ax.get_ylim()[0] < box.y0 < box.y1 < ax.get_ylim()[1]
+    x = {p.name: box.x0 for p, box in zip(net.populations, boxes, strict=True)}
     assert x["input"] < x["excitatory"] == x["inhibitory"] < x["second layer"] < x["out"] == x["other"]
 
 
 def test_inhibition_ends_in_a_dot() -> None:
+    """By the sign of all weights of a projection, or by its receptor."""
     net = two_layers()
-    ax = draw(net)
-    assert len([p for p in ax.patches if isinstance(p, Circle)]) == 1
-    arrows = [p for p in ax.patches if isinstance(p, FancyArrowPatch)][: len(net.projections)]
-    plain = [
-        p.name for p, a in zip(net.projections, arrows, strict=True) if isinstance(a.get_arrowstyle(), ArrowStyle.Curve)
-    ]
-    assert plain == ["inhibitory->excitatory"]
-
-
-def test_the_receptor_decides_whether_a_line_ends_in_a_dot() -> None:
-    net = ep.Network()
-    a, b = net.add(ep.LIF(), 2, "a"), net.add(ep.CurrentLIF(tau_syn_in=3.0), 1, "b")
-    net.connect(a, b, weight=ep.Normal(1.0, 3.0), receptor="inhibitory")
-    net.connect(a, b, weight=ep.Clipped(ep.Normal(), low=0.0), name="other")
-    assert len([p for p in draw(net).patches if isinstance(p, Circle)]) == 1
-
-
-def test_given_weights_and_a_network_of_one_population_are_drawn() -> None:
-    net = ep.Network()
-    a, b = net.add(ep.LIF(), 2, "a"), net.add(ep.LIF(), 1, "b")
-    net.connect(a, b, weight=np.array([[-1.0, -0.5]]))
-    assert len(draw(net).patches) == 4
+    arrows = [p for p in draw(net).patches if isinstance(p, FancyArrowPatch)][: len(net.projections)]
+    plain = [isinstance(arrow.get_arrowstyle(), ArrowStyle.Curve) for arrow in arrows]
+    assert [p.name for p, dot in zip(net.projections, plain, strict=True) if dot] == ["inhibitory->excitatory"]
+    other = ep.Network()
+    a, b = other.add(ep.LIF(), 2, "a"), other.add(ep.CurrentLIF(tau_syn_in=3.0), 1, "b")
+    other.connect(a, b, weight=ep.Normal(1.0, 3.0), receptor="inhibitory")
+    other.connect(a, b, weight=ep.Clipped(ep.Normal(), low=0.0), name="other")
+    other.connect(b, a, weight=np.array([[-1.0], [-0.5]]))
     alone = ep.Network()
     alone.add(ep.LIF(), 2)
-    assert len(draw(alone).patches) == 1
-
-
-def test_what_is_no_network_is_refused() -> None:
-    with pytest.raises(ParameterError, match="has no population yet"):
-        draw(ep.Network())
-    with pytest.raises(ParameterError, match=r"give simulator\.network"):
-        draw(ep.Simulator(two_layers(), threads=1))  # type: ignore[arg-type]
+    dots = [[p for p in draw(each).patches if isinstance(p, Circle)] for each in (net, other, alone)]
+    assert [len(found) for found in dots] == [1, 2, 0]

@@ -108,7 +108,8 @@ def test_reward_continues_from_sample_to_sample() -> None:
 
 
 def test_a_bias_learns() -> None:
-    net = nmnist(neurons=3, bias=True).network
+    net = nmnist(neurons=3).network
+    net.connect(net.add(ep.PoissonSource(rate=1000.0), 1, name="bias"), "out", weight=0.0, rule=net.projections[2].rule)
     x = np.random.default_rng(1).random((1, 20, net.populations[0].size)) < 0.02
     sim, stepped = ep.Simulator(net, threads=1), time_driven(net)
     samples = sim.samples(1, 20, {"in": x}, labels=[3])

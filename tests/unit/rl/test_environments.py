@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
+from compare import assert_same
 from eprop.errors import InputError, MissingExtraError, ParameterError
 from eprop.rl import (
     ContinuousActions,
@@ -15,12 +18,12 @@ from eprop.rl import (
     Observation,
     Outcome,
 )
+from refusals import each_of, refusals
 from worlds import RIGHT, Corridor
 
 
 def test_an_episode_follows_the_one_before():
     episodes = Episodes(Corridor(2), seed=3)
-    start = episodes.observations.copy()
     finished = []
     for _ in range(12):
         rewards, terminated, truncated, ended = episodes.step([RIGHT, RIGHT])
@@ -28,52 +31,33 @@ def test_an_episode_follows_the_one_before():
         assert not truncated.any()
         finished += ended
     assert {each.number for each in finished} == {0, 1}
-    assert [each.episode for each in finished if each.number == 0] == list(
-        range(len(finished) - sum(e.number for e in finished))
-    )
+    numbers = [each.episode for each in finished if each.number == 0]
+    assert numbers == list(range(len(numbers)))
     assert all(each.total == 1.0 and 1 <= each.steps <= 3 for each in finished)
-    assert start.shape == (2, 1)
 
 
-def test_episodes_are_functions_of_the_seed():
-    logs = []
-    for seed in (1, 1, 2):
-        environments = Corridor(2)
-        episodes = Episodes(environments, seed)
-        for _ in range(8):
-            episodes.step([RIGHT, RIGHT])
-        logs.append(environments.log)
-    assert logs[0] == logs[1]
-    assert logs[0] != logs[2]
-    assert len({seed for _, seed in logs[0]}) == len(logs[0])  # no two episodes are alike
-
-
-def wander(episodes, steps, rng):
-    out = []
+def wander(episodes, steps, seed=0):
+    rng, out = np.random.default_rng(seed), []
     for _ in range(steps):
         rewards, *_ = episodes.step(rng.integers(2, size=3))
         out.append((rewards, episodes.observations.copy()))
     return out
 
 
-def test_episodes_under_way_are_repeated():
-    whole = Episodes(Corridor(3), seed=4)
-    rng = np.random.default_rng(0)
-    wander(whole, 7, rng)
-    state = whole.state()
-    other = Episodes(Corridor(3), seed=4)
-    assert other.set_state(state) == []
-    expected, found = (wander(e, 20, np.random.default_rng(1)) for e in (whole, other))
-    assert all(np.array_equal(a, b) for x, y in zip(expected, found, strict=True) for a, b in zip(x, y, strict=True))
+def test_episodes_are_functions_of_the_seed_and_those_under_way_are_repeated():
+    one, other, same = (Episodes(Corridor(3), seed) for seed in (4, 5, 4))
+    wander(one, 7), wander(other, 7)
+    log = one.environments.log
+    assert len({seed for _, seed in log}) == len(log)  # no two episodes are alike
+    assert log != other.environments.log
+    assert same.set_state(one.state()) == []
+    assert_same(wander(same, 20, 1), wander(one, 20, 1))
     with pytest.raises(InputError, match="3 environments, here are 2"):
-        Episodes(Corridor(2), seed=4).set_state(state)
-
-
-def test_what_does_not_repeat_itself_begins_anew():
-    whole = Episodes(Corridor(2, forgetful=True), seed=4)
-    whole.step([0, 1])
+        Episodes(Corridor(2), seed=4).set_state(one.state())
+    forgetful = [Episodes(Corridor(2, forgetful=True), seed=4) for _ in range(2)]
+    forgetful[0].step([0, 1])
     with pytest.warns(EpisodeRestartedWarning, match="2 of 2 environments"):
-        assert Episodes(Corridor(2, forgetful=True), seed=4).set_state(whole.state()) == [0, 1]
+        assert forgetful[1].set_state(forgetful[0].state()) == [0, 1]
 
 
 class Endless(Corridor):
@@ -101,25 +85,30 @@ def test_an_episode_without_end_is_cut():
 # ------------------------------------------------------------------------------------------------------------ Gymnasium
 
 
-def test_cartpole_is_made_by_its_name():
-    pytest.importorskip("gymnasium", reason="needs the extra rl")
+@pytest.fixture
+def gymnasium():
+    """The library."""
+    return pytest.importorskip("gymnasium", reason="needs the extra rl")
+
+
+@pytest.fixture
+def register(gymnasium, monkeypatch):
+    """Give an environment of the library a name."""
+    return lambda name, kind: monkeypatch.setitem(
+        gymnasium.registry, name, gymnasium.envs.registration.EnvSpec(name, kind)
+    )
+
+
+def test_actions_and_observations_of_all_kinds(gymnasium):
     environments = GymnasiumEnvironments("CartPole-v1", 2)
-    assert environments.shape == (4,)
-    assert environments.actions == DiscreteActions(2)
-    episodes = Episodes(environments, seed=1)
-    total = np.zeros(2)
+    assert (environments.shape, environments.actions) == ((4,), DiscreteActions(2))
+    episodes, other = (Episodes(GymnasiumEnvironments("CartPole-v1", 2), seed=1) for _ in range(2))
     for _ in range(60):
-        rewards, *_, ended = episodes.step([1, 1])
-        total += rewards
-        assert all(5 <= each.steps <= 15 for each in ended)  # a pole that is always pushed falls soon
-    assert (total == 60.0).all()
-    other = Episodes(GymnasiumEnvironments("CartPole-v1", 2), seed=1)
+        assert all(
+            5 <= each.steps <= 15 for each in episodes.step([1, 1])[3]
+        )  # a pole that is always pushed falls soon
     assert other.set_state(episodes.state()) == []
     environments.close()
-
-
-def test_continuous_actions_and_discrete_observations():
-    pytest.importorskip("gymnasium", reason="needs the extra rl")
     pendulum = GymnasiumEnvironments("Pendulum-v1")
     assert pendulum.actions == ContinuousActions((-2.0,), (2.0,))
     pendulum.reset(0, 1)
@@ -127,11 +116,12 @@ def test_continuous_actions_and_discrete_observations():
     lake = GymnasiumEnvironments("FrozenLake-v1")
     assert lake.shape == (16,)
     assert lake.reset(0, 1).values.tolist() == [1.0] + [0.0] * 15
+    cards = GymnasiumEnvironments("Blackjack-v1")  # own sum, the dealer's card, whether there is a usable ace
+    assert cards.shape == (32 + 11 + 2,)
+    assert [int(part.sum()) for part in np.split(cards.reset(0, 1).values, [32, 43])] == [1, 1, 1]
 
 
-def test_action_masks_are_those_of_the_environment(monkeypatch):
-    gymnasium = pytest.importorskip("gymnasium", reason="needs the extra rl")
-
+def test_action_masks_are_those_of_the_environment(gymnasium, register):
     class Masked(gymnasium.Env):
         observation_space = gymnasium.spaces.Box(-1.0, 1.0, (2,))
         action_space = gymnasium.spaces.Discrete(3, start=1)
@@ -143,13 +133,58 @@ def test_action_masks_are_those_of_the_environment(monkeypatch):
         def step(self, action):
             return np.ones(2, np.float32), float(action), True, False, {"action_mask": np.array([1, 1, 0], np.int8)}
 
-    monkeypatch.setitem(gymnasium.registry, "Masked-v0", gymnasium.envs.registration.EnvSpec("Masked-v0", Masked))
+    register("Masked-v0", Masked)
     environments = GymnasiumEnvironments("Masked-v0")
     assert environments.reset(0, 3).mask.tolist() == [True, False, True]
     outcome = environments.step(0, 2)
     assert outcome.observation.mask.tolist() == [True, True, False]
     assert outcome.reward == 3.0  # the third action, numbered from 1
     assert GymnasiumEnvironments("Masked-v0", choices=(3, 1)).reset(0, 3).mask.tolist() == [True, True]
+
+
+def test_some_of_the_actions_are_enough_and_one_can_be_repeated(gymnasium):
+    lake = GymnasiumEnvironments("FrozenLake-v1", choices=(2, 1), is_slippery=False)
+    assert lake.actions == DiscreteActions(2)
+    lake.reset(0, 1)
+    assert lake.step(0, 0).observation.values.argmax() == 1  # action 2 goes to the right
+    assert lake.step(0, 1).observation.values.argmax() == 5  # action 1 goes down
+    one, three = GymnasiumEnvironments("CartPole-v1"), GymnasiumEnvironments("CartPole-v1", repeat=3)
+    one.reset(0, 1), three.reset(0, 1)
+    singles, outcome = [one.step(0, 1) for _ in range(3)], three.step(0, 1)
+    assert outcome.reward == 3.0
+    assert outcome.observation.values.tolist() == singles[-1].observation.values.tolist()
+    total, falls = 3.0, 4
+    while not outcome.terminated:
+        outcome = three.step(0, 1)
+        total += outcome.reward
+    while not one.step(0, 1).terminated:
+        falls += 1
+    assert total == falls  # the action is not repeated behind the end of the episode
+
+
+@refusals(
+    (lambda: GymnasiumEnvironments("CartPole-v1", 0), ParameterError, r"GymnasiumEnvironments\.n must be .* got 0"),
+    (lambda: GymnasiumEnvironments("CartPole-v1", repeat=0), ParameterError, r"GymnasiumEnvironments\.repeat must be"),
+    (lambda: GymnasiumEnvironments("FrozenLake-v1", choices=(1, 7)), ParameterError, "choices must be among .* 0 to 3"),
+    (lambda: GymnasiumEnvironments("Endless-v0"), InputError, r"observations are Sequence\(.*, which have no fixed size"),
+    # A version that Python does not read, and a library that is not there, too.
+    *each_of(["CartPole-v9", "X-v" + "9" * 5000, "phys2d/CartPole-v1", "a/b/c"], GymnasiumEnvironments, ParameterError,
+             "gymnasium has no environment"),
+)  # fmt: skip
+def test_environments_that_cannot_be_made_are_refused(refusal, gymnasium, register):
+    class Endless(gymnasium.Env):
+        observation_space = gymnasium.spaces.Sequence(gymnasium.spaces.Discrete(2))
+        action_space = gymnasium.spaces.Discrete(2)
+
+    register("Endless-v0", Endless)
+    refusal.check()
+
+
+@pytest.mark.parametrize(("package", "name"), [("gymnasium", "CartPole-v1"), ("ale_py", "ALE/Pong-v5")])
+def test_what_is_missing_names_its_extra(package, name, gymnasium, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=f"pip install {package} "):
+        GymnasiumEnvironments(name)
 
 
 class Told(Corridor):
@@ -204,89 +239,8 @@ def test_what_an_environment_shows_must_fit(at_first, later, words):
         ("step", (np.zeros(3), 0.0, False, False, None), r"of shape \(3,\), but declares the shape \(4,\)"),
     ],
 )
-def test_what_an_environment_of_gymnasium_returns_must_fit(monkeypatch, method, given, words):
-    gymnasium = pytest.importorskip("gymnasium", reason="needs the extra rl")
+def test_what_an_environment_of_gymnasium_returns_must_fit(method, given, words, gymnasium, register):
     kind = type("Odd", (gymnasium.envs.classic_control.CartPoleEnv,), {method: lambda self, *_, **__: given})
-    gymnasium.register("Odd-v0", kind)
-    try:
-        with pytest.raises(InputError, match=words):
-            Episodes(GymnasiumEnvironments("Odd-v0"), 1).step([0])
-    finally:
-        del gymnasium.registry["Odd-v0"]
-
-
-def test_observations_that_are_no_box_are_flattened(monkeypatch):
-    gymnasium = pytest.importorskip("gymnasium", reason="needs the extra rl")
-    cards = GymnasiumEnvironments("Blackjack-v1")  # own sum, the dealer's card, whether there is a usable ace
-    assert cards.shape == (32 + 11 + 2,)
-    seen = cards.reset(0, 1).values
-    assert [int(part.sum()) for part in np.split(seen, [32, 43])] == [1, 1, 1]
-
-    class Endless(gymnasium.Env):
-        observation_space = gymnasium.spaces.Sequence(gymnasium.spaces.Discrete(2))
-        action_space = gymnasium.spaces.Discrete(2)
-
-    monkeypatch.setitem(gymnasium.registry, "Endless-v0", gymnasium.envs.registration.EnvSpec("Endless-v0", Endless))
-    with pytest.raises(InputError, match=r"observations are Sequence\(.*, which have no fixed size"):
-        GymnasiumEnvironments("Endless-v0")
-
-
-def test_some_of_the_actions_are_enough():
-    pytest.importorskip("gymnasium", reason="needs the extra rl")
-    lake = GymnasiumEnvironments("FrozenLake-v1", choices=(2, 1), is_slippery=False)
-    assert lake.actions == DiscreteActions(2)
-    lake.reset(0, 1)
-    assert lake.step(0, 0).observation.values.argmax() == 1  # action 2 goes to the right
-    assert lake.step(0, 1).observation.values.argmax() == 5  # action 1 goes down
-    with pytest.raises(ParameterError, match="choices must be among its actions 0 to 3"):
-        GymnasiumEnvironments("FrozenLake-v1", choices=(1, 7))
-
-
-def test_an_action_can_be_repeated():
-    pytest.importorskip("gymnasium", reason="needs the extra rl")
-    one, three = GymnasiumEnvironments("CartPole-v1"), GymnasiumEnvironments("CartPole-v1", repeat=3)
-    one.reset(0, 1), three.reset(0, 1)
-    singles = [one.step(0, 1) for _ in range(3)]
-    outcome = three.step(0, 1)
-    assert outcome.reward == 3.0
-    assert outcome.observation.values.tolist() == singles[-1].observation.values.tolist()
-    rewards, ended = [outcome.reward], False
-    while not ended:
-        outcome = three.step(0, 1)
-        rewards.append(outcome.reward)
-        ended = outcome.terminated
-    falls = 3
-    while not one.step(0, 1).terminated:
-        falls += 1
-    assert sum(rewards) == falls + 1  # the action is not repeated behind the end of the episode
-    with pytest.raises(ParameterError, match=r"GymnasiumEnvironments\.repeat must be"):
-        GymnasiumEnvironments("CartPole-v1", repeat=0)
-
-
-def test_names_and_kinds_that_do_not_fit_are_told():
-    pytest.importorskip("gymnasium", reason="needs the extra rl")
-    with pytest.raises(ParameterError, match="no environment 'CartPole-v9'"):
-        GymnasiumEnvironments("CartPole-v9")
-    with pytest.raises(ParameterError, match=r"GymnasiumEnvironments\.n must be a whole number >= 1, got 0"):
-        GymnasiumEnvironments("CartPole-v1", 0)
-
-
-def test_what_is_missing_names_its_extra(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "gymnasium", None)
-    with pytest.raises(MissingExtraError, match=r"pip install gymnasium "):
-        GymnasiumEnvironments("CartPole-v1")
-
-
-def test_a_missing_emulator_names_its_extra(monkeypatch):
-    pytest.importorskip("gymnasium", reason="needs the extra rl")
-    monkeypatch.setitem(__import__("sys").modules, "ale_py", None)
-    with pytest.raises(MissingExtraError, match=r"pip install ale_py "):
-        GymnasiumEnvironments("ALE/Pong-v5")
-
-
-@pytest.mark.parametrize("name", ["X-v" + "9" * 5000, "phys2d/CartPole-v1", "a/b/c"])
-def test_an_environment_that_cannot_be_made_is_told(name):
-    """The first has a version that Python does not read, the second needs a library that is not there."""
-    pytest.importorskip("gymnasium")
-    with pytest.raises(ParameterError, match="gymnasium has no environment"):
-        GymnasiumEnvironments(name)
+    register("Odd-v0", kind)
+    with pytest.raises(InputError, match=words):
+        Episodes(GymnasiumEnvironments("Odd-v0"), 1).step([0])

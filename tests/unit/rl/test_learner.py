@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,7 @@ from eprop.rl import (
     objective_errors,
     play,
 )
+from refusals import refusals
 from worlds import Corridor, Dial
 
 ENCODER, SUBSTEPS = PopulationCode(fields=4), 6
@@ -48,14 +51,8 @@ def learner(environments, policy=None, objective=None, readouts=None, **options)
 
 
 def judged(trained: RolloutLearner, environments) -> float:
-    agent = Agent(
-        trained.simulator.lanes(environments.n, learn=False),
-        ENCODER,
-        trained.agent.policy,
-        environments.shape,
-        SUBSTEPS,
-        seed=9,
-    )
+    lanes = trained.simulator.lanes(environments.n, learn=False)
+    agent = Agent(lanes, ENCODER, trained.agent.policy, environments.shape, SUBSTEPS, seed=9)
     return play(agent, environments, list(range(environments.n))).mean
 
 
@@ -102,14 +99,10 @@ def test_a_later_pass_sees_the_rollout_with_the_present_weights():
     np.testing.assert_array_equal(trained._at_decisions(trained.agent.lanes.replay()), experience.y)
 
 
-def test_the_same_seed_acts_alike():
-    a, b = (learner(Corridor(4), rollout=6).collect()[0] for _ in range(2))
-    assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True) if x is not None)
-
-
-def test_the_state_of_an_agent_goes_on():
-    first = learner(Corridor(4), rollout=6)
-    first.collect()
+def test_the_same_seed_acts_alike_and_the_state_of_an_agent_goes_on():
+    first, other = (learner(Corridor(4), rollout=6) for _ in range(2))
+    seen = first.collect()[0]
+    assert all(np.array_equal(x, y) for x, y in zip(seen, other.collect()[0], strict=True) if x is not None)
     state = first.agent.state()
     draws = [rng.random(3) for rng in first.agent._draws]
     other = learner(Corridor(4))
@@ -131,30 +124,24 @@ def test_the_state_of_an_agent_whose_encoder_has_not_seen_a_picture_goes_on():
         other.set_state(state | {"memory": np.zeros((2, 1))})
 
 
-def test_streams_and_environments_must_be_as_many():
+def three_lanes() -> RolloutLearner:
     sim = ep.Simulator(network(), threads=1)
     agent = Agent(sim.lanes(3), ENCODER, SoftmaxPolicy(), (1,), SUBSTEPS, seed=5)
-    with pytest.raises(InputError, match="3 lanes for 4 environments"):
-        RolloutLearner(sim, agent, Episodes(Corridor(4), 7), Objective())
+    return RolloutLearner(sim, agent, Episodes(Corridor(4), 7), Objective())
 
 
-def test_readouts_that_are_no_actor_and_critic_are_refused():
+@refusals(
+    (three_lanes, InputError, "3 lanes for 4 environments"),
+    (lambda: check_readouts(network(), 3), InputError, "need 3 readouts for the policy"),
+    (lambda: learner(Dial(4), GaussianPolicy(), readouts=2), InputError, "need 1 readouts.*has 2 in 'policy', 1 in 'value'"),
+    (lambda: learner(Corridor(4), GaussianPolicy(), readouts=2), InputError, "for continuous actions"),
+    *((functools.partial(learner, Corridor(4), **{name: value}), ParameterError,
+       rf"RolloutLearner\.{name} must be a whole number >= 1, got {value}")
+      for name in ("rollout", "passes") for value in (0, 1.5, True)),
+)  # fmt: skip
+def test_what_does_not_fit_is_refused(refusal):
     check_readouts(network(), 2)
-    with pytest.raises(InputError, match="need 3 readouts for the policy"):
-        check_readouts(network(), 3)
-    with pytest.raises(
-        InputError, match=r"need 1 readouts for the policy, .*the network has 2 in 'policy', 1 in 'value'"
-    ):
-        learner(Dial(4), GaussianPolicy(), readouts=2)
-    with pytest.raises(InputError, match="for continuous actions"):
-        learner(Corridor(4), GaussianPolicy(), readouts=2)
-
-
-@pytest.mark.parametrize("name", ["rollout", "passes"])
-@pytest.mark.parametrize("value", [0, 1.5, True])
-def test_numbers_that_are_none_are_refused(name, value):
-    with pytest.raises(ParameterError, match=rf"RolloutLearner\.{name} must be a whole number >= 1, got {value}"):
-        learner(Corridor(4), **{name: value})
+    refusal.check()
 
 
 @pytest.mark.parametrize("reward", [float("nan"), float("inf"), np.ones(1), None])
@@ -164,7 +151,6 @@ def test_a_reward_that_is_no_number_is_told(reward):
             return super().step(number, action)._replace(reward=reward if number == 2 else 0.0)
 
     trained = learner(Broken(4))
-    with pytest.raises(InputError, match="environment 2 gave a reward that is not a finite number"):
-        trained.update()
-    with pytest.raises(InputError, match="environment 2 gave a reward that is not a finite number"):
-        judged(trained, Broken(4))
+    for act in (trained.update, lambda: judged(trained, Broken(4))):
+        with pytest.raises(InputError, match="environment 2 gave a reward that is not a finite number"):
+            act()

@@ -18,6 +18,7 @@ from eprop.rl import (
     RunningMoments,
     SoftmaxPolicy,
 )
+from refusals import refusals
 from worlds import Corridor, corridor
 
 
@@ -42,28 +43,19 @@ def test_what_never_changes_is_divided_by_one():
     assert moments.unit[0] == 1.0 < moments.unit[1]
 
 
-def test_observations_get_mean_zero_and_deviation_one():
-    seen = np.random.default_rng(2).normal(-4.0, 3.0, (500, 2))
-    scale = ObservationScale((2,))
-    out = scale.scaled(seen)
+def test_observations_get_mean_zero_and_deviation_one_until_the_scale_is_frozen():
+    out = ObservationScale((2,)).scaled(np.random.default_rng(2).normal(-4.0, 3.0, (500, 2)))
     assert out.mean(axis=0) == pytest.approx([0.0, 0.0], abs=1e-12)
     assert out.std(axis=0) == pytest.approx([1.0, 1.0], abs=1e-12)
-
-
-def test_a_frozen_scale_stays_as_it_is():
     scale = ObservationScale((2,))
     scale.scaled(np.array([[1.0, 2.0], [3.0, 8.0]]))
     assert scale.frozen().scaled(np.array([[4.0, 5.0]])).tolist() == [[2.0, 0.0]]
     assert scale.moments.count == 2
+    with pytest.raises(InputError, match="not finite"):
+        scale.scaled(np.array([[np.nan, 0.0]]))
+    assert scale.moments.count == 2
     scale.scaled(np.array([[4.0, 5.0]]))
     assert scale.moments.count == 3
-
-
-def test_an_observation_that_is_not_finite_is_refused_before_it_is_taken_in():
-    scale = ObservationScale((1,))
-    with pytest.raises(InputError, match="not finite"):
-        scale.scaled(np.array([[np.nan]]))
-    assert scale.moments.count == 0
 
 
 def test_rewards_are_divided_by_the_deviation_of_the_discounted_return():
@@ -79,35 +71,24 @@ def test_rewards_are_divided_by_the_deviation_of_the_discounted_return():
             begin = t + 1 if ends[t, n] else begin
     assert out[0] == pytest.approx(rewards[:20] / discounted[:20].std(), rel=1e-12)
     assert out[1] == pytest.approx(rewards[20:] / discounted.std(), rel=1e-12)
-
-
-def test_rewards_of_zero_stay_zero():
+    other = RewardScale(3)
+    other.scaled(rewards[:20], ends[:20], gamma)
+    resumed = RewardScale(3)
+    resumed.set_state(other.state())
+    assert np.array_equal(resumed.scaled(rewards[20:], ends[20:], gamma), out[1])
     assert not RewardScale(2).scaled(np.zeros((4, 2)), np.zeros((4, 2), bool), 0.9).any()
 
 
-def test_a_scale_goes_on_from_its_state():
-    rng = np.random.default_rng(4)
-    rewards, ends = rng.normal(size=(10, 2)), rng.random((10, 2)) < 0.3
-    whole, part, other = (RewardScale(2) for _ in range(3))
-    whole.scaled(rewards[:5], ends[:5], 0.9)
-    part.scaled(rewards[:5], ends[:5], 0.9)
-    other.set_state(part.state())
-    expected = whole.scaled(rewards[5:], ends[5:], 0.9)
-    assert np.array_equal(other.scaled(rewards[5:], ends[5:], 0.9), expected)
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"mean": np.zeros(2)}, "shape"),
-        ({"discounted": np.zeros(3)}, r"discounted of a running scale has the shape \(2,\), the state has \(3,\)"),
-        ({"mean": None}, "lacks 'mean'"),
-    ],
+@refusals(
+    (lambda: {"mean": np.zeros(2)}, InputError, "shape"),
+    (lambda: {"discounted": np.zeros(3)}, InputError, r"discounted .* has the shape \(2,\), the state has \(3,\)"),
+    (lambda: {"mean": None}, InputError, "lacks 'mean'"),
 )
-def test_a_state_that_cannot_be_is_refused(change, words):
-    state = {k: v for k, v in {**RewardScale(2).state(), **change}.items() if v is not None}
-    with pytest.raises(InputError, match=words):
-        RewardScale(2).set_state(state)
+def test_a_state_that_cannot_be_is_refused(refusal):
+    scale = RewardScale(2)
+    state = {name: value for name, value in (scale.state() | refusal.call()).items() if value is not None}
+    with pytest.raises(refusal.error, match=refusal.words):
+        scale.set_state(state)
 
 
 class OtherUnits(Corridor):
@@ -139,13 +120,11 @@ def learned(
     return sim.state()["synapses/weight"]
 
 
-def test_the_unit_of_rewards_changes_no_bit_if_they_are_scaled():
-    one = learned(OtherUnits(4), scale_rewards=True)
-    assert np.array_equal(learned(OtherUnits(4, reward=1024.0), scale_rewards=True), one)
-    assert not np.array_equal(learned(OtherUnits(4, reward=1024.0)), learned(OtherUnits(4)))
-
-
-def test_the_unit_of_observations_changes_no_bit_if_they_are_scaled():
-    one = learned(OtherUnits(4), scale=ObservationScale((1,)))
-    assert np.array_equal(learned(OtherUnits(4, observation=1024.0), scale=ObservationScale((1,))), one)
-    assert not np.array_equal(learned(OtherUnits(4, observation=1024.0)), learned(OtherUnits(4)))
+def test_units_change_no_bit_of_what_is_scaled():
+    one, other = (learned(OtherUnits(4, reward=r), scale_rewards=True) for r in (1.0, 1024.0))
+    assert np.array_equal(one, other)
+    one, other = (learned(OtherUnits(4, observation=o), scale=ObservationScale((1,))) for o in (1.0, 1024.0))
+    assert np.array_equal(one, other)
+    plain = learned(OtherUnits(4))
+    assert not np.array_equal(learned(OtherUnits(4, reward=1024.0)), plain)
+    assert not np.array_equal(learned(OtherUnits(4, observation=1024.0)), plain)

@@ -1,4 +1,4 @@
-"""The delayed cue: its samples, the delay that grows, and which constants learn."""
+"""The delayed cue: its samples, the delay that grows, and the time constant that learns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.errors import EPropError
 from eprop.models.learned import learned_of
 from eprop.tasks import delayed_cue
 from eprop.training import Stage
@@ -33,10 +32,10 @@ def test_the_delay_grows_during_two_thirds_of_the_training(done: float, delay: f
 
 
 def test_a_sample_shows_a_cue_and_after_the_delay_the_go_signal() -> None:
-    draw = delayed_cue(delay=500.0, background_rate=0.0, cue_rate=100.0).train.draw
+    draw = delayed_cue(delay=500.0).train.draw
     samples = [draw(np.random.default_rng(k)) for k in range(40)]
     assert {int(sample.target) for sample in samples} == {0, 1, 2, 3}
-    for inputs, which in samples:
+    for inputs, which in samples:  # inputs that are on spike in each step
         by_group = inputs.reshape(70, 6, 10).all(axis=2)
         assert by_group[:10, which].all()
         assert by_group[-10:, 4].all()
@@ -44,42 +43,10 @@ def test_a_sample_shows_a_cue_and_after_the_delay_the_go_signal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "constants"),
-    [
-        ({}, ["rec.tau_adapt"]),
-        ({"learn": "none"}, []),
-        ({"rule": "eprop+"}, []),
-        ({"learn": "taus"}, ["out.tau_m", "rec.tau_adapt", "rec.tau_m"]),
-        ({"learn": "all"}, ["out.tau_m", "rec.beta", "rec.i_e", "rec.tau_adapt", "rec.tau_m", "rec.v_th"]),
-    ],
+    ("given", "constants"), [({}, ["tau_adapt"]), ({"learn": "none"}, []), ({"rule": "eprop+"}, [])]
 )
-def test_constants_learn_as_asked(given: dict[str, Any], constants: list[str]) -> None:
-    net = delayed_cue(**given).network
-    assert sorted(f"{p.name}.{name}" for p in net.populations for name in learned_of(p.model)) == constants
-
-
-def test_first_values_are_drawn_evenly_by_their_logarithm() -> None:
-    net = delayed_cue(neurons=1000, spread=5.0).network
-    drawn = ep.Simulator(net, threads=1).parameters("rec")["tau_adapt"]
-    assert 40.0 <= drawn.min() < 45.0
-    assert 950.0 < drawn.max() <= 1000.0
-    assert np.median(drawn) == pytest.approx(200.0, rel=0.1)
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"learn": "beta"}, 'learn must be "none", "tau_adapt", "taus" or "all"'),
-        ({"rule": "eprop+", "learn": "taus"}, "only e-prop learns constants"),
-        ({"tau_adapt": 6000.0}, "tau_adapt must lie in 10..5000 ms to learn, got 6000 ms"),
-        ({"spread": 0.5}, "spread must be >= 1, got 0.5"),
-        ({"delay": 15.0}, "delay must be a multiple of dt = 10 ms, got 15 ms"),
-        ({"neurons": -1, "spread": 2.0}, "neurons must be a whole number >= 1, got -1"),
-    ],
-)
-def test_wrong_values_are_refused(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(EPropError, match=message):
-        delayed_cue(**values)
+def test_the_constant_learns_as_asked(given: dict[str, Any], constants: list[str]) -> None:
+    assert [name for p in delayed_cue(**given).network.populations for name in learned_of(p.model)] == constants
 
 
 @pytest.mark.parametrize("learn", ["none", "tau_adapt"])

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.errors import EPropError
 from eprop.tasks import evidence_accumulation
 from eprop.training import Stage
 from eprop.training.forms import fingerprint
@@ -70,21 +67,3 @@ def test_connections_may_be_sparse() -> None:
     assert weights.std() == pytest.approx(1.0 / np.sqrt(0.1 * 100), rel=0.1)
     assert 0.07 < sparse.connections("in->lif")[0].size / (40 * 100) < 0.13
     assert sparse.connections("lif->out")[0].size == 2 * 100
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"connectivity": 0.0}, "connectivity must be > 0 and <= 1, got 0"),
-        ({"cues": 4}, "cues must be odd"),
-        ({"lif": 0, "alif": 0}, "must not both be 0"),
-        ({"lif": -1}, "-1"),
-        ({"bias": 0.7}, "bias must be <= 0.5"),
-        ({"group": 0}, "got 0"),
-        ({"samples": 0}, "samples must be a whole number >= 1, got 0"),
-        ({"delay": 1e300}, "an argument is too large"),
-    ],
-)
-def test_wrong_values_are_refused(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(EPropError, match=message):
-        evidence_accumulation(**values)

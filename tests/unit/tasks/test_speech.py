@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import struct
 
 import h5py
@@ -10,11 +11,9 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.data.audio import Cochlea, SyntheticWords
-from eprop.errors import DataError, ParameterError
-from eprop.runs import evaluate_run
-from eprop.tasks import shd, spoken_digits
-from eprop.tasks.words import SpikingSpeech, SpokenWords
+from eprop.data.audio import SyntheticWords
+from eprop.errors import DataError
+from eprop.tasks import spoken_digits, task_named
 from eprop.training import Stage, scoring_of
 
 
@@ -38,8 +37,13 @@ def folder(tmp_path):
     return made
 
 
+def source(**given):
+    same = {"variants": 1, "loudness": 0.0, "colour": 0.0, "shift": 0.0, "stretch": 0.0}
+    return spoken_digits(channels=8, n_steps=60, neurons=3, **{**same, **given}).train
+
+
 def load(epoch=0, **given):
-    return SpokenWords(encoder=Cochlea(places=8), n_steps=60, **given)(Stage(epoch))
+    return source(**given)(Stage(epoch))
 
 
 def test_the_official_test_and_left_out_speakers(folder):
@@ -53,8 +57,7 @@ def test_the_official_test_and_left_out_speakers(folder):
     assert (len(alone.train), len(alone.validation), len(alone.test)) == (50, 10, 20)
     other = load(data=folder, test_data=(folder, folder), samples=30, test_samples=20)
     assert (len(other.train), len(other.test)) == (30, 20)
-    tested = SpokenWords(encoder=Cochlea(places=8), n_steps=60, test_data=(folder,)).read_test(Stage())
-    assert len(tested) == 80
+    assert len(source(test_data=(folder,)).read_test(Stage())) == 80
     assert "recordings in recordings, train part" in splits.describe()["train"]
 
 
@@ -76,10 +79,10 @@ def test_the_lists_of_speech_commands_are_the_parts(tmp_path, folder):
 
 def test_epochs_vary_and_the_test_does_not(folder):
     fixed = [load(data=folder, epoch=epoch) for epoch in (0, 3)]
-    assert not SpokenWords().fresh_epochs
+    assert not source().fresh_epochs
     assert np.array_equal(fixed[0].train.channels, fixed[1].train.channels)
     given = {"data": folder, "variants": 2, "colour": 12.0, "shift": 1.0}
-    assert SpokenWords(**given).fresh_epochs
+    assert source(**given).fresh_epochs
     found = [load(epoch=epoch, **given) for epoch in (0, 2, 0, 1)]
     counts = [splits.train.counts.tolist() for splits in found]
     assert counts[0] == counts[2]
@@ -92,10 +95,9 @@ def test_epochs_vary_and_the_test_does_not(folder):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"data": pathlib.Path("nowhere")}, "no such folder or file"),
+        ({"data": pathlib.Path("nowhere")}, "no such folder or archive"),
         ({"leave": ("e",)}, "no recording by e; the speakers are: a, b, c, d"),
         ({"leave": ("a", "b", "c", "d")}, "none is left for training"),
-        ({"test_takes": 1}, "none has a number below 1 in its name"),
         ({"validation": 40}, "cannot take 40 validation samples of 40"),
     ],
 )
@@ -109,8 +111,6 @@ def test_synthetic_words_are_the_default():
     assert (len(splits.train), len(splits.test)) == (30, 20)
     assert splits.train.simulated
     assert splits.train.name == "30 synthetic words by 3 voices"
-    with pytest.raises(ParameterError, match="no speakers to leave out"):
-        load(leave=("a",))
 
 
 def test_a_network_learns_synthetic_words():
@@ -133,8 +133,6 @@ def test_time_constants_learn():
     for name in ("tau_m", "tau_adapt"):
         change = np.abs(np.log(after[name] / before[name]))
         assert 0.0 < change.max() <= 0.021  # a step of Adam is about the learning rate
-    with pytest.raises(ParameterError, match=r'learn_taus needs rule = "eprop"'):
-        spoken_digits(rule="eprop+", learn_taus=True)
 
 
 def test_constants_are_drawn_and_kappa_follows_the_readouts():
@@ -146,18 +144,9 @@ def test_constants_are_drawn_and_kappa_follows_the_readouts():
         made = spoken_digits(rule="eprop+", kappa=kappa).network
         assert made.projection("rec->rec").rule.kappa == kappa
     assert spoken_digits(encoder="mel", channels=40).network.population("in").size == 80
-    for given, words in (
-        ({"n_steps": 10}, "window_start must be"),
-        ({"encoder": "fourier"}, "cochlea"),
-        ({"spread": 4.0}, "0..3"),
-        ({"input_delay": -5.0}, "input_delay must be >= 0 ms, got -5"),
-        ({"neurons": 0}, "neurons must be a whole number >= 1, got 0"),
-    ):
-        with pytest.raises(ParameterError, match=words):
-            spoken_digits(**given)
 
 
-def test_shd_reads_its_files(tmp_path):
+def test_the_task_of_the_page_reads_the_files_of_shd(tmp_path):
     rng = np.random.default_rng(0)
     for split, n in (("train", 40), ("test", 20)):
         with h5py.File(tmp_path / f"shd_{split}.h5", "w") as file:
@@ -166,38 +155,8 @@ def test_shd_reads_its_files(tmp_path):
                 rows = file.create_dataset(f"spikes/{name}", (n,), dtype=h5py.vlen_dtype(kind))
                 for k in range(n):
                     rows[k] = (rng.random(30) * top).astype(kind)
-    source = shd(data=tmp_path, neurons=8, pool=70, n_steps=50).train
-    splits = source(Stage())
-    assert (len(splits.train), splits.validation, len(splits.test)) == (40, None, 20)
-    assert splits.train.n_channels == 10
-    other = source.replace(test_data=(tmp_path / "shd_train.h5",))
-    assert len(other.read_test(Stage())) == 40
-    with pytest.raises(DataError, match="the task shd needs data: download shd_train"):
-        SpikingSpeech()(Stage())
-    with pytest.raises(ParameterError, match="pool must divide 700"):
-        shd(pool=3)
-    (tmp_path / "shd_test.h5").unlink()
-    with pytest.raises(DataError, match="no file of the split test, only train"):
-        source(Stage())
-
-
-def test_a_stopped_run_with_variety_resumes_to_the_same_bits(folder, tmp_path):
-    experiment = spoken_digits(
-        neurons=8, channels=8, n_steps=60, data=folder, variants=2, shift=1.0, epochs=3, batch_size=8
-    )
-    given = {"threads": 1, "formats": (), "progress": False}
-    whole = ep.fit(experiment, folder=tmp_path / "whole", **given)
-    lines = []
-
-    def interrupt(trainer, line):
-        lines.append(line)
-        if len(lines) == 1:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        ep.fit(experiment, folder=tmp_path / "part", callbacks=[interrupt], **given)
-    part = ep.fit(experiment, folder=tmp_path / "part", **given)
-    assert part.summary["test_error"] == whole.summary["test_error"]
-    weights = [ep.load(tmp_path / name).simulator.connections("in->rec")[2] for name in ("whole", "part")]
-    assert np.array_equal(*weights)
-    assert evaluate_run(tmp_path / "part", test_data=(folder,))[1].scores.size == 80
+    page = pathlib.Path(__file__).parents[3] / "docs/howto/sound.md"
+    (code,) = re.findall(r"^```py\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (tmp_path / "shd.py").write_text(code)
+    made = task_named(tmp_path / "shd.py")(data=str(tmp_path), validation=4, neurons=5)
+    assert [len(part) for part in (made.train, made.validation, made.test)] == [36, 4, 20]

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from eprop.core import lib
 from eprop.engine.build.constants import Constant
+from eprop.engine.build.levels import level_type
+from eprop.engine.build.neurons import n_state_rows
 from eprop.engine.build.propagators import TraceGroups, span_blocks_of
 from eprop.engine.build.records import Kind, Role, Rule, Topology
 from eprop.engine.ranks.partition import RankPartition
-from eprop.network import FixedPoint, Network
+from eprop.network import Adaptive, FixedPoint, Network
 from eprop.rules import EProp, EPropPlus, PairRule
 
 #: Neurons of a partition that two bytes can count.
@@ -137,9 +140,33 @@ class Sizes:
         return int(groups["first_branch"][0]), int(groups["n_branches"].sum())
 
     @property
+    def rewired(self) -> bool:
+        """Whether synapses of some projection move."""
+        return any(p.rewiring is not None for p in self.network.projections)
+
+    @property
     def learning(self) -> Learning:
         """What the rules need."""
         return Learning(self.network)
+
+    def in_core(self, synapses: int, longest_delay: int) -> lib.Sizes:
+        """The numbers from which the core makes its arrays, for this many synapses; see ``core/online/sizes.hpp``."""
+        network, learning, stored = self.network, self.learning, level_type(self.network)
+        corrections = [kind.layout["n_corrections"] for kind in self.kinds if kind.anchored]
+        return lib.Sizes(
+            neurons=self.n_neurons, readouts=self.n_readouts, sources=self.n_sources, synapses=synapses,
+            populations=len(self.populations), delay_groups=len(self.groups), trace_groups=len(self.trace_groups.table),
+            state_rows=n_state_rows(network), receptors=2 if (self.populations["inhibitory_row"] >= 0).any() else 1,
+            rewired=len(network.projections) if self.rewired else 0, level_bytes=0 if stored is None else stored.itemsize,
+            adaptive_feedback=any(isinstance(f.kind, Adaptive) for f in network.feedback_projections),
+            eprop_plus=learning.eprop_plus, pairs=learning.pairs, two_kappas=self.two_kappas, crosses=self.crosses,
+            gradients=learning.keeps_gradients, moment_1=learning.moments[0], moment_2=learning.moments[1],
+            each_step=learning.each_step, descends_each_step=learning.descends_each_step,
+            own=self.n_own, entries=self.n_entries, corrections=max(corrections, default=0),
+            filters=self.n_filters, filter_slots=self.n_filter_slots,
+            cutoff=self.cutoff, pair_cutoff=self.pair_cutoff, reward_cutoff=self.reward_cutoff,
+            longest_delay=longest_delay, block_steps=self.block_steps, span_blocks=self.span_blocks,
+        )  # fmt: skip
 
     # ---------------------------------------------------------------- steps
 
@@ -246,7 +273,8 @@ class Built(Sizes):
         Weights of few bits with their scales, by projection.
     fingerprint : (bytes,) uint8
         See `eprop.engine.build.fingerprint`.
-    weight : (synapses,) dtype
+    weight : (synapses,) dtype, or int8 or int16: levels, see `eprop.engine.build.levels.level_type`
+        As they are stored: the core changes them in place, and feedback as well.
     feedback : (readouts, own neurons)
     initial : (state rows, own neurons)
     leak : (own neurons,)

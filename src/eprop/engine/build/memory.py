@@ -9,11 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eprop.core import lib
 from eprop.engine.build.built import Sizes, has_near_targets
 from eprop.engine.build.levels import level_type
-from eprop.engine.build.records import AXON_TIMES
-from eprop.engine.state.storage import arrays_of, make_history, make_synapses, without_memory
+from eprop.engine.build.records import ONLINE
 from eprop.errors import MemoryLimitError
 from eprop.free_memory import available_memory
 
@@ -46,36 +44,15 @@ def estimate(sizes: Sizes, partitions: int, threads: int) -> Estimate:
         p.connectivity.expected(p.pre.size, p.post.size) * len(range(*ranks.own(p.post))) / p.post.size
         for p in network.projections
     )
-    stored = level_type(network)
-    one = arrays_of(make_synapses(sizes, np.zeros(1, sizes.dtype if stored is None else stored)))
-    # Per axon branch: start of its synapses in each partition, and a counter per thread while they are drawn. Per axon: its
-    # state and recent spikes; at moderate rates about as much again.
-    axon = AXON_TIMES.itemsize + 16 * sizes.n_filter_slots * sizes.n_filters if sizes.learning.at_spikes else 0
-    others = 8 * (partitions + threads) * sizes.n_branches + 2 * axon * sizes.n_sources
-    # Feedback, and its delays while they are drawn; parameters and state of neurons.
-    others += 32 * sizes.n_readouts * n + 256 * n
-    history = arrays_of(make_history(sizes, sizes.longest_delay, allocate=without_memory))
-    others += sum(array.nbytes for array in history.values())
-    if sizes.learning.eprop_plus:
-        others += sizes.dtype.itemsize * lib.padded(n) * _work_entries(sizes, len(history["block_propagators"]))
+    without, one = (ONLINE[sizes.dtype].bytes_before(sizes.in_core(k, sizes.longest_delay)) for k in (0, 1))
+    # Per axon branch: start of its synapses in each partition, and a counter per thread while they are drawn. Recent spikes take
+    # about as much as axons at moderate rates.
+    others = sum(without.values()) + without["axons"] + 8 * (partitions + threads) * sizes.n_branches
+    # Delays of feedback while they are drawn; parameters of neurons, and constants of their eligibility.
+    others += 24 * sizes.n_readouts * n + 160 * n
     target = 2 if has_near_targets(sizes, partitions) else 4
-    target += 4 * any(p.rewiring is not None for p in network.projections)  # when a synapse was made
-    drawn = 0 if stored is None else sizes.dtype.itemsize  # weights, until their levels are known
-    return Estimate(round(synapses), target + drawn + sum(array.nbytes for array in one.values()), others)
-
-
-def _work_entries(sizes: Sizes, blocks: int) -> int:
-    """Numbers per neuron in the work space of the core, see ``allocate_plus_work`` in core/eprop_plus/eprop_plus.cpp.
-
-    Propagators to the current block, of an interval and of the cutoff; spike corrections; neuron-major copies of both; sums for
-    gradient descent at each step.
-    """
-    entries = sizes.n_entries
-    corrections = max((kind.layout["n_corrections"] for kind in sizes.kinds if kind.anchored), default=0)
-    crossed = sizes.block_steps + 1 if sizes.crosses else 0
-    copies = lib.record_size(corrections) + (blocks + 2) * lib.record_size(entries)
-    sums = 3 * (blocks + 1) if sizes.learning.descends_each_step else 0
-    return (blocks + 2 + crossed) * entries + corrections + copies + sums
+    drawn = 0 if level_type(network) is None else sizes.dtype.itemsize  # weights, until their levels are known
+    return Estimate(round(synapses), target + drawn + sum(one.values()) - sum(without.values()), others)
 
 
 def check_memory(sizes: Sizes, partitions: int, threads: int, neighbours: int) -> None:
@@ -126,9 +103,12 @@ def check_room(what: str, needed: int, advice: str) -> None:
 
 def check_results(n_steps: int, readouts: int, recorded: int = 0) -> None:
     """Check as `check_room` does, for the results of a run: outputs, the loss and recordings."""
-    what = f"results of {n_steps:,} steps ({readouts} readouts{f', {recorded} recorded values' if recorded else ''})"
-    advice = "run them in several parts" + (", or record less" if recorded else "")
-    check_room(what, 8 * n_steps * (readouts + recorded + 1), advice)
+    needed = 8 * n_steps * (readouts + recorded + 1)
+    if needed > NOTICEABLE:
+        what = (
+            f"results of {n_steps:,} steps ({readouts} readouts{f', {recorded} recorded values' if recorded else ''})"
+        )
+        check_room(what, needed, "run them in several parts" + (", or record less" if recorded else ""))
 
 
 @contextmanager

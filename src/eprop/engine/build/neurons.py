@@ -187,8 +187,7 @@ def neuron_arrays(
     populations = [p for p in network.populations if isinstance(p.model, Neuron)]
     models = [p.model for p in populations if isinstance(p.model, Neuron)]
     n_params = max((len(model.parameter_rows) for model in models), default=1)
-    n_state = max((len(model.state_rows) for model in models), default=1)
-    params, initial, leak = np.zeros((n_params, n)), np.zeros((n_state, n)), np.zeros(n)
+    params, initial, leak = np.zeros((n_params, n)), np.zeros((n_state_rows(network), n)), np.zeros(n)
     sharing: dict[int, Sharing] = {}
     first_target = 0
     for p in populations:
@@ -211,6 +210,11 @@ def neuron_arrays(
         leak[span] = [getattr(neuron, "e_l", 0.0) for neuron in own]
         first_target += stop - first
     return params, initial, leak, sharing
+
+
+def n_state_rows(network: Network) -> int:
+    """Rows of the state of all neurons."""
+    return max((len(p.model.state_rows) for p in network.populations if isinstance(p.model, Neuron)), default=1)
 
 
 def _same_eligibility(neurons: list[Any], dt: float) -> bool:

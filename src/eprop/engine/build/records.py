@@ -3,7 +3,7 @@
 Local ids: *sources* are all nodes that spike (event sources, Poisson sources, neurons). *Targets* are all neurons followed by
 all readouts. *Branches* are the branches of axons: a source has a branch for each projection and each of its delays.
 
-With several ranks, each rank owns a range of the neurons. Its targets are its own neurons, followed by all readouts, which
+If several ranks divide the neurons, each owns a range of them. Its targets are its own neurons, followed by all readouts, which
 every rank computes. Its sources are its own neurons and the remote ones that reach its targets (ghosts).
 """
 
@@ -44,7 +44,13 @@ TRACE_GROUP = np.dtype(_FIELDS["TraceGroup"])
 READOUT = np.dtype(_FIELDS["ReadoutConstants"])
 DRIVE = np.dtype(_FIELDS["Drive"])
 PRODUCT = np.dtype(_FIELDS["Product"])
-AXON_TIMES = np.dtype(_FIELDS["AxonTimes"])
+
+#: The core's loop over time of a network that learns at every spike, or does not learn, by the type of its numbers.
+Online = lib.OnlineDouble | lib.OnlineSingle
+ONLINE: dict[np.dtype, type[lib.OnlineDouble] | type[lib.OnlineSingle]] = {
+    np.dtype(np.float64): lib.OnlineDouble,
+    np.dtype(np.float32): lib.OnlineSingle,
+}
 
 
 def branches_of(group: np.void) -> slice:

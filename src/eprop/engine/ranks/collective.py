@@ -21,7 +21,7 @@ Made = TypeVar("Made")
 # Error classes that the other ranks raise unchanged; for any other class they raise the root class.
 KINDS = {kind.__name__: kind for kind in (DivergenceError, InputError, MemoryLimitError, NetworkError, ParameterError)}
 ALIKE = "All ranks must pass the same"
-BATCH = f'{ALIKE}; each rank takes its part of a mini-batch by itself (parallel="data")'
+BATCH = f"{ALIKE}; each rank takes its part of a mini-batch by itself"
 
 
 class Report(NamedTuple):

@@ -6,16 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from eprop.core import lib
 from eprop.engine.build.built import Built
 from eprop.errors import Status
 
-# Largest memory of surrogate gradients of samples that run in parallel on several ranks, bytes.
-LANES_BYTES = 1 << 28
-
 
 class Exchange:
-    """The ranks that simulate a network, from the view of one rank. All ranks call every method together.
+    """The ranks that divide the neurons of a network, from the view of one rank. All ranks call every method together.
 
     Attributes
     ----------
@@ -41,11 +37,6 @@ class Exchange:
             rank, and the neurons that are local to this rank.
         """
         return *self.comm.exchange(message), *self._known
-
-    def lanes(self, n_steps: int, n: int, itemsize: int) -> int:
-        """Number of the ``n`` samples that run in parallel; the same on all ranks."""
-        neurons = int(np.diff(self.partition.bounds).max())
-        return int(np.clip(LANES_BYTES // max(n_steps * neurons * itemsize, 1), 1, n))
 
     def worst(self, status: Status) -> Status:
         """Worst status of all ranks, so that all ranks stop or none."""
@@ -81,27 +72,3 @@ class Exchange:
         """Join tuples of arrays that the ranks hold, each array along its last axis."""
         found = self.comm.gather(parts)
         return [np.concatenate(columns, axis=-1) for columns in zip(*found, strict=True)]
-
-
-# Lanes in either precision of the weights.
-Core = lib.EpisodesDouble | lib.EpisodesSingle
-
-
-def run_in_slices(exchange: Exchange, core: Core, request: lib.EpisodeRequest, begin: int, width: int) -> None:
-    """Run all steps of lanes that have begun, with one message for all of them in each slice; in one process at once.
-
-    Parameters
-    ----------
-    exchange : Exchange
-    core : Core
-        Each rank has different neurons of the same lanes.
-    request : EpisodeRequest
-    begin, width : int
-        Lanes ``begin : begin + width`` of the request run.
-    """
-    slice_steps = exchange.slice_steps if exchange.several else request.n_steps
-    for t in range(0, request.n_steps, slice_steps):
-        stop = min(t + slice_steps, request.n_steps)
-        core.forward(begin, width, t, stop, request, exchange.several)
-        if exchange.several:
-            core.receive(begin, width, t, stop, request, *exchange.swap(core.message(width)))

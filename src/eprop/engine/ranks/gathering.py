@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum, auto
 from typing import NamedTuple
 
 import numpy as np
 
+from eprop.core import lib
 from eprop.engine.build.built import Built
 from eprop.network import Network
 
@@ -15,14 +15,8 @@ from eprop.network import Network
 NEVER = -(1 << 62)
 
 
-class Axis(Enum):
-    """What the entries of the last axis of an array belong to, and so how ranks divide it."""
-
-    same = auto()
-    """All ranks have the same array."""
-    neuron = auto()
-    source = auto()
-    synapse = auto()
+#: What the entries of the last axis of an array belong to, and so how ranks divide it.
+Axis = lib.Axis
 
 
 class SpikeLog(NamedTuple):

@@ -13,22 +13,20 @@ from eprop.errors import NetworkError, ParameterError
 from eprop.network import Network
 from eprop.parallel.launch import available_threads
 from eprop.parameters import check_count
-from eprop.rules import EProp, EPropPlus
+from eprop.rules import EProp
 
-# Several ranks divide the neurons of one network ("model"), or the samples, each rank with its own copy ("data").
-DIVISIONS = ("model", "data")
 PRECISIONS = {"double": np.float64, "single": np.float32}
 # From this number of neurons per rank on, dividing them among threads pays off.
 MANY_NEURONS = 2000
 
 
-def check_options(network: object, precision: object, parallel: object, threads: object, partitions: object) -> Network:
+def check_options(network: object, precision: object, threads: object, partitions: object) -> Network:
     """Check the options of a simulator; return a copy of the network.
 
     Raises
     ------
     NetworkError
-        If ``network`` is no network, or ``parallel="data"`` does not suit its rules.
+        If ``network`` is no network.
     ParameterError
         If an option has an invalid value.
     """
@@ -36,12 +34,16 @@ def check_options(network: object, precision: object, parallel: object, threads:
         raise NetworkError(f"Simulator needs a Network, got {network!r:.80}")
     if not isinstance(precision, str) or precision not in PRECISIONS:
         raise ParameterError(f'Simulator.precision must be "double" or "single", got {precision!r}')
-    _check_division(network, parallel)
     if threads is not None:
         check_threads(threads)
     if partitions is not None:
         check_count("Simulator.partitions", partitions)
     return network.copy()
+
+
+def learns_from_samples(network: Network) -> bool:
+    """Whether ranks divide samples, each with the whole network: it learns by `EProp`. Else they divide its neurons."""
+    return any(isinstance(p.rule, EProp) for p in network.projections)
 
 
 def check_threads(threads: Any) -> None:
@@ -63,9 +65,7 @@ def partition_count(partitions: Any, network: Network, threads: int, asked: bool
     if partitions is not None:
         return int(partitions)
     neurons = sum(p.size for p in network.populations if p.model.role == "neuron")
-    rules = [p.rule for p in network.projections]
-    batches = any(isinstance(r, EProp) for r in rules) and not any(isinstance(r, EPropPlus) for r in rules)
-    divided = neurons >= MANY_NEURONS * ranks or (asked and not batches)
+    divided = neurons >= MANY_NEURONS * ranks or (asked and not learns_from_samples(network))
     return threads if divided else 1
 
 
@@ -82,12 +82,3 @@ def run_in_threads(work: Callable[[int], None], n: int, threads: int, stop: thre
             if stop is not None:
                 stop.set()  # otherwise Ctrl-C would wait for all threads
             raise
-
-
-def _check_division(network: Network, parallel: object) -> None:
-    if parallel not in DIVISIONS:
-        raise ParameterError(f'Simulator.parallel must be "model" or "data", got {parallel!r}')
-    if parallel == "data" and not any(isinstance(p.rule, EProp) for p in network.projections):
-        raise NetworkError(
-            'parallel="data" divides mini-batches, and only EProp learns from mini-batches; take parallel="model"'
-        )

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from eprop.core import lib
 from eprop.engine.build.neurons import parameters_of_neurons
 from eprop.engine.ranks.gathering import Axis
 from eprop.engine.run.results import BatchResult
@@ -15,6 +16,8 @@ from eprop.engine.state.arrays import Arrays
 from eprop.errors import InstabilityWarning, SaturationWarning, SilenceWarning, Status, check_status, warn
 from eprop.network import Population
 from eprop.parallel import Communicator
+
+Sum = lib.Sum
 
 #: Rates and losses are judged over windows of this network time, ms; a longer mini-batch from rest is one window.
 WINDOW = 1000.0
@@ -47,6 +50,8 @@ class CollapseWatch:
     ----------
     spikes : (own neurons,) int64
         Spikes of each neuron of this rank in continuous time, added up by the core.
+    sums : (4,) float64
+        Steps, losses and the like of this window, see ``Sum`` of the core, which adds them up.
     """
 
     def __init__(self, arrays: Arrays, comm: Communicator):
@@ -58,8 +63,8 @@ class CollapseWatch:
         self._learns, self._learned = bool(plastic), [name for name in self._intervals if name in onto]
         self._regulated = any(p.rule.regulates_rates for p in plastic)
         self._has_sources = any(p.model.role == "source" for p in network.populations)
-        self._steps_of_window = math.ceil(WINDOW / network.dt)
-        self.spikes = np.zeros(arrays.built.n_neurons, np.int64)
+        self._steps_of_window, self._shortest = math.ceil(WINDOW / network.dt), SHORTEST / network.dt
+        self.spikes, self.sums = np.zeros(arrays.built.n_neurons, np.int64), np.zeros(len(Sum))
         self._told: set[str] = set()
         self._saturated: dict[str, bool] = {}  # in the last window
         self._rates: collections.deque[dict[str, float]] = collections.deque(maxlen=QUIET)
@@ -76,26 +81,17 @@ class CollapseWatch:
     def _begin(self) -> None:
         """Begin a window."""
         self._seen, self._of_batches = self.spikes.copy(), dict[str, np.ndarray]()
-        self._steps, self._learning, self._loss, self._silent = 0, False, 0.0, 0.0
+        self.sums[:] = 0.0
 
     @property
     def left(self) -> int:
-        """Steps until the end of this window."""
-        return self._steps_of_window - self._steps
+        """Steps until the end of this window; one if it has ended, because a `Stepper` looks every 256 steps only."""
+        left = self._steps_of_window - int(self.sums.item(0))
+        return left if left > 0 else 1
 
-    def advanced(self, steps: int, loss: float, silent: float | None) -> None:
-        """Note steps whose spikes are in `spikes`.
-
-        Parameters
-        ----------
-        steps : int
-        loss, silent : float
-            Their loss, and that of outputs at zero, 0 if it is unknown; None: the network does not learn.
-        """
-        self._steps += steps
-        if silent is not None and self._learns:
-            self._learning, self._loss, self._silent = True, self._loss + loss, self._silent + silent
-        if self._steps >= self._steps_of_window:
+    def advanced(self) -> None:
+        """Judge this window if it has ended: the core has added steps to `spikes` and `sums`."""
+        if self.sums.item(0) >= self._steps_of_window:
             self._close()
 
     def batch(self, result: BatchResult, samples: Samples) -> None:
@@ -108,9 +104,11 @@ class CollapseWatch:
             counts = {p.name: np.full(p.size, each) for p in self._neurons}
         for name, of_neurons in counts.items():
             self._of_batches[name] = of_neurons + self._of_batches.get(name, 0)
-        steps = samples.n * samples.n_steps
-        silent = 0.0 if result.neuron_spikes is None else samples.silent_loss(0, steps)
-        self.advanced(steps, float(result.loss.sum()), silent)
+        silent, steps = math.nan, samples.n * samples.n_steps
+        if result.neuron_spikes is not None:
+            silent = self._arrays.online.silent_loss(samples.target, samples.window)
+        self.sums += steps, steps, float(result.loss.sum()), silent
+        self.advanced()
 
     def silent(self, result: BatchResult, n_steps: int) -> None:
         """Warn if no neuron has spiked while samples were learned; with inputs, rate regularisation may still wake them."""
@@ -123,7 +121,9 @@ class CollapseWatch:
 
     def end_of_run(self, steps: int) -> None:
         """Judge the rest of a run of so many steps, if it did not learn."""
-        if self._steps and not self._learning and steps * self._arrays.network.dt >= SHORTEST:
+        if steps < self._shortest or not self.sums[Sum.steps]:
+            return
+        if not (self._learns and self.sums[Sum.learned]):
             self._close()
 
     def _close(self) -> None:
@@ -131,8 +131,9 @@ class CollapseWatch:
         counts = by_population(self._arrays, self.spikes - self._seen)
         for name, of_neurons in self._of_batches.items():
             counts[name] = counts[name] + of_neurons
-        span, learning = self._steps * self._arrays.network.dt, self._learning
-        loss = self._loss / self._silent if self._silent > 0.0 else math.nan
+        steps, learned, loss, silent = self.sums.tolist()
+        span, learning = steps * self._arrays.network.dt, self._learns and learned > 0.0
+        loss = loss / silent if silent > 0.0 else math.nan
         self._begin()
         rates = {name: 1e3 * float(of_neurons.mean()) / span for name, of_neurons in counts.items()}
         for name in self._learned:

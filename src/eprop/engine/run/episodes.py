@@ -13,31 +13,30 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.built import Built, all_targets
-from eprop.engine.build.drives import drive_factors
 from eprop.engine.build.memory import check_room
 from eprop.engine.build.records import Rule, Topology
-from eprop.engine.ranks.collective import run_on_all_ranks
-from eprop.engine.ranks.exchange import Core, run_in_slices
+from eprop.engine.ranks.replicas import Replicas
 from eprop.engine.run.collapse import CollapseWatch, by_population
-from eprop.engine.run.currents import given_currents
+from eprop.engine.run.core_inputs import set_inputs
 from eprop.engine.run.guards import check_losses
 from eprop.engine.run.optimizers import Optimizers, batch_scale, constant_scales, sample_scales
 from eprop.engine.run.own_loss import OwnLosses
-from eprop.engine.run.probes import spikes_of_sample
+from eprop.engine.run.probes import Core, spikes_of_sample
 from eprop.engine.run.results import BatchResult
 from eprop.engine.run.rewiring import Rewirer
-from eprop.engine.run.samples import Samples, external_arrays
+from eprop.engine.run.samples import Samples
 from eprop.engine.run.timing import PhaseTimer
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import DivergenceError
 from eprop.network import Population
-from eprop.parallel import Communicator
 from eprop.parallel.interrupt import Postponed
 
 Progress = Callable[[int], None] | None
 CORES: dict[np.dtype, type[Core]] = {np.dtype(np.float64): lib.EpisodesDouble, np.dtype(np.float32): lib.EpisodesSingle}
 # The state of a thread's samples, per plastic neuron, should stay in its cache.
 BYTES_PER_THREAD = 1 << 21
+# Terms of the gradient of a lane that continues: its spikes, and its traces of earlier ones.
+TERMS = 2
 # No machine has so much memory; the estimate of the core would overflow above.
 MOST_BYTES = 1 << 46
 Collected = TypeVar("Collected")
@@ -50,8 +49,8 @@ class Episodes:
     Parameters
     ----------
     arrays : Arrays
-    comm, replicas : Communicator
-        All ranks; and those with a copy of the network each.
+    replicas : Replicas
+        All ranks, each with a copy of the network.
     timer : PhaseTimer
     rewirer : Rewirer
     lock : context manager
@@ -60,18 +59,17 @@ class Episodes:
     """
 
     def __init__(
-        self, arrays: Arrays, comm: Communicator, replicas: Communicator, timer: PhaseTimer, rewirer: Rewirer,
-        lock: AbstractContextManager[None], watch: CollapseWatch,
+        self, arrays: Arrays, replicas: Replicas, timer: PhaseTimer, rewirer: Rewirer, lock: AbstractContextManager[None],
+        watch: CollapseWatch,
     ):  # fmt: skip
-        self.arrays, self.comm, self.replicas, self.lock = arrays, comm, replicas, lock
-        self.optimizers, self.losses = Optimizers(arrays, comm, timer), OwnLosses(arrays.network)
+        self.arrays, self.replicas, self.comm, self.lock = arrays, replicas, replicas.comm, lock
+        self.optimizers, self.losses = Optimizers(arrays, self.comm, timer), OwnLosses(arrays.network)
         self.watch, self.rewirer = watch, rewirer
         self._timer = timer
         self._core: Core | None = None
         self._wiring = 0  # count of wiring changes as of the connections that the core has
         self._learned = False  # whether the previous lanes could learn
         self._learners = _count_learners(arrays.built)
-        self._latency: int | None = None
 
     def train(self, samples: Samples, progress: Progress) -> BatchResult:
         """Run a mini-batch and apply an optimiser step."""
@@ -135,43 +133,42 @@ class Episodes:
         return self.losses.add_to(self._run_all(self.losses.without_targets(samples), learn, progress), samples)
 
     def _run_all(self, samples: Samples, learn: bool, progress: Progress) -> BatchResult:
-        comm, n = self.replicas, len(samples)
-        own, found, problem = self.own(n), None, None
-        if comm.size == 1:
-            return self._run(samples, own, learn, progress)
+        index, parts = np.arange(len(samples)), []
+        if not self.replicas.several:
+            return self._run(samples, index, learn, [total[None] for total in self.totals()], progress)
+        for part in self.replicas.rounds(index.size, self.arrays.synapses.pending) if learn else [index]:
+            parts.append(self._run_together(samples, part, learn))
+            if progress:
+                progress(part.size)
+        return _joined(parts)
+
+    def _run_together(self, samples: Samples, index: np.ndarray, learn: bool) -> BatchResult:
+        """Run the samples ``index``, of which each rank takes its own, and add their gradients."""
+        own, found, problem = index[self.replicas.own(index.size)], None, None
+        totals = self.totals() if learn else []
+        terms = [self.replicas.terms(total, index.size) for total in totals]
+        y, events = np.empty((0, samples.n_steps, self.arrays.built.n_readouts)), self.arrays.online.events
         try:
-            found = self._run(samples, own, learn, None) if own.size else None
+            if own.size:
+                found = self._run(samples, own, learn, terms, None)
+                y, found.y = found.y, y
         except (DivergenceError, MemoryError) as error:
             problem = error
-        parts = comm.gather(((found.loss, found.spikes, found.events, found.neuron_spikes) if found else None, problem))
-        for _, problem in parts:
+        everyone = self.comm.gather((found, problem))
+        for _, problem in everyone:
             if problem is not None:
                 raise problem
-        if progress:
-            progress(n)
-        losses, spikes, events, counts = zip(*(part for part, _ in parts if part is not None), strict=True)
+        for total, part in zip(totals, terms, strict=True):
+            self.replicas.add(total, part, index.size)
+        result = _joined([found for found, _ in everyone if found is not None])
+        result.y = self.replicas.joined(y, index.size)
         if learn:
-            self.arrays.synapses.pending[:] = comm.sum(self.arrays.synapses.pending)
-            if self.arrays.constants:
-                self.arrays.constants.pending[:] = comm.sum(self.arrays.constants.pending)
-            self.arrays.online.events += sum(events) - (found.events if found else 0)
-        y = self.joined(found.y if found else np.empty((0, samples.n_steps, self.arrays.built.n_readouts)), n)
-        counted = {name: sum(part[name] for part in counts) for name in counts[0]}
-        return BatchResult(np.concatenate(losses), y, np.concatenate(spikes), sum(events), counted)
+            self.arrays.online.events = events + result.events
+        return result
 
-    def own(self, n: int) -> np.ndarray:
-        """Those of ``n`` samples or lanes that this replica runs."""
-        return np.array_split(np.arange(n), self.replicas.size)[self.replicas.rank]
-
-    def joined(self, part: np.ndarray, n: int) -> np.ndarray:
-        """Rows of all ``n`` samples, of which each replica has its own. They are exchanged as bytes: pickling takes longer."""
-        if self.replicas.size == 1:
-            return part
-        out = np.empty((n, *part.shape[1:]), part.dtype)
-        message, begin = self.replicas.exchange(np.ascontiguousarray(part).reshape(-1).view(np.uint8))
-        for rows, start in zip(np.array_split(out, self.replicas.size), begin, strict=True):
-            rows.reshape(-1).view(np.uint8)[:] = message[start : start + rows.nbytes]
-        return out
+    def totals(self) -> list[np.ndarray]:
+        """Sums of the gradients of a mini-batch: of synapses, of constants, and of absent connections if they may grow."""
+        return [self.arrays.synapses.pending, self.arrays.constants.pending, *self.rewirer.watched]
 
     def spikes(self, wanted: list[Population]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Times (ms) and nodes of the spikes of the last sample that was run alone."""
@@ -188,15 +185,12 @@ class Episodes:
 
     def make_lanes(self, n: int, n_steps: int, continues: bool, learn: bool) -> Core:
         """Make ``n`` lanes of the core at rest, with capacity for some steps."""
-        built = self.arrays.built
-        if self._latency is None:  # sums are divided alike on all ranks
-            self._latency = max(self.arrays.exchange.comm.gather(lib.longest_latency(self._topology)))
-        options = n_steps, continues, learn, max(self.arrays.threads, 1)
+        built, options = self.arrays.built, (n_steps, continues, learn, max(self.arrays.threads, 1))
         self.check_room(n, *options)
-        return CORES[built.dtype](self._topology, built.initial, n, *options, self._latency)
+        return CORES[built.dtype](self._topology, built.initial, n, *options)
 
     def check_room(self, n: int, n_steps: int, continues: bool, learn: bool, threads: int) -> None:
-        """Refuse new lanes that exceed the available memory, on all ranks that share the network."""
+        """Refuse new lanes that exceed the available memory."""
         built, advice = self.arrays.built, "take fewer lanes, or shorter rollouts or samples"
         if built.dtype.itemsize == 8:
             advice += ', or precision="single"'
@@ -204,47 +198,36 @@ class Episodes:
         if needed < MOST_BYTES:
             sizes = n, n_steps, continues, learn, threads, built.dtype.itemsize
             needed = lib.episode_bytes(self._topology, built.initial.shape[0], *sizes)
-        check = partial(check_room, f"{n:,} lanes of {n_steps:,} steps", needed, advice)
-        run_on_all_ranks(self.arrays.exchange.comm, "lanes", check)
+        if self.replicas.several and continues and learn:
+            needed += TERMS * n * self.arrays.synapses.pending.nbytes
+        check_room(f"{n:,} lanes of {n_steps:,} steps", needed, advice)
 
-    def _run(self, samples: Samples, index: np.ndarray, learn: bool, progress: Progress) -> BatchResult:
-        """Run the samples ``index`` on this replica."""
-        arrays, exchange = self.arrays, self.arrays.exchange
-        core, request = self._core_for(samples.n_steps, len(index), learn), self._request(samples, index, learn)
+    def _run(
+        self, samples: Samples, index: np.ndarray, learn: bool, terms: list[np.ndarray], progress: Progress
+    ) -> BatchResult:
+        """Run the samples ``index`` in this process, chunk after chunk; the core returns regularly, so that Ctrl-C is handled.
+
+        If they learn, their gradients are added to ``terms`` of the `totals`.
+        """
+        arrays, n, done = self.arrays, len(index), 0
+        core, request = self._core_for(samples.n_steps, n, learn), self._request(samples, index, learn)
+        pending = arrays.synapses.pending[None]
+        if learn:
+            pending, request.products = terms[:2]
         core.set_weights(arrays.synapses.weight if learn else arrays.effective_weights())
         began = time.perf_counter()
-        with self.rewirer.watching(core):
-            if exchange.several:
-                self._run_in_slices(core, request, len(index), progress)
-            else:
-                self._run_alone(core, request, len(index), progress)
+        with self.rewirer.watching(core, terms[2:]):
+            while done < n:
+                reached = core.run_samples(done, n, request, pending)
+                if progress:
+                    progress(reached - done)
+                done = reached
         self._timer.add_since("samples", began)
-        check_losses(exchange.sum(request.loss), request.y)  # a sample with non-finite voltages has no finite loss
-        spikes, events = exchange.sum(request.spikes), exchange.total(int(request.events.sum()))
+        check_losses(request.loss, request.y)  # a sample with non-finite voltages has no finite loss
+        events = int(request.events.sum())
         if learn:
             arrays.online.events += events
-        return BatchResult(request.loss, request.y, spikes, events, by_population(arrays, request.of_neurons))
-
-    def _run_alone(self, core: Core, request: lib.EpisodeRequest, n: int, progress: Progress) -> None:
-        """Run chunk after chunk; the core returns regularly, so that Ctrl-C is handled."""
-        done = 0
-        while done < n:
-            reached = core.run_samples(done, n, request, self.arrays.synapses.pending)
-            if progress:
-                progress(reached - done)
-            done = reached
-
-    def _run_in_slices(self, core: Core, request: lib.EpisodeRequest, n: int, progress: Progress) -> None:
-        """Run as many samples at a time as there are lanes; ranks divide the neurons of each."""
-        for begin in range(0, n, core.lanes):
-            width = min(core.lanes, n - begin)
-            core.begin_samples(begin, width, request)
-            run_in_slices(self.arrays.exchange, core, request, begin, width)
-            core.finish(begin, width, request)
-            if request.learn:
-                core.backward(begin, width, request, self.arrays.synapses.pending)
-            if progress:
-                progress(width)
+        return BatchResult(request.loss, request.y, request.spikes, events, by_population(arrays, request.of_neurons))
 
     def _request(self, samples: Samples, index: np.ndarray, learn: bool) -> lib.EpisodeRequest:
         """Make a request for samples ``index``, with arrays for their results."""
@@ -253,10 +236,8 @@ class Episodes:
         request.seed, request.learn, request.drops = arrays.network.seed, learn, learn
         request.clocks = arrays.noise_clocks(samples.n_steps, index, learn)
         request.scales = sample_scales(arrays, samples, index)
-        request.external = external_arrays(arrays, samples)
         if arrays.constants:
             request.product_scales = constant_scales(arrays, samples, index).of_samples
-            request.products = arrays.constants.pending
         request.y, request.loss = np.zeros((n, samples.n_steps, arrays.built.n_readouts)), np.zeros(n)
         request.spikes, request.events = np.zeros(n, np.int64), np.zeros(n, np.int64)
         request.of_neurons = np.zeros(arrays.built.n_neurons, np.int64)
@@ -265,8 +246,6 @@ class Episodes:
     def _width(self, n_steps: int, n: int) -> int:
         """Number of lanes for ``n`` samples; results do not depend on it."""
         threads, itemsize = max(self.arrays.threads, 1), self.arrays.built.dtype.itemsize
-        if self.arrays.exchange.several:
-            return self.arrays.exchange.lanes(n_steps, n, itemsize)
         if threads == 1:
             return 1
         each = BYTES_PER_THREAD // max(n_steps * self._learners * itemsize, 1)
@@ -298,11 +277,18 @@ def request_of(arrays: Arrays, samples: Samples, index: np.ndarray) -> lib.Episo
     """Make a request of the core for the steps of samples ``index``, without arrays for results."""
     request = lib.EpisodeRequest()
     request.n_steps, request.samples = samples.n_steps, index
-    request.event_start, request.event_channels = samples.event_start, samples.event_channels
-    request.target, request.window = samples.target, samples.window
-    request.feedback, request.drive = arrays.neurons.feedback, drive_factors(arrays.network, samples.n_steps)
-    request.currents = given_currents(arrays, samples)
+    request.feedback = arrays.neurons.feedback
+    set_inputs(request, arrays, samples)
     return request
+
+
+def _joined(parts: list[BatchResult]) -> BatchResult:
+    """Results of successive samples together."""
+    counts = [part.neuron_spikes for part in parts if part.neuron_spikes is not None]
+    spikes = [part.spikes for part in parts if part.spikes is not None]
+    counted = {name: np.sum([part[name] for part in counts], axis=0) for name in counts[0]}
+    loss, y = (np.concatenate([getattr(part, name) for part in parts]) for name in ("loss", "y"))
+    return BatchResult(loss, y, np.concatenate(spikes), sum(part.events for part in parts), counted)
 
 
 def _count_learners(built: Built) -> int:

@@ -37,7 +37,7 @@ class OneThread:
 
     def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
         self.in_use.release()
-        if isinstance(problem, MemoryError):
+        if problem is not None and isinstance(problem, MemoryError):
             with refusing_failed_allocations():
                 raise problem
 
@@ -69,13 +69,21 @@ _STATUS = {
 }
 
 
-def check_voltages(arrays: Arrays, where: str, loss: float) -> None:
-    """Raise with advice if a voltage is not finite, or implausibly large."""
-    status = _STATUS[arrays.online.divergence()]
-    if status != Status.NOT_FINITE and not math.isfinite(loss):
+def check_state(arrays: Arrays, where: str, loss: float) -> None:
+    """Raise with advice if the online loop has a number that is not finite, or a voltage that is implausibly large."""
+    found, finite, several = (
+        arrays.online.divergence(),
+        arrays.online.weights_finite(arrays.threads),
+        arrays.exchange.several,
+    )
+    if not found and finite and math.isfinite(loss) and not several:
+        return
+    status = _STATUS[found]
+    if not math.isfinite(loss):
         status = Status.NOT_FINITE
-    if status or arrays.exchange.several:
-        check_status(arrays.exchange.worst(status), where)
+    if status == Status.OK and not finite:
+        status = Status.WEIGHT_NOT_FINITE
+    check_status(arrays.exchange.worst(status), where)
 
 
 def check_weights(arrays: Arrays, where: str, finite: bool) -> None:

@@ -7,21 +7,17 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse
 
-from eprop.engine.build.draws import steps_of
 from eprop.engine.build.memory import check_results
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks
-from eprop.engine.run.layout import Given, SampleLayout, by_name
 from eprop.engine.run.long import MOST_STEPS, Keeping
 from eprop.engine.run.probes import Probes, make_probes
-from eprop.engine.run.sample_events import dense_of_sparse, events_in_steps
-from eprop.engine.run.samples import NO_REWARD_TRACE, Samples, arrange_samples
+from eprop.engine.run.samples import NO_REWARD_TRACE, Arrangement, Given, SampleLayout, Samples
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError, warn
 from eprop.network import Network, Population
 from eprop.parallel import Communicator
-from eprop.parameters import brief, is_finite_number, real_numbers
+from eprop.parameters import brief, is_finite_number
 from eprop.rules import EProp, EPropPlus
 
 
@@ -30,20 +26,20 @@ def steps_in(label: str, duration: Any, dt: float) -> int:
     if not is_finite_number(duration):
         raise InputError(f"{label} must be a number of ms, got {duration!r:.80}")
     count = float(duration) / dt
-    if not math.isfinite(count) or count < 1 - 1e-9 or abs(count - round(count)) > 1e-6:
+    if not 1 - 1e-9 <= count < math.inf or abs(count - (steps := round(count))) > 1e-6:
         raise InputError(f"{label} must be a multiple of dt = {dt:g} ms, at least one step, got {duration!r}")
-    return steps_of(float(duration), dt)
+    return steps
 
 
 def check_switch(label: str, value: object) -> None:
     """Refuse values other than True and False: any text, even ``"no"``, would count as True."""
-    if not isinstance(value, (bool, np.bool_)):
+    if value is not True and value is not False and not isinstance(value, (bool, np.bool_)):
         raise InputError(f"{label} must be True or False, got {brief(value)}")
 
 
 def populations_that_spike(network: Network, names: object) -> list[Population]:
     """Return the populations whose spikes are requested, each once."""
-    if isinstance(names, tuple) and not names:  # the default
+    if type(names) is tuple and not names:  # the default
         return []
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise InputError(f'spikes takes a list of names such as ["rec"], got {names!r:.80}')
@@ -83,9 +79,9 @@ def plan_run(
     given: Given,
     record: Any,
     spikes: Any,
-    keeping: Keeping,
+    keeping: Keeping | None,
 ) -> RunPlan:
-    """Check the arguments of `Simulator.run`.
+    """Check the arguments of `Simulator.run`; ``keeping`` are those of a long one.
 
     Raises
     ------
@@ -95,23 +91,24 @@ def plan_run(
         If the results do not fit into memory.
     """
     check_switch("learn", learn)
-    check_switch("progress", keeping.progress)
-    n_steps = steps_in("duration", duration, layout.dt)
-    found = keeping.in_steps(lambda label, value: steps_in(label, value, layout.dt)) if keeping.wanted else None
+    n_steps, found = steps_in("duration", duration, layout.dt), None
+    if keeping is not None:
+        check_switch("progress", keeping.progress)
+        found = keeping.in_steps(lambda label, value: steps_in(label, value, layout.dt)) if keeping.wanted else None
     if found and arrays.built.learning.eprop and learn:
         raise InputError(
             "a network with EProp learns from a run as from one sample, not in pieces: leave out spikes_to, interval, "
             "checkpoint and progress, or give learn=False"
         )
-    if found and found.interval > n_steps and arrays.exchange.comm.rank == 0:
+    if keeping and found and found.interval > n_steps and arrays.exchange.comm.rank == 0:
         warn(
             f"run: the recording has no rows, because interval={keeping.interval:g} ms is longer than the run of {duration:g} "
             "ms: give a shorter interval or a longer run"
         )
     same = found is not None and all(value is None for value in given)
-    sample = one_sample(layout, min(n_steps, MOST_STEPS) if same else n_steps, given)
+    sample = Arrangement(layout, 1, min(n_steps, MOST_STEPS) if same else n_steps, run=True).samples(given)
     probes, spiking = make_probes(arrays, record), populations_that_spike(arrays.network, spikes)
-    if learn:
+    if learn and probes.index:
         _check_recorded(arrays, probes)
     check_results(n_steps // found.interval if found else n_steps, layout.n_readouts, probes.count)
     if found and found.spikes_to is not None:
@@ -130,51 +127,6 @@ def _check_recorded(arrays: Arrays, probes: Probes) -> None:
                 f"record: synapses of {name} move while the network learns, so that no {variable} can be followed; read "
                 f"sim.connections({name!r}) between runs, or give learn=False"
             )
-
-
-def one_sample(layout: SampleLayout, n_steps: int, given: Given) -> Samples:
-    """Convert the arguments of a run, see `Simulator.run`, to one sample: arrays get an axis of samples."""
-    inputs, targets, signals = (by_name(name, getattr(given, name)) for name in ("inputs", "targets", "signals"))
-    parts = {
-        "inputs": {name: _one_input(layout, name, value, n_steps) for name, value in inputs.items()},
-        "targets": {
-            name: _one_array("target", name, value, n_steps, layout.sizes[1].get(name), constant=True)
-            for name, value in targets.items()
-        },
-        "signals": {
-            name: _one_array("signals", name, value, n_steps, layout.neurons.get(name))
-            for name, value in signals.items()
-        },
-    }
-    return arrange_samples(layout, 1, n_steps, given._replace(**parts))
-
-
-def _one_array(
-    what: str, name: str, value: object, n_steps: int, size: int | None, constant: bool = False
-) -> np.ndarray:
-    """Give an array of a run an axis of samples; it may be ``constant``: the same in all steps."""
-    given = real_numbers(f"{what} {name!r}", value, InputError)
-    if constant and size == 1 and given.shape == (n_steps,):
-        given = given[:, None]  # one readout needs no axis
-    known = [(n_steps, size)] + [(size,), (1, size)] * constant
-    if size is not None and given.shape not in known:
-        shape = f"({n_steps}, {size}) = (steps, size)" + f" or ({size},)" * constant
-        raise InputError(f"{what} {name!r} must have shape {shape}, got {given.shape}")
-    return np.atleast_2d(given)[None]
-
-
-def _one_input(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any:
-    """Convert the input of one run to the form of `make_samples`."""
-    if name in layout.neurons:
-        return _one_array("currents into", name, value, n_steps, layout.neurons[name])
-    size = layout.sizes[0].get(name)
-    if scipy.sparse.issparse(value):
-        value = dense_of_sparse(name, [value])[0]
-    if isinstance(value, tuple) and len(value) == 2:
-        return value if size is None else events_in_steps(repr(name), value, size, layout.dt, n_steps)
-    if real_numbers(f"input {name!r}", value, InputError).ndim != 2:
-        raise InputError(f"input {name!r} must be an array (steps, size), sparse or not, or a pair (times, channels)")
-    return _one_array("input", name, value, n_steps, size)
 
 
 def check_call(

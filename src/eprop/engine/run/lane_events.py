@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from eprop.engine.run.layout import SampleLayout, by_name
+from eprop.engine.run.samples import SampleLayout, by_name
 from eprop.errors import InputError
 from eprop.parameters import real_numbers
 

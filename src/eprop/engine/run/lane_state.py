@@ -12,38 +12,31 @@ import numpy as np
 
 from eprop.engine.build.fingerprint import check_fingerprint
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
-from eprop.engine.ranks.gathering import Axis, SpikeLog
+from eprop.engine.ranks.gathering import SpikeLog
 from eprop.engine.run.rollouts import LaneGroup
-from eprop.engine.state.snapshot import COUNTS, MOST_COUNTED, SOURCES, check_log, checked_numbers, damaged
+from eprop.engine.state.checks import COUNTS, MOST_COUNTED, SOURCES, check_log, checked_numbers, damaged
 from eprop.engine.state.weights import all_synapses
 from eprop.errors import InputError
 from eprop.rules import EProp
 
 # Numbers of each lane in ``counters``, see core/bindings/lane_state.hpp; the core also counts the logged spikes.
 TRACED, CUTS, COUNTERS = 1, 3, 4
-AXES = {
-    "counters": Axis.same, "neurons": Axis.neuron, "y": Axis.same, "begin_neurons": Axis.neuron, "begin_y": Axis.same,
-    "cuts": Axis.same, "psi": Axis.neuron, "traces": Axis.synapse,
-}  # fmt: skip
-#: The same of constants that learn: states before each step and traces, which the core keeps for neurons and readouts together.
-AXES_OF_CONSTANTS = {
-    "kept": Axis.neuron, "kept_outputs": Axis.same, "product_traces": Axis.neuron, "product_traces_outputs": Axis.same,
-}  # fmt: skip
+#: Arrays of constants that learn: states before each step and traces, which the core keeps for neurons and readouts together.
+NAMES_OF_CONSTANTS = "kept", "kept_outputs", "product_traces", "product_traces_outputs"
 
 
 def state_of_lanes(lanes: LaneGroup, closed: bool) -> dict[str, np.ndarray]:
     """The state of all lanes, the same on every rank; ``closed``: whether the rollout is over."""
-    arrays, replicas = lanes.episodes.arrays, lanes.episodes.replicas
+    built, replicas = lanes.episodes.arrays.built, lanes.episodes.replicas
     found = {name: np.asarray(part) for name, part in lanes.core.state().items()}
-    own = _shaped(lanes, found)
-    starts = found["start"].reshape(-1, len(arrays.built.topology.populations) + 1)
-    log = arrays.gatherer.whole_log(SpikeLog(starts[:, -1] - starts[:, 0], found["log"]))
-    out = arrays.gatherer.whole(own, _axes(lanes)) | {COUNTS: log.counts, SOURCES: log.sources}
-    if replicas.size > 1:
-        parts = replicas.gather(out)
+    starts = found["start"].reshape(-1, len(built.topology.populations) + 1)
+    counts, sources = starts[:, -1] - starts[:, 0], found["log"].astype(np.int64)
+    out = _shaped(lanes, found) | {COUNTS: counts, SOURCES: sources}
+    if replicas.several:
+        parts = replicas.comm.gather(out)
         out = {name: np.concatenate([part[name] for part in parts]) for name in out}
     flags = np.array([lanes.n, lanes.core.steps, closed], np.int64)
-    return {"lanes": flags, "network": arrays.built.fingerprint.copy(), **out}
+    return {"lanes": flags, "network": built.fingerprint.copy(), **out}
 
 
 def set_lanes(lanes: LaneGroup, state: Mapping[str, np.ndarray]) -> bool:
@@ -61,13 +54,14 @@ def set_lanes(lanes: LaneGroup, state: Mapping[str, np.ndarray]) -> bool:
         lanes.episodes.comm, "set_state", check, lambda given: {name: checksum(part) for name, part in given.items()}
     )
     steps = int(given["lanes"][1])
-    if not lanes.core.set_state(steps, _for_core(lanes, _of_replica(lanes, given, steps), steps)):
+    if not lanes.core.set_state(steps, _for_core(lanes, _of_rank(lanes, given, steps), steps)):
         raise damaged("its arrays are not as long as its counters say")
     return bool(given["lanes"][2])
 
 
-def _axes(lanes: LaneGroup) -> dict[str, Axis]:
-    return AXES | AXES_OF_CONSTANTS if lanes.episodes.arrays.constants else AXES
+def _of_constants(lanes: LaneGroup) -> tuple[str, ...]:
+    """Names of the arrays of constants, if there are any."""
+    return NAMES_OF_CONSTANTS if lanes.episodes.arrays.constants else ()
 
 
 def _rows(lanes: LaneGroup, counters: np.ndarray, steps: int) -> np.ndarray:
@@ -129,8 +123,8 @@ def _shaped_of_constants(
     return out
 
 
-def _of_replica(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int) -> dict[str, np.ndarray]:
-    """The part of a state that belongs to the lanes of this replica."""
+def _of_rank(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int) -> dict[str, np.ndarray]:
+    """The part of a state that belongs to the lanes of this rank."""
     counters, here = given["counters"], lanes.here
 
     def part(name: str, lengths: np.ndarray) -> np.ndarray:
@@ -141,7 +135,7 @@ def _of_replica(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int) -
     first, stop = int(rows[: here.start].sum()), int(rows[: here.stop].sum())
     spikes = slice(int(given[COUNTS][:first].sum()), int(given[COUNTS][:stop].sum()))
     traced = _traces(lanes) * (counters[:, TRACED] != 0)
-    for name in _axes(lanes).keys() & AXES_OF_CONSTANTS.keys():
+    for name in _of_constants(lanes):
         out[name] = part(name, rows * lanes.core.learns if name.startswith("kept") else traced)
     return out | {
         "cuts": part("cuts", counters[:, CUTS]), "psi": part("psi", rows * lanes.core.learns), COUNTS: part(COUNTS, rows),
@@ -149,23 +143,22 @@ def _of_replica(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int) -
     }  # fmt: skip
 
 
-def _for_core(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int) -> dict[str, np.ndarray]:
-    """The arrays of this rank as the core takes them, the inverse of `_shaped`."""
+def _for_core(lanes: LaneGroup, given: dict[str, np.ndarray], steps: int) -> dict[str, np.ndarray]:
+    """A state of this rank's lanes as the core takes it, the inverse of `_shaped`."""
     arrays, own = lanes.episodes.arrays, lanes.core.state()
-    part, order = arrays.gatherer.part(given, _axes(lanes)), all_synapses(arrays)
-    log = arrays.gatherer.part_log(SpikeLog(given[COUNTS], given[SOURCES]))
-    rows, starts = _rows(lanes, part["counters"], steps), log.starts(arrays.gatherer.first_sources)
+    order, log = all_synapses(arrays), SpikeLog(given[COUNTS], given[SOURCES])
+    rows, starts = _rows(lanes, given["counters"], steps), log.starts(arrays.gatherer.first_sources)
     ends = np.append(starts[:, 0], log.sources.size)[np.concatenate([[0], np.cumsum(rows)])]
-    out = part | {"start": starts - np.repeat(ends[:-1], rows)[:, None], "log": log.sources}
-    out["counters"] = np.column_stack([part["counters"], np.diff(ends)])
-    out["traces"] = np.empty_like(part["traces"])
-    out["traces"][:, order] = part["traces"]
-    if len(part["psi"]):
+    out = given | {"start": starts - np.repeat(ends[:-1], rows)[:, None], "log": log.sources}
+    out["counters"] = np.column_stack([given["counters"], np.diff(ends)])
+    out["traces"] = np.empty_like(given["traces"])
+    out["traces"][:, order] = given["traces"]
+    if len(given["psi"]):
         own_rows = int(_rows(lanes, own["counters"].reshape(lanes.own.size, -1), lanes.core.steps).sum())
         columns = own["psi"].size // own_rows
-        out["psi"] = np.pad(part["psi"], ((0, 0), (0, columns - part["psi"].shape[1])))
+        out["psi"] = np.pad(given["psi"], ((0, 0), (0, columns - given["psi"].shape[1])))
         for name in ("kept", "product_traces") if arrays.constants else ():
-            both = np.concatenate([part[name], part[f"{name}_outputs"]], axis=-1)
+            both = np.concatenate([given[name], given[f"{name}_outputs"]], axis=-1)
             out[name] = np.pad(both, ((0, 0), (0, 0), (0, columns - both.shape[-1])))
     return {name: np.ascontiguousarray(out[name], have.dtype).ravel() for name, have in own.items()}
 
@@ -205,7 +198,7 @@ def _check_lengths(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int
         "psi": rows * lanes.core.learns,
         "traces": _traces(lanes) * int(np.count_nonzero(counters[:, TRACED])),
     }
-    for name in _axes(lanes).keys() & AXES_OF_CONSTANTS.keys():
+    for name in _of_constants(lanes):
         lengths[name] = lengths["psi" if name.startswith("kept") else "traces"]
     for name, length in lengths.items():
         if len(given[name]) != length:

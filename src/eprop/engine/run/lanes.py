@@ -13,14 +13,14 @@ from eprop.core import lib
 from eprop.engine.build.drives import refuse_modulation
 from eprop.engine.build.memory import check_room
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
+from eprop.engine.run.core_inputs import External
 from eprop.engine.run.episodes import Episodes
 from eprop.engine.run.guards import check_outputs
 from eprop.engine.run.lane_events import ChannelReader, chosen_parts
 from eprop.engine.run.lane_state import set_lanes, state_of_lanes
-from eprop.engine.run.layout import SampleLayout, count_of
 from eprop.engine.run.optimizers import constant_scales_of_rollout, rollout_scales
 from eprop.engine.run.rollouts import LaneGroup, checked_errors, chosen_lanes
-from eprop.engine.run.samples import External, arrange_external
+from eprop.engine.run.samples import Arrangement, SampleLayout, count_of
 from eprop.errors import InputError
 from eprop.parameters import Floats, Integers
 
@@ -253,7 +253,8 @@ class Lanes:
         self._prepare()
         if n_steps > STEPS_UNLEARNED:
             steps, threads = self.steps + n_steps, max(self._episodes.arrays.threads, 1)
-            self._episodes.check_room(self._lanes.own.size, steps, True, self._learns, threads)
+            sizes = self._lanes.own.size, steps, True, self._learns, threads
+            run_on_all_ranks(self._episodes.comm, "lanes", partial(self._episodes.check_room, *sizes))
         read = partial(self._read, n_steps, channels)
         start, events = run_on_all_ranks(self._episodes.comm, "step", read, self._keys)
         request, out = self._request(n_steps)
@@ -266,7 +267,7 @@ class Lanes:
         return y
 
     def _read(self, n_steps: int, channels: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Events of the lanes of this replica in some steps, for a request."""
+        """Events of the lanes of this rank in some steps, for a request."""
         parts, here = self._reader.parts(channels), self._lanes.here
         if self._lanes.own.size < self.n:
             parts = chosen_parts(self._reader.readable(parts, n_steps), here)
@@ -278,24 +279,24 @@ class Lanes:
         return start, events
 
     def _request(self, n_steps: int) -> tuple[lib.EpisodeRequest, np.ndarray]:
-        """Make a request for steps, and an array for the outputs of the lanes of this replica."""
+        """Make a request for steps, and an array for the outputs of the lanes of this rank."""
         request, own = lib.EpisodeRequest(), self._lanes.own.size
-        request.n_steps, request.learn = n_steps, self._learns
+        request.n_steps, request.learn, request.samples = n_steps, self._learns, np.arange(own)
         request.event_start = np.zeros((len(self._layout.sources), own * n_steps + 1), np.int64)
         request.y = y = np.zeros((own, n_steps, self._y.shape[1]))
         return request, y
 
     def _checked(self, errors: Any, signals: Any, modulator: Any) -> tuple[np.ndarray, External]:
-        """Errors of all lanes, and external values for the lanes of this replica."""
+        """Errors of all lanes, and external values for the lanes of this rank."""
         given = checked_errors(errors, (self.n, self.steps, self._y.shape[1]))
-        values, factors = arrange_external(self._layout, self.n, self.steps, signals, modulator)
+        values, factors = Arrangement(self._layout, self.n, self.steps).external(signals, modulator)
         here = self._lanes.here
         return given, External(
             {name: value[here] for name, value in values.items()}, factors[here] if len(factors) > 1 else factors
         )
 
     def _keys(self, arrays: tuple[np.ndarray, ...]) -> dict[str, Any]:
-        """Consistency keys of a call. Each replica has the values of its own lanes."""
+        """Consistency keys of a call. Each rank has the values of its own lanes."""
         return {} if self._lanes.own.size < self.n else {"arguments": checksum(*arrays)}
 
     def _keys_of_errors(self, given: tuple[np.ndarray, External]) -> dict[str, Any]:

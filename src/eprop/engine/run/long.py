@@ -16,8 +16,7 @@ import numpy as np
 from eprop.display import Display, clock
 from eprop.engine.ranks.collective import run_on_all_ranks
 from eprop.engine.run.results import Recording, RunStopped
-from eprop.engine.run.samples import Samples
-from eprop.engine.state import snapshot
+from eprop.engine.state import whole
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError, OutputError
 from eprop.files import replacing
@@ -26,6 +25,8 @@ from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.parameters import Floats, Integers, brief
 
 if TYPE_CHECKING:
+    from eprop.engine.run.inputs import RunPlan
+    from eprop.engine.run.online import OnlineRunner
     from eprop.files.spike_file import SpikeFile
 
 #: Time of a piece, s: after it Ctrl-C stops the run. Steps of the first piece, and of a piece at most, which is in memory.
@@ -88,24 +89,20 @@ class LongRun:
     ----------
     arrays : Arrays
     comm : Communicator
-    keeping : Keeping
-        In steps.
-    populations : list of str
-        Those whose spikes are written.
-    run_piece : callable
-        Runs a sample from the present state.
+    online : OnlineRunner
+        Runs a piece from the present state.
+    plan : RunPlan
+        With ``keeping``, in steps.
     """
 
-    def __init__(
-        self, arrays: Arrays, comm: Communicator, keeping: Keeping, populations: list[str],
-        run_piece: Callable[[Samples], Recording],
-    ):  # fmt: skip
-        self._arrays, self._comm, self._keeping, self._run_piece = arrays, comm, keeping, run_piece
-        self._populations, self._rows, self._dt = populations, Rows(keeping.interval), arrays.network.dt
+    def __init__(self, arrays: Arrays, comm: Communicator, online: OnlineRunner, plan: RunPlan):
+        assert plan.keeping is not None
+        self._arrays, self._comm, self._online, self._plan, self._keeping = arrays, comm, online, plan, plan.keeping
+        self._rows, self._dt = Rows(plan.keeping.interval), arrays.network.dt
         self._file: SpikeFile | None = None
 
-    def run(self, sample: Samples, n_steps: int) -> Recording:
-        """Run ``n_steps`` steps of a sample; one of fewer steps has no inputs, and is the same for each piece.
+    def run(self) -> Recording:
+        """Run the steps of the plan; a sample of fewer steps has no inputs, and is the same for each piece.
 
         Raises
         ------
@@ -114,6 +111,7 @@ class LongRun:
         OutputError
             If there is no room for spikes or checkpoints; the files keep what was written before.
         """
+        sample, n_steps = self._plan.sample, self._plan.n_steps
         done, seconds, every = 0, 0.0, self._keeping.checkpoint[1] if self._keeping.checkpoint else n_steps
         quiet = self._comm.rank > 0 or not self._keeping.progress
         with self._spike_file(), Display(quiet=quiet) as display, Interrupt(self._comm) as interrupt:
@@ -122,7 +120,8 @@ class LongRun:
                 began = time.perf_counter()
                 steps = self._comm.broadcast(min(steps, MOST_STEPS, n_steps - done, every - done % every))
                 begin = done if sample.n_steps == n_steps else 0
-                self._keep(self._run_piece(sample.steps(begin, begin + steps)))
+                piece = sample.steps(begin, begin + steps)
+                self._keep(self._online.run(piece, self._plan.probes, self._plan.spiking, not self._plan.learn))
                 done += steps
                 try:
                     interrupt.check()
@@ -151,7 +150,9 @@ class LongRun:
         network = hashlib.sha256(self._arrays.built.fingerprint.tobytes()).hexdigest()
         # Half a step later: times are rounded.
         after = (self._arrays.t + 0.5) * self._dt if self._arrays.t else 0.0
-        self._file = opened.enter_context(SpikeFile(self._keeping.spikes_to, self._populations, network, after))
+        self._file = opened.enter_context(
+            SpikeFile(self._keeping.spikes_to, [p.name for p in self._plan.spiking], network, after)
+        )
 
     def _keep(self, piece: Recording) -> None:
         """Keep the rows of a piece, and write its spikes."""
@@ -174,7 +175,7 @@ class LongRun:
     def _save(self) -> None:
         """Write the state of the whole network, if checkpoints are wanted."""
         if self._keeping.checkpoint:
-            state = snapshot.state_of(self._arrays)
+            state = whole.state_of(self._arrays)
             self._on_first_rank(lambda: _write_state(self._keeping.checkpoint[0], state))
 
     def _on_first_rank(self, work: Callable[[], None]) -> None:

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from eprop.engine.run.layout import SampleLayout
 from eprop.engine.run.results import Recording
-from eprop.engine.run.samples import Samples
+from eprop.engine.run.samples import SampleLayout, Samples
 from eprop.errors import InputError
 from eprop.network import Network
 

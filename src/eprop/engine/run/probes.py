@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.ranks.exchange import Core, Exchange
+from eprop.engine.ranks.exchange import Exchange
 from eprop.engine.run.results import Record, name_of
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.weights import branches_at, order_on_all_ranks
@@ -19,6 +19,8 @@ from eprop.network import Population
 from eprop.parameters import real_numbers
 
 Probe = lib.Probe
+# Lanes in either precision of the weights.
+Core = lib.EpisodesDouble | lib.EpisodesSingle
 # Recorded variables: rows of (kind, row of the state or axon branch, index, delay group).
 NO_PROBES = np.zeros((0, 4), np.int64)
 PROBE_COLUMNS = NO_PROBES.shape[1]
@@ -66,7 +68,7 @@ def make_probes(arrays: Arrays, wanted: object) -> Probes:
     InputError
         If the network has no such variables.
     """
-    if isinstance(wanted, tuple) and not wanted:  # the default
+    if type(wanted) is tuple and not wanted:  # the default
         return Probes()
     found, rows, offsets = Probes(), [NO_PROBES], [np.zeros(0)]
     for item in _listed(wanted):
@@ -190,7 +192,7 @@ class SpikeReader:
 
     def limit(self, n_steps: int) -> int:
         """Largest number of ``n_steps`` steps that may run before the log must be read."""
-        return min(n_steps, len(self._arrays.history.log_start) - 2)
+        return min(n_steps, self._arrays.online.logged_steps - 1)
 
     def read(self) -> None:
         """Read the spikes since the last call."""

@@ -14,7 +14,6 @@ import numpy as np
 
 from eprop import random
 from eprop.core import lib
-from eprop.engine.ranks.exchange import Core
 from eprop.engine.run.candidates import Candidates
 from eprop.engine.run.timing import PhaseTimer
 from eprop.engine.state.arrays import Arrays
@@ -80,8 +79,8 @@ class Rewirer:
     Parameters
     ----------
     arrays : Arrays
-    replicas : Communicator
-        Ranks with a copy of the network each.
+    comm : Communicator
+        All ranks.
     timer : PhaseTimer
 
     Attributes
@@ -92,8 +91,8 @@ class Rewirer:
         First and last mini-batch, or ms, in which synapses of a `Rewiring` without ``until`` move.
     """
 
-    def __init__(self, arrays: Arrays, replicas: Communicator, timer: PhaseTimer):
-        self._arrays, self._replicas, self._timer = arrays, replicas, timer
+    def __init__(self, arrays: Arrays, comm: Communicator, timer: PhaseTimer):
+        self._arrays, self._timer = arrays, timer
         rewired = [p for p in arrays.network.projections if p.rewiring is not None]
         self._projections = [p for p in rewired if not is_silent(p)]
         # Silent synapses by the index of the projection that grows from them.
@@ -106,7 +105,7 @@ class Rewirer:
         self._watched: _Step | None = None
         self.training: tuple[float, float] | None = None
         for p in self._projections:
-            _warn_of_few(arrays, replicas, p)
+            _warn_of_few(arrays, comm, p)
 
     @property
     def now(self) -> float:
@@ -138,7 +137,7 @@ class Rewirer:
         for step in (grown, self._drawn("random", clock), self._drawn_for(silent, clock)):
             if step is not None:
                 self._move_all(step)
-        self._arrays.online.begin_synapses(self._arrays.moves.born, _stored(clock))
+        self._arrays.online.begin_synapses(_stored(clock))
 
     def begin(self) -> None:
         """Draw the candidates whose gradients the next mini-batch gives, if synapses move after it."""
@@ -148,14 +147,19 @@ class Rewirer:
         """Forget the candidates of a mini-batch that did not end."""
         self._watched = None
 
+    @property
+    def watched(self) -> list[np.ndarray]:
+        """Gradients of the candidates in this mini-batch, if there are any."""
+        return [] if self._watched is None else [self._watched.absent.values]
+
     @contextmanager
-    def watching(self, core: Core) -> Iterator[None]:
-        """Let backward passes of ``core`` find the gradients of the candidates."""
-        if self._watched is None:
+    def watching(self, core: Any, terms: list[np.ndarray]) -> Iterator[None]:
+        """Let backward passes of ``core`` add the gradients of the candidates to their ``terms``."""
+        if self._watched is None or not terms:
             yield
             return
         try:
-            core.set_absent(self._watched.topology, self._watched.absent.values)
+            core.set_absent(self._watched.topology, *terms)
             yield
         finally:
             core.forget_absent()
@@ -166,8 +170,6 @@ class Rewirer:
             if _rewiring(p).l1 > 0.0 or _rewiring(p).noise > 0.0:
                 _perturb(self._arrays, p)
         watched, self._watched = self._watched, None
-        if watched is not None and self._replicas.size > 1:
-            watched.absent.values[...] = self._replicas.sum(watched.absent.values)
         for step in (watched, self._drawn("random", self._arrays.updates)):
             if step is not None:
                 self._move_all(step)
@@ -184,7 +186,7 @@ class Rewirer:
     def moved(self, p: Projection) -> Moved:
         """See `Simulator.moved`."""
         arrays, moves = self._arrays, self._arrays.moves
-        if not moves:
+        if not arrays.built.rewired:
             return Moved(0, 0, 0.0, np.full(arrays.gatherer.count(p.index), round(self.now)))
         order = synapse_order(arrays, p.index)[0]
         born = of_all_ranks(arrays, p, [moves.born[order].astype(np.int64)])[0]
@@ -233,11 +235,11 @@ def _shape(arrays: Arrays, p: Projection) -> tuple[np.ndarray, np.ndarray]:
     return np.array(shape, np.int64), np.array(own.signs, np.int64)
 
 
-def _warn_of_few(arrays: Arrays, replicas: Communicator, p: Projection) -> None:
+def _warn_of_few(arrays: Arrays, comm: Communicator, p: Projection) -> None:
     """Warn if the share that a target moves at first rounds to no synapse."""
-    targets, rewiring, comm = synapse_order(arrays, p.index)[2], _rewiring(p), arrays.exchange.comm
+    targets, rewiring = synapse_order(arrays, p.index)[2], _rewiring(p)
     most = max(comm.gather(int(np.max(np.bincount(targets), initial=0))))
-    if rewiring.drop == "weight" and rewiring.fraction * most < 0.5 and most and comm.rank == replicas.rank == 0:
+    if rewiring.drop == "weight" and rewiring.fraction * most < 0.5 and most and comm.rank == 0:
         warn(
             f"{p.name}: no synapse moves, because Rewiring(fraction={rewiring.fraction:g}) of the {most} synapses of a target "
             f"rounds to none: take fraction={math.ceil(50.0 / most) / 100.0:g} or more"
@@ -250,7 +252,7 @@ def _perturb(arrays: Arrays, p: Projection) -> None:
     groups = arrays.built.groups[arrays.built.delay_groups[p.index]]
     seed = random.derive(arrays.network.seed, random.WEIGHT, p.index, arrays.updates)
     lib.perturb(
-        arrays.built.topology, arrays.synapses.weight, *_shape(arrays, p), np.stack([groups["w_min"], groups["w_max"]]),
+        arrays.online, *_shape(arrays, p), np.stack([groups["w_min"], groups["w_max"]]),
         ranks.global_ids(p.pre), ranks.own(p.post)[0], rewiring.l1, rewiring.noise, seed, arrays.threads,
     )  # fmt: skip
 
@@ -261,7 +263,7 @@ def _move(arrays: Arrays, step: _Step, p: Projection, share: float) -> None:
     drop = lib.Drop.weight if rewiring.drop == "weight" or is_silent(p) else lib.Drop.zero
     by_gradient = rewiring.grow == "gradient" and not is_silent(p)
     moved = lib.rewire(
-        arrays.built.topology, arrays.synapses, arrays.moves.born, step.topology, step.absent.values,
+        arrays.online, step.topology, step.absent.values,
         *_shape(arrays, p), drop, share, by_gradient, _stored(step.time), arrays.threads,
     )  # fmt: skip
     moved = arrays.exchange.total(moved)

@@ -10,19 +10,19 @@ import numpy as np
 from eprop.core import lib
 from eprop.engine.build.drives import refuse_modulation
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
-from eprop.engine.ranks.exchange import Core, run_in_slices
-from eprop.engine.run.dropout import without_dropped
-from eprop.engine.run.episodes import Episodes, request_of
+from eprop.engine.run.core_inputs import External, set_external
+from eprop.engine.run.episodes import TERMS, Episodes, request_of
 from eprop.engine.run.inputs import check_samples, keys_of
-from eprop.engine.run.layout import SampleLayout
 from eprop.engine.run.optimizers import ConstantScales, batch_scale, constant_scales, sample_scales
-from eprop.engine.run.samples import External, Samples, external_arrays
+from eprop.engine.run.probes import Core
+from eprop.engine.run.sample_events import without_dropped
+from eprop.engine.run.samples import SampleLayout, Samples
 from eprop.errors import DivergenceError, InputError, Status, check_status
 from eprop.parameters import Floats, Integers, real_numbers
 
 
 class LaneGroup:
-    """Lanes of the core whose rollouts continue, on all ranks: replicas divide the lanes, other ranks their neurons.
+    """Lanes of the core whose rollouts continue, divided among all ranks.
 
     Parameters
     ----------
@@ -37,14 +37,13 @@ class LaneGroup:
     Attributes
     ----------
     core : Core
-        The lanes ``own`` (``here``) of this replica.
+        The lanes ``own`` (``here``) of this rank.
     """
 
     def __init__(self, episodes: Episodes, n: int, n_steps: int, learn: bool = True, after: LaneGroup | None = None):
-        self.episodes, self.n, self.own = episodes, n, episodes.own(n)
-        self.core: Core = (
-            after.core.continued(n_steps) if after else episodes.make_lanes(self.own.size, n_steps, True, learn)
-        )
+        self.episodes, self.n, self.own = episodes, n, episodes.replicas.own(n)
+        make = partial(episodes.make_lanes, self.own.size, n_steps, True, learn)
+        self.core: Core = after.core.continued(n_steps) if after else run_on_all_ranks(episodes.comm, "lanes", make)
         self.here = slice(int(self.own[0]), int(self.own[-1]) + 1) if self.own.size else slice(0, 0)
         self.whole = True  # False: a replay was interrupted
         self.weights = -1  # count of weight changes as of the weights that the core has
@@ -68,20 +67,16 @@ class LaneGroup:
     def run(self, request: lib.EpisodeRequest) -> None:
         """Run the steps of a request."""
         self.core.begin_steps(request.n_steps)
-        self._run(request)
+        self.core.forward(request)
 
     def replay(self, request: lib.EpisodeRequest) -> None:
         """Run the steps of this rollout once more, with the present weights."""
         self.whole = False
         self.follow_weights()
         self.core.begin_replay()
-        self._run(request)
+        self.core.forward(request)
         self.core.end_replay()
         self.whole = True
-
-    def _run(self, request: lib.EpisodeRequest) -> None:
-        request.samples = np.arange(self.own.size)
-        run_in_slices(self.episodes.arrays.exchange, self.core, request, 0, self.own.size)
 
     def backward(
         self, errors: np.ndarray, external: Samples | External, scales: np.ndarray, mean: np.ndarray,
@@ -93,7 +88,7 @@ class LaneGroup:
         ----------
         errors : (n, n_steps, readouts)
         external : Samples or External
-            Signals and modulator of the lanes of this replica.
+            Signals and modulator of the lanes of this rank.
         scales : (n, delay groups)
             Factors of the gradients of each lane.
         mean : (delay groups,)
@@ -101,23 +96,29 @@ class LaneGroup:
         of_constants : ConstantScales
             The same of constants, for all lanes.
         """
-        arrays, replicas, request = self.episodes.arrays, self.episodes.replicas, lib.EpisodeRequest()
+        arrays, replicas, n, request = self.episodes.arrays, self.episodes.replicas, self.own.size, lib.EpisodeRequest()
         self.check_wiring()
         arrays.tie_feedback()
-        pending = np.zeros_like(arrays.synapses.pending)
-        request.samples, request.feedback = np.arange(self.own.size), arrays.neurons.feedback
+        totals = [
+            np.zeros_like(arrays.synapses.pending),
+            arrays.constants.no_products(),
+            *self.episodes.rewirer.watched,
+        ]
+        each = [TERMS, *(1 for _ in totals[1:])]
+        terms = [replicas.terms(total, self.n, count) for total, count in zip(totals, each, strict=True)]
+        request.samples, request.feedback = np.arange(n), arrays.neurons.feedback
         request.scales, request.given_errors = scales[self.here], errors[self.here]
-        request.external = external_arrays(arrays, external)
-        request.product_scales, products = of_constants.of_samples[self.here], arrays.constants.no_products()
-        request.products = products
-        if self.own.size:
-            with self.episodes.rewirer.watching(self.core):
-                self.core.backward(0, self.own.size, request, pending)
-        if replicas.size > 1:
-            pending, products = replicas.sum(pending), replicas.sum(products)
+        set_external(request, arrays, external)
+        request.product_scales, request.products = of_constants.of_samples[self.here], terms[1]
+        if n:
+            with self.episodes.rewirer.watching(self.core, terms[2:]):
+                self.core.backward(request, terms[0])
+        for total, part, count in zip(totals, terms, each, strict=True):
+            replicas.add(total, part, self.n, count)
+        pending, products = totals[:2]
         with np.errstate(invalid="ignore"):  # infinities of both signs
             finite = np.isfinite(pending.sum()) and np.isfinite(products.sum())
-        if arrays.exchange.worst(Status.OK if finite else Status.NOT_FINITE) != Status.OK:
+        if not finite:
             raise DivergenceError(
                 "backward: a gradient became infinite or NaN: make the errors, or what they weigh, smaller"
             )
@@ -128,12 +129,12 @@ class LaneGroup:
         self.core.reset(chosen[np.isin(chosen, self.own)] - self.here.start)
 
     def joined(self, part: np.ndarray) -> np.ndarray:
-        """Rows of all lanes, from those of this replica."""
-        return self.episodes.joined(part, self.n)
+        """Rows of all lanes, from those of this rank."""
+        return self.episodes.replicas.joined(part, self.n)
 
     def spikes(self) -> np.ndarray:
         """Spikes of all neurons of each lane in this rollout, (n,)."""
-        return self.joined(self.episodes.arrays.exchange.sum(np.asarray(self.core.spikes())))
+        return self.joined(np.asarray(self.core.spikes()))
 
     def check_diverged(self, where: str) -> None:
         """Raise with advice if a lane has a voltage or output that is not finite or implausibly large."""
@@ -172,10 +173,11 @@ class Rollout:
         self._lanes, self._samples, self._scale = lanes, samples, batch_scale(episodes.arrays, samples)
         self._scales = sample_scales(episodes.arrays, samples, np.arange(self.n))
         self._of_constants = constant_scales(episodes.arrays, samples, np.arange(self.n))
-        # Samples of this replica; of none, any sample gives the arrays their shapes.
+        # Samples of this rank; of none, any sample gives the arrays their shapes.
         given = episodes.losses.without_targets(samples)
         self._own = given if lanes.own.size == self.n else given[lanes.own if lanes.own.size else [0]]
-        self._request, n = request_of(episodes.arrays, self._own, lanes.own), lanes.own.size
+        n = lanes.own.size
+        self._request = request_of(episodes.arrays, self._own, np.arange(n))
         shape = n, self.n_steps, episodes.arrays.built.n_readouts
         self._request.learn = self._request.drops = True
         self._out = np.zeros(shape), np.zeros(shape), np.zeros(n)
@@ -271,9 +273,8 @@ class Rollout:
 
     def count_events(self) -> int:
         """Synaptic events of a rollout from rest, of all samples on all ranks."""
-        request, n = self._request, self._lanes.own.size
-        request.events = events = np.zeros(n, np.int64)
-        self._lanes.core.finish(0, n, request)
+        self._request.events = events = np.zeros(self._lanes.own.size, np.int64)
+        self._lanes.core.finish(self._request)
         return int(self._lanes.episodes.comm.sum(np.array([events.sum()]))[0])
 
     def _results(self) -> tuple[np.ndarray, ...]:

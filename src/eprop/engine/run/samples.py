@@ -1,40 +1,89 @@
-"""Samples in the form of the engine: events, targets and learning windows of many runs of equal length."""
+"""Samples in the form of the engine: events, targets and learning windows of one run, or of many of equal length."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.build.memory import check_room, refusing_failed_allocations
-from eprop.engine.run.layout import (
-    Given,
-    InputPart,
-    SampleLayout,
-    Shape,
-    by_name,
-    check_names,
-    count_of,
-)
+from eprop.engine.build.memory import NOTICEABLE, check_room, refusing_failed_allocations
 from eprop.engine.run.results import ByValue
-from eprop.engine.run.sample_events import events_of
-from eprop.engine.state.arrays import Arrays
+from eprop.engine.run.sample_events import find_events
 from eprop.errors import InputError
-from eprop.markup import table
+from eprop.models import EventSource, Readout
 from eprop.network import Network
-from eprop.parameters import Floats, Integers, real_numbers
+from eprop.parameters import Floats, Integers, brief, check_count, real_numbers
 
+# Largest count of samples, lanes or steps; products of a larger one would have no room in 64 bits.
+MOST = 10**18
 # Offsets into the events are stored for every step of every sample.
 MOST_STEPS = 2**31
 NO_REWARD_TRACE = "reward: no projection of this network uses it; give projections EPropPlus(reward=RewardTrace())"
-# Stands for a missing modulator or reward.
-NONE_GIVEN = np.zeros((0, 0))
+# Stand for a missing modulator or reward, and for no events.
+NONE_GIVEN, NO_EVENTS = np.zeros((0, 0)), np.zeros(0, np.int32)
+# Sizes of the sources, and of the readouts with or without softmax, for which samples are made.
+Shape = tuple[tuple[int, ...], tuple[tuple[int, bool], ...]]
+
+
+class InputPart(NamedTuple):
+    """A population with events or targets: its name and size, its first column, whether it has a softmax."""
+
+    name: str
+    size: int
+    first: int
+    softmax: bool = False
+    loss: Any = None
 
 
 @dataclass(frozen=True, eq=False)
+class SampleLayout:
+    """Requirements of a network on its samples; made once for all runs of a simulator.
+
+    Attributes
+    ----------
+    dt : ms
+    sources, readouts : event sources and readouts, in the order of the network
+    n_readouts : columns of targets
+    neurons : sizes of the populations of neurons by name, in the order of the network
+    made_for : see `Samples`
+    no_target : (1, 1, n_readouts), the target of a sample that has none
+    rewarded : whether some projection has a reward trace
+    """
+
+    dt: float
+    sources: tuple[InputPart, ...]
+    readouts: tuple[InputPart, ...]
+    n_readouts: int
+    neurons: Mapping[str, int]
+    made_for: Shape
+    no_target: Floats
+    rewarded: bool = False
+
+    @cached_property
+    def sizes(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Sizes of event sources and of readouts, by name."""
+        return {p.name: p.size for p in self.sources}, {p.name: p.size for p in self.readouts}
+
+    @classmethod
+    def of(cls, network: Network) -> SampleLayout:
+        """Make the layout of a network's populations."""
+        sources = tuple(InputPart(p.name, p.size, 0) for p in network.populations if isinstance(p.model, EventSource))
+        readouts, n = [], 0
+        for p in network.populations:
+            if isinstance(p.model, Readout):
+                readouts.append(InputPart(p.name, p.size, n, bool(p.model.loss.softmax), p.model.loss))
+                n += p.size
+        neurons = {p.name: p.size for p in network.populations if p.model.role == "neuron"}
+        made_for = tuple(p.size for p in sources), tuple((p.size, p.softmax) for p in readouts)
+        rewarded = any(getattr(p.rule, "reward", None) is not None for p in network.projections)
+        return cls(network.dt, sources, tuple(readouts), n, neurons, made_for, np.full((1, 1, n), np.nan), rewarded)
+
+
+@dataclass(eq=False)
 class Samples(ByValue):
     """``n`` samples of ``n_steps`` steps each; ``samples[3]``, ``samples[:10]`` and ``samples[[4, 2]]`` select samples.
 
@@ -89,45 +138,34 @@ class Samples(ByValue):
         # The channels of a sample are contiguous for each source.
         edges = self.event_start[:, :: self.n_steps]
         parts = [self.event_channels[edge[k] : edge[k + 1]] for edge in edges for k in chosen]
-        window, modulator, reward = (
-            part if len(part) <= 1 else part[chosen] for part in (self.window, self.modulator, self.reward)
-        )
-        return replace(
-            self, event_start=starts, event_channels=np.concatenate(parts or [self.event_channels[:0]]),
-            target=self.target[chosen], window=window, n=chosen.size, labels=None if self.labels is None else self.labels[chosen],
-            signals={name: values[chosen] for name, values in self.signals.items()}, modulator=modulator,
-            currents={name: values[chosen] for name, values in self.currents.items()}, reward=reward,
+        return self._changed(
+            lambda array: array[chosen] if len(array) == self.n else array,
+            event_start=starts, event_channels=np.concatenate(parts or [NO_EVENTS]), n=chosen.size,
+            labels=None if self.labels is None else self.labels[chosen],
         )  # fmt: skip
 
     def steps(self, begin: int, stop: int) -> Samples:
         """Steps ``begin:stop`` of a single sample."""
-        span = slice(begin, stop)
-        target = self.target[:, span] if self.target.shape[1] > 1 else self.target
-        return replace(
-            self, event_start=np.ascontiguousarray(self.event_start[:, begin : stop + 1]), target=target,
-            window=self.window[:, span], n_steps=stop - begin, modulator=self.modulator[:, span], reward=self.reward[:, span],
-            signals={name: values[:, span] for name, values in self.signals.items()},
-            currents={name: values[:, span] for name, values in self.currents.items()},
+        start = np.ascontiguousarray(self.event_start[:, begin : stop + 1])
+        return self._changed(
+            lambda array: array[:, begin:stop] if array.shape[1] == self.n_steps else array,
+            event_start=start, n_steps=stop - begin,
         )  # fmt: skip
+
+    def _changed(self, change: Callable[[np.ndarray], np.ndarray], **others: Any) -> Samples:
+        """Other samples, by a change of each array with axes of samples and of steps."""
+        changes: dict[str, Any] = {
+            name: change(getattr(self, name)) for name in ("target", "window", "modulator", "reward")
+        }
+        for name in ("signals", "currents"):
+            changes[name] = {key: change(values) for key, values in getattr(self, name).items()}
+        return replace(self, **changes, **others)
 
     @property
     def window_of_readouts(self) -> np.ndarray:
         """The window of each readout, (n or 1, n_steps, readouts)."""
         sizes = [size for size, _ in self.made_for[1]]
         return np.repeat(self.window[:, :, : len(sizes)], sizes, axis=2)
-
-    def silent_loss(self, begin: int, stop: int) -> float:
-        """Loss of outputs at zero in steps ``begin:stop`` of all samples in sequence; 0 if a weight of the window is negative."""
-        sample, step = np.divmod(np.arange(begin, stop), self.n_steps)
-        window = self.window[sample if len(self.window) > 1 else 0, step]
-        target = np.nan_to_num(self.target[sample, step if self.target.shape[1] > 1 else 0])
-        loss, first = 0.0, 0
-        for k, (size, softmax) in enumerate(self.made_for[1] if window.min(initial=0.0) >= 0.0 else ()):
-            part = target[:, first : first + size]
-            each = np.log(size) * part if softmax else 0.5 * part**2
-            loss += float(window[:, k] @ each.sum(axis=1))
-            first += size
-        return loss
 
     def __repr__(self) -> str:
         parts = [f"{self.n} samples of {self.n_steps} steps", f"{self.event_channels.size:,} events"]
@@ -141,19 +179,6 @@ class Samples(ByValue):
         parts += ["reward"] * bool(len(self.reward))
         return f"Samples({'; '.join(parts)})"
 
-    def _repr_html_(self) -> str:
-        """Table of sizes, for notebooks."""
-        rows: list[tuple[str, object]] = [
-            ("steps of a sample", self.n_steps),
-            ("events", self.event_channels.size),
-            ("target", " x ".join(map(str, self.target.shape))),
-            ("steps in the window", int(np.count_nonzero(self.window.any(axis=(0, 2))))),
-        ]
-        if self.labels is not None:
-            classes, counts = np.unique(self.labels, return_counts=True)
-            rows.append(("samples of each class", ", ".join(f"{k}: {n}" for k, n in zip(classes, counts, strict=True))))
-        return table(f"{self.n:,} samples", rows)
-
 
 def _chosen(which: Any, n: int) -> np.ndarray:
     """Indices of the samples that an index expression selects."""
@@ -166,8 +191,20 @@ def _chosen(which: Any, n: int) -> np.ndarray:
     return chosen
 
 
+class Given(NamedTuple):
+    """Arguments of a run or of samples in the user's form; see `Simulator.samples`."""
+
+    inputs: Any = None
+    targets: Any = None
+    window: Any = None
+    labels: Any = None
+    signals: Any = None
+    modulator: Any = None
+    reward: Any = None
+
+
 def make_samples(
-    network: Network,
+    network: Network | SampleLayout,
     n: int,
     n_steps: int,
     inputs: Mapping[str, Any] | None = None,
@@ -176,85 +213,185 @@ def make_samples(
     labels: object = None,
     **external: object,
 ) -> Samples:
-    """Make samples for a network that no simulator has built, such as a task's; the arguments of `Simulator.samples`.
+    """Make samples for a network, which no simulator needs to have built; the arguments of `Simulator.samples`.
 
     Raises
     ------
     InputError, MemoryLimitError
         As for `Simulator.samples`.
     """
-    given = Given(inputs, targets, window, labels, **external)
-    return arrange_samples(SampleLayout.of(network), n, n_steps, given)
-
-
-def arrange_samples(layout: SampleLayout, n: int, n_steps: int, given: Given) -> Samples:
-    """Check and convert the arguments of `Simulator.samples`."""
-    given = given._replace(inputs=by_name("inputs", given.inputs), targets=by_name("targets", given.targets))
+    layout = network if isinstance(network, SampleLayout) else SampleLayout.of(network)
     n, n_steps = count_of("samples", n), count_of("steps", n_steps)
-    if n * n_steps > MOST_STEPS:
-        raise InputError(f"{n} samples of {n_steps} steps are more than {MOST_STEPS} steps; give them in several parts")
-    needed = 8 * n * n_steps * (len(layout.sources) + 1)
-    check_room(f"the events of {n:,} x {n_steps:,} steps", needed, "give them in parts")
     with refusing_failed_allocations():
-        return _arranged(layout, n, n_steps, given)
+        return Arrangement(layout, n, n_steps).samples(Given(inputs, targets, window, labels, **external))
 
 
-def _arranged(layout: SampleLayout, n: int, n_steps: int, given: Given) -> Samples:
-    into_neurons = {name: value for name, value in given.inputs.items() if name in layout.neurons}
-    events = {name: value for name, value in given.inputs.items() if name not in into_neurons}
-    starts, channels = events_of(layout, events, n, n_steps)
-    currents = _of_neurons("currents into", layout, into_neurons, n, n_steps)
-    window = _window(layout, given.window, n, n_steps)
-    target = _targets(layout, given.targets, given.labels, n, n_steps, window)
-    labels = _labels(given.labels, n)
-    signals, modulator = arrange_external(layout, n, n_steps, given.signals, given.modulator)
-    reward = _reward(layout, given.reward, n, n_steps)
-    external = signals, modulator, reward, currents
-    return Samples(starts, channels, target, window, n, n_steps, labels, *external, layout.made_for)
+class Arrangement:
+    """Checks arrays in the user's form, and arranges them as `Samples`.
+
+    Parameters
+    ----------
+    layout : SampleLayout
+    n, n_steps : int
+    run : bool
+        Whether the arrays are those of a run: one sample, without an axis of samples.
+    """
+
+    def __init__(self, layout: SampleLayout, n: int, n_steps: int, run: bool = False):
+        self.layout, self.n, self.n_steps, self.run = layout, n, n_steps, run
+
+    def samples(self, given: Given) -> Samples:
+        """Make the samples.
+
+        Raises
+        ------
+        InputError, MemoryLimitError
+        """
+        layout, n, n_steps, sources = self.layout, self.n, self.n_steps, len(self.layout.sources)
+        if n * n_steps > MOST_STEPS:
+            raise InputError(
+                f"{n} samples of {n_steps} steps are more than {MOST_STEPS} steps; give them in several parts"
+            )
+        needed = 8 * n * n_steps * (sources + 1)
+        if needed > NOTICEABLE:
+            check_room(f"the events of {n:,} x {n_steps:,} steps", needed, "give them in parts")
+        starts = np.zeros((sources, n * n_steps + 1), np.int64)
+        channels, currents = self._inputs(given.inputs, starts)
+        window = self._window(given.window)
+        target, labels = self._target(given.targets, given.labels, window)
+        signals, modulator = self.external(given.signals, given.modulator)
+        if given.reward is not None and not layout.rewarded:
+            raise InputError(NO_REWARD_TRACE)
+        reward = NONE_GIVEN if given.reward is None else self._of_steps("reward", given.reward)
+        return Samples(
+            starts, channels, target, window, n, n_steps, labels, signals, modulator, reward, currents, layout.made_for
+        )
+
+    def external(self, signals: object, modulator: object) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Make ``signals`` and ``modulator`` of `Samples`."""
+        found = {}
+        if signals is not None:
+            given = by_name("signals", signals)
+            check_names("population of neurons", given, self.layout.neurons)
+            found = self.of_neurons("signals", given)
+        return found, NONE_GIVEN if modulator is None else self._of_steps("modulator", modulator)
+
+    def of_neurons(self, what: str, given: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Make ``signals`` or ``currents`` of `Samples`, in the order of the network."""
+        out = {}
+        for name, size in self.layout.neurons.items():
+            if name not in given:
+                continue
+            value = self.array(f"{what} {name!r}", given[name], size)
+            if value.dtype.kind == "b":
+                raise InputError(f"{what} {name!r} must be numbers, got True and False; spikes need an EventSource")
+            out[name] = np.array(value, np.float64, order="C")
+            if not lib.all_finite(out[name]):
+                raise InputError(f"{what} {name!r} hold values that are not finite")
+        return out
+
+    def array(self, label: str, value: object, size: int, constant: bool = False) -> np.ndarray:
+        """An array (n, n_steps, size); also (n, 1, size) if it may be ``constant``: the same in all steps."""
+        given, n, n_steps = real_numbers(label, value, InputError), self.n, self.n_steps
+        shape = given.shape
+        if constant and size == 1 and given.ndim == 2 - self.run:
+            given = given[..., None]  # one readout needs no axis
+        if self.run:
+            given = given[None, None] if constant and given.ndim == 1 else given[None]
+        if given.shape == (n, n_steps, size) or (constant and given.shape == (n, 1, size)):
+            return given
+        if self.run:
+            wanted = f"({n_steps}, {size}) = (steps, size)" + f" or ({size},)" * constant
+        else:
+            wanted = f"({n}, {n_steps}{' or 1' * constant}, {size})"
+        raise InputError(f"{label} must have shape {wanted}, got {shape}")
+
+    def _inputs(self, given: object, starts: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Make ``event_channels`` and ``currents`` of `Samples`; write the offsets of the former to ``starts``."""
+        if given is None:
+            return NO_EVENTS, {}
+        layout, inputs, parts, offset = self.layout, by_name("inputs", given), [], 0
+        for p, start in zip(layout.sources, starts, strict=True):
+            if p.name in inputs:
+                parts.append(find_events(p.name, p.size, inputs[p.name], self, start))
+                if offset:
+                    start += offset
+                offset += parts[-1].size
+        currents = {}
+        if len(parts) < len(inputs):
+            check_names("event source", inputs, layout.sizes[0], layout.neurons)
+            currents = self.of_neurons("currents into", inputs)
+        return parts[0] if len(parts) == 1 else np.concatenate([NO_EVENTS, *parts]), currents
+
+    def _target(self, given: object, labels: object, window: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Make ``target`` and ``labels`` of `Samples`."""
+        if given is None and labels is None and self.n == 1:
+            return self.layout.no_target, None
+        readouts, targets = self.layout.readouts, {} if given is None else by_name("targets", given)
+        if labels is not None:
+            found = _labels(() if targets else readouts, labels, self.n)
+            return np.eye(readouts[0].size)[found][:, None, :], found
+        arrays, length = dict[str, np.ndarray](), 1
+        for p in readouts:
+            if p.name in targets:
+                arrays[p.name] = value = self.array(f"target {p.name!r}", targets[p.name], p.size, constant=True)
+                length = max(length, value.shape[1])
+        if len(arrays) < len(targets):
+            check_names("readout", targets, self.layout.sizes[1])
+        out = np.empty((self.n, length, self.layout.n_readouts))
+        for p in readouts:
+            out[:, :, p.first : p.first + p.size] = arrays.get(p.name, np.nan)
+        finite = lib.all_finite(out)
+        for k, p in enumerate(readouts):
+            if not finite and p.name in arrays and not np.isfinite(arrays[p.name]).all():
+                raise InputError(f"target {p.name!r} holds values that are not finite")
+            if p.softmax and p.name in arrays:
+                _check_shares(p, arrays[p.name], window[:, :, k] != 0.0)
+        return out, None
+
+    def _window(self, window: object) -> np.ndarray:
+        """Make ``window`` of `Samples`."""
+        readouts = self.layout.readouts
+        shape = 1, self.n_steps, len(readouts) or 1
+        if window is None:
+            out = np.empty(shape)
+            out.fill(1.0)
+            return out
+        if not isinstance(window, Mapping):
+            return np.repeat(self._of_steps("window", window)[:, :, None], shape[2], axis=2)
+        own = by_name("window", window)
+        check_names("readout", own, self.layout.sizes[1])
+        found = {name: self._of_steps(f"window of {name!r}", value) for name, value in own.items()}
+        out = np.ones((max([1, *map(len, found.values())]), *shape[1:]))
+        for k, p in enumerate(readouts):
+            out[:, :, k] = found.get(p.name, 1.0)
+        return out
+
+    def _of_steps(self, label: str, values: object) -> np.ndarray:
+        """A number for each step, of all samples or of each sample, (1 or n, n_steps)."""
+        n, n_steps, out = self.n, self.n_steps, real_numbers(label, values, InputError).astype(np.float64)
+        if out.shape not in ((n_steps,), (n, n_steps), (1, n_steps)):
+            raise InputError(f"{label} must have shape ({n_steps},) or ({n}, {n_steps}), got {out.shape}")
+        if not np.all(np.isfinite(out)):
+            raise InputError(f"{label} must hold finite numbers")
+        return np.ascontiguousarray(np.atleast_2d(out))
 
 
-def _labels(labels: object, n: int) -> np.ndarray | None:
-    if labels is None:
-        return None
+def _labels(readouts: tuple[InputPart, ...], labels: object, n: int) -> np.ndarray:
+    """Check classes of samples; each has a readout."""
     out = real_numbers("labels", labels, InputError)
     if out.shape != (n,):
         raise InputError(f"labels must be {n} whole numbers, got shape {out.shape}")
     if out.dtype.kind == "f" and (fractions := np.flatnonzero(~np.isfinite(out) | (out != np.rint(out)))).size:
         raise InputError(f"labels must be {n} whole numbers, but label {fractions[0]} is {out[fractions[0]]:g}")
-    labels_of_samples: np.ndarray = out.astype(np.int64)
-    return labels_of_samples
-
-
-def _targets(
-    layout: SampleLayout, targets: Mapping[str, Any], labels: object, n: int, n_steps: int, window: np.ndarray
-) -> np.ndarray:
-    """Make ``target`` of `Samples`."""
-    if labels is not None:
-        return _one_hot(layout.readouts, targets, _labels(labels, n))
-    check_names("readout", targets, layout.sizes[1])
-    arrays, length = {}, 1
-    for name, value in targets.items():
-        array = real_numbers(f"target {name!r}", value, InputError)
-        if layout.sizes[1][name] == 1 and array.ndim == 2:
-            array = array[:, :, None]  # one readout needs no axis
-        arrays[name] = array
-        if array.ndim == 3 and array.shape[1] != 1:
-            length = n_steps
-    out = np.empty((n, length, layout.n_readouts))
-    for k, p in enumerate(layout.readouts):
-        part = out[:, :, p.first : p.first + p.size]
-        if p.name not in arrays:
-            part[...] = np.nan
-            continue
-        value = arrays[p.name]
-        if value.ndim != 3 or value.shape[0] != n or value.shape[1] not in (1, n_steps) or value.shape[2] != p.size:
-            raise InputError(f"target {p.name!r} must have shape ({n}, {n_steps} or 1, {p.size}), got {value.shape}")
-        part[...] = value
-        if not lib.all_finite(np.ascontiguousarray(part)):
-            raise InputError(f"target {p.name!r} holds values that are not finite")
-        if p.softmax:
-            _check_shares(p, value, window[:, :, k] != 0.0)
-    return out
+    if len(readouts) != 1:
+        raise InputError("labels need exactly one readout population, and no targets")
+    if out.min() < 0 or out.max() >= readouts[0].size:
+        raise InputError(
+            f"labels must lie in 0..{readouts[0].size - 1}, got {out.min()}..{out.max()}: each class needs a readout, and "
+            f"there are {readouts[0].size}"
+        )
+    return np.asarray(out.astype(np.int64))
 
 
 def _check_shares(p: InputPart, value: np.ndarray, opened: np.ndarray) -> None:
@@ -272,118 +409,31 @@ def _check_shares(p: InputPart, value: np.ndarray, opened: np.ndarray) -> None:
         )
 
 
-def _one_hot(readouts: tuple[InputPart, ...], targets: Mapping[str, Any], labels: np.ndarray | None) -> np.ndarray:
-    assert labels is not None
-    if targets or len(readouts) != 1:
-        raise InputError("labels need exactly one readout population, and no targets")
-    size = readouts[0].size
-    if labels.min() < 0 or labels.max() >= size:
-        raise InputError(
-            f"labels must lie in 0..{size - 1}, got {labels.min()}..{labels.max()}: each class needs a readout, and there "
-            f"are {size}"
-        )
-    return np.eye(size)[labels][:, None, :]
+def count_of(what: str, value: object) -> int:
+    """Check a count, at least one."""
+    count = check_count(f"number of {what}", value, InputError)
+    if count > MOST:
+        raise InputError(f"number of {what} must be at most {MOST:,}, got {brief(value)}")
+    return count
 
 
-def _window(layout: SampleLayout, window: object, n: int, n_steps: int) -> np.ndarray:
-    """Make ``window`` of `Samples`."""
-    columns = max(len(layout.readouts), 1)
-    if isinstance(window, Mapping):
-        own = by_name("window", window)
-        check_names("readout", own, layout.sizes[1])
-        found = {name: _of_steps(f"window of {name!r}", value, n, n_steps) for name, value in own.items()}
-        out = np.ones((max([1, *map(len, found.values())]), n_steps, columns))
-        for k, p in enumerate(layout.readouts):
-            out[:, :, k] = found.get(p.name, 1.0)
-        return out
-    out = np.empty((1, n_steps, columns))
-    if window is None:
-        out.fill(1.0)
-        return out
-    given = _of_steps("window", window, n, n_steps)
-    return np.repeat(given[:, :, None], columns, axis=2)
-
-
-def _of_steps(label: str, values: object, n: int, n_steps: int) -> np.ndarray:
-    """A number for each step, of all samples or of each sample, (1 or n, n_steps)."""
-    out = real_numbers(label, values, InputError).astype(np.float64)
-    if out.shape not in ((n_steps,), (n, n_steps), (1, n_steps)):
-        raise InputError(f"{label} must have shape ({n_steps},) or ({n}, {n_steps}), got {out.shape}")
-    if not np.all(np.isfinite(out)):
-        raise InputError(f"{label} must hold finite numbers")
-    return np.ascontiguousarray(np.atleast_2d(out))
-
-
-def arrange_external(
-    layout: SampleLayout, n: int, n_steps: int, signals: Mapping[str, Any] | None, modulator: object
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Make ``signals`` and ``modulator`` of `Samples`."""
-    factors = NONE_GIVEN if modulator is None else _of_steps("modulator", modulator, n, n_steps)
-    return _of_neurons("signals", layout, by_name("signals", signals), n, n_steps), factors
-
-
-def _reward(layout: SampleLayout, reward: object, n: int, n_steps: int) -> np.ndarray:
-    """Make ``reward`` of `Samples`."""
-    if reward is None:
-        return NONE_GIVEN
-    if not layout.rewarded:
-        raise InputError(NO_REWARD_TRACE)
-    return _of_steps("reward", reward, n, n_steps)
-
-
-def _of_neurons(
-    what: str, layout: SampleLayout, given: Mapping[str, Any], n: int, n_steps: int
-) -> dict[str, np.ndarray]:
-    """Make ``signals`` or ``currents`` of `Samples`, in the order of the network."""
-    check_names("population of neurons", given, layout.neurons)
-    out = {}
-    for name, size in layout.neurons.items():
-        if name not in given:
-            continue
-        value = real_numbers(f"{what} {name!r}", given[name], InputError)
-        if value.shape != (n, n_steps, size):
-            raise InputError(f"{what} {name!r} must have shape ({n}, {n_steps}, {size}), got {value.shape}")
-        if value.dtype.kind == "b":
-            raise InputError(f"{what} {name!r} must be numbers, got True and False; spikes need an EventSource")
-        out[name] = np.array(value, np.float64, order="C")
-        if not lib.all_finite(out[name]):
-            raise InputError(f"{what} {name!r} hold values that are not finite")
+def by_name(what: str, given: object) -> dict[str, Any]:
+    """Values for populations, which are given in a dictionary, by name; a key may be the population itself."""
+    if type(given) is not dict and not isinstance(given, Mapping):
+        raise InputError(f"{what} must be a dictionary from names of populations to arrays, got {type(given).__name__}")
+    out: dict[str, Any] = {}
+    for key, value in given.items():
+        name: Any = key if type(key) is str else getattr(key, "name", key)
+        if name in out:
+            raise InputError(f"{name!r} is given twice, by its name and as a population")
+        out[name] = value
     return out
 
 
-_NO_SIGNALS = np.zeros((0, 0, 0)), np.zeros(0, np.int64)
-
-
-class External(NamedTuple):
-    """External values of samples or lanes, besides errors; see `Simulator.samples`."""
-
-    signals: Mapping[str, np.ndarray]
-    modulator: np.ndarray
-    reward: np.ndarray = NONE_GIVEN
-
-
-def external_arrays(
-    arrays: Arrays, samples: Samples | External
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Arrays for ``External`` of the core.
-
-    Returns
-    -------
-    signals : (n or 0, n_steps, columns) float64
-    first : (populations,) int64
-        Column of a population's first own neuron, or -1.
-    modulator, reward : (n, 1 or 0; n_steps) float64
-    """
-    if not samples.signals:
-        return (*_NO_SIGNALS, samples.modulator, samples.reward)
-    first = np.full(len(arrays.network.populations), -1, np.int64)
-    parts: list[Any] = []
-    column = 0
-    for name, values in samples.signals.items():
-        population = arrays.network.population(name)
-        begin, stop = arrays.built.rank_partition.own(population)
-        parts.append(values[:, :, begin:stop])
-        first[population.index] = column
-        column += stop - begin
-    together = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
-    return np.ascontiguousarray(together), first, samples.modulator, samples.reward
+def check_names(
+    what: str, given: Mapping[str, Any], names: Mapping[str, int], others: Mapping[str, int] | None = None
+) -> None:
+    """Refuse names of populations that are neither one of ``names``, which the message lists, nor of ``others``."""
+    if unknown := given.keys() - names.keys() - (others or {}).keys():
+        known = ", ".join(names) or "none"
+        raise InputError(f"no {what} named {', '.join(map(repr, sorted(unknown)))}; there are: {known}")

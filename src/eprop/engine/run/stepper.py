@@ -10,7 +10,7 @@ import numpy as np
 from eprop.core import lib
 from eprop.engine.build.drives import refuse_modulation
 from eprop.engine.run.collapse import CollapseWatch
-from eprop.engine.run.guards import OneThread, check_voltages, check_weights
+from eprop.engine.run.guards import OneThread, check_state
 from eprop.engine.run.results import name_of
 from eprop.engine.run.rewiring import Rewirer
 from eprop.engine.run.samples import NO_REWARD_TRACE
@@ -44,7 +44,7 @@ class Stepper:
         watch: CollapseWatch,
     ):  # fmt: skip
         self._arrays, self._alone, self._rewirer, network = arrays, alone, rewirer, arrays.network
-        self._watch, self._learns = watch, learn
+        self._watch = watch
         table, n = arrays.built.topology.populations, arrays.built.n_neurons
         spans: dict[str, dict[str, slice]] = {"neuron": {}, "readout": {}, "source": {}}
         for p in network.populations:
@@ -61,7 +61,7 @@ class Stepper:
         source = -1 if self._only is None else self._only
         self._step = lib.Stepper(
             arrays.built.topology, network.seed, not learn, arrays.threads, source, _place(aims), _place(spans["neuron"]),
-            alone.in_use,
+            alone.in_use, watch.spikes, watch.sums,
         )  # fmt: skip
         y = self._step.y
         y.flags.writeable = False
@@ -200,13 +200,8 @@ class Stepper:
             self._alone.refuse()
         if status != StepStatus.check:
             raise InputError(_PROBLEMS[StepStatus(status)])
-        check_voltages(self._arrays, "step", self.loss)
-        check_weights(self._arrays, "step", self._arrays.online.weights_finite(self._arrays.threads))
-        counts, sums = self._step.counts, self._step.sums
-        steps, loss, silent = sums.tolist()
-        self._watch.spikes += counts
-        counts[:], sums[:] = 0, 0.0
-        self._watch.advanced(int(steps), loss, silent if self._learns else None)
+        check_state(self._arrays, "step", self.loss)
+        self._watch.advanced()
 
 
 class _Places:

@@ -1,31 +1,20 @@
-"""Working arrays of a simulator: the built network, all state that changes while it runs, and the online loop of the core."""
+"""Working arrays of a simulator: the built network, and the online loop of the core with all state that changes while it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from eprop.core import lib
 from eprop.engine.build.built import Built
 from eprop.engine.build.levels import round_to_nearest, store_levels, weights_of_levels
-from eprop.engine.build.records import LEARN_AT_SPIKES, out_degrees
+from eprop.engine.build.records import ONLINE, out_degrees
 from eprop.engine.ranks.exchange import Exchange
 from eprop.engine.ranks.gathering import StateGatherer
 from eprop.engine.state.constants import Constants
-from eprop.engine.state.storage import arrays_of, make_axons, make_history, make_neurons, make_synapses
-from eprop.engine.state.wiring import Moves
 from eprop.network import Network
 from eprop.parameters import Floats
-
-#: The core's loop over time of a network that learns at every spike, or does not learn.
-Online = lib.OnlineDouble | lib.OnlineSingle
-_ONLINE: dict[np.dtype, type[lib.OnlineDouble] | type[lib.OnlineSingle]] = {
-    np.dtype(np.float64): lib.OnlineDouble,
-    np.dtype(np.float32): lib.OnlineSingle,
-}
 
 
 class Arrays:
@@ -43,12 +32,12 @@ class Arrays:
     ----------
     exchange : Exchange
     gatherer : StateGatherer
-    synapses, axons, neurons, history
-        Of the running network, see `eprop.engine.state.storage`. `reset` replaces all of these except the synapses.
     constants : Constants
         Constants that learn.
     online : Online
-        The core's loop over time on these arrays; it has the clock ``t`` (steps), ``events`` and the spike log.
+        The core's loop over time. It owns the arrays that change, and has the clock ``t`` (steps), ``events`` and the spike log.
+    synapses, neurons, moves : lib.SynapsesDouble or lib.SynapsesSingle, lib.Neurons, lib.Moves
+        Its arrays with one entry per synapse, those of nodes that receive input, and what rewiring has moved.
     updates : int
         Optimiser steps so far (e-prop).
     learned_steps : int
@@ -58,50 +47,30 @@ class Arrays:
         Steps of the samples for which `Simulator.gradients` drew random numbers since that clock has moved.
     weight_changes, wiring_changes : int
         Number of changes of weights between runs, and of connections, for owners of copies.
-    moves : Moves
-        What moved, in a network with rewiring.
     current_effects : dict
-        How a current acts on the neurons of a population, by its index, once it was needed (`eprop.engine.run.currents`).
+        How a current acts on the neurons of a population, by its index, once it was needed (`eprop.engine.run.core_inputs`).
     """
 
     def __init__(self, network: Network, built: Built, threads: int, timed: bool = False):
-        self.network, self.built, self.threads, self.timed = network, built, threads, timed
+        self.network, self.built, self.threads = network, built, threads
         self.exchange = Exchange(built)
         self.gatherer = StateGatherer(network, built, built.synapse_counts)
-        self.synapses, self.axons, self.neurons = (
-            make_synapses(built, built.weight),
-            make_axons(built),
-            make_neurons(built),
-        )
-        self.history = make_history(built, built.max_delay)
         self.constants = Constants(network, built)
-        self.online = self._make_online()
+        sizes = built.in_core(built.weight.size, built.max_delay)
+        self.online = ONLINE[built.dtype](
+            built.topology, sizes, built.weight, built.initial, built.feedback, timed=timed
+        )
+        self.online.collect = self.exchange.several
+        self.synapses, self.neurons, self.moves = self.online.synapses, self.online.neurons, self.online.moves
         self.updates = self.learned_steps = self.given_steps = self.weight_changes = self.wiring_changes = 0
-        self.moves = Moves.of(network, built)
         self.current_effects: dict[int, tuple[Floats, Floats, int]] = {}
         self.measure_offsets(range(len(built.topology.groups)))
         self.tie_feedback()
 
-    def _make_online(self) -> Online:
-        built, make = self.built, _ONLINE[self.synapses.weight.dtype]
-        online = make(
-            built.topology, self.synapses, self.axons, self.neurons, self.history, built.learning.at_spikes, self.timed
-        )
-        online.collect = self.exchange.several
-        return online
-
-    def online_at_rest(self, weight: np.ndarray) -> Online:
-        """Return a copy of the network at rest that does not learn, next to the running one."""
-        built, neurons = self.built, make_neurons(self.built)
-        neurons.feedback = self.neurons.feedback
-        synapses, axons, history = (
-            replace(self.synapses, weight=weight, levels=np.zeros(0, np.int8), wide_levels=np.zeros(0, np.int16)),
-            make_axons(built, learns=False),
-            make_history(built, built.max_delay, learns=False),
-        )
-        online = _ONLINE[weight.dtype](built.topology, synapses, axons, neurons, history, False, False)
-        online.collect = self.exchange.several
-        return online
+    @property
+    def stores_levels(self) -> bool:
+        """Whether `Built.weight` has levels in place of weights."""
+        return self.built.weight.dtype != self.built.dtype
 
     @property
     def t(self) -> int:
@@ -120,49 +89,23 @@ class Arrays:
     def reset(self) -> None:
         """See `Simulator.reset`."""
         self.materialise_weights()
-        feedback, offset, events = self.neurons.feedback, self.neurons.feedback_offset, self.online.events
-        self.axons, self.neurons, self.history = (
-            make_axons(self.built),
-            make_neurons(self.built),
-            make_history(self.built, self.built.max_delay),
-        )
-        self.neurons.feedback, self.neurons.feedback_offset = feedback, offset
-        for trace in (self.synapses.trace, self.synapses.trace_reg, self.synapses.trace_reward, self.synapses.own):
-            trace[...] = 0.0
-        if self.built.learning.eprop_plus:
-            self.synapses.pending[:] = 0.0
-            self._restart_optimizers()
-        self.online = self._make_online()
-        self.online.events = events
+        self.online.reset()
         self.tie_feedback()
-
-    def _restart_optimizers(self) -> None:
-        """Clear the moments of synapses that learn at spikes, because their optimisers count the network's steps."""
-        groups = self.built.groups
-        learning_branches = int(groups["n_branches"][np.isin(groups["rule"], LEARN_AT_SPIKES)].sum())  # they come first
-        for part in self.built.topology.branch_start:
-            learning = slice(part[0], part[learning_branches])
-            for moments in (self.synapses.moment_1, self.synapses.moment_2):
-                moments[learning] = 0.0
 
     def effective_weights(self) -> np.ndarray:
         """Weights of all synapses as of their last spikes; e-prop+ stores the weights of the start of a block."""
         if self.built.learning.eprop_plus:
             return self.online.effective_weights()
-        stored, built = self.synapses.stored, self.built
-        if stored is self.synapses.weight:
-            return stored
-        return weights_of_levels(
-            built.formats, self.network, built.groups, built.topology.branch_start, stored, built.dtype
-        )
+        built = self.built
+        if not self.stores_levels:
+            return built.weight
+        starts = built.topology.branch_start
+        return weights_of_levels(built.formats, self.network, built.groups, starts, built.weight, built.dtype)
 
     def store_weights(self, weight: np.ndarray) -> None:
-        """Store all weights (synapses,), rounded if the network stores levels."""
-        stored, built = self.synapses.stored, self.built
-        if stored is self.synapses.weight:
-            stored[:] = weight
-        else:
-            store_levels(built.formats, self.network, built.groups, built.topology.branch_start, weight, stored)
+        """Store all weights (synapses,), rounded to levels."""
+        built = self.built
+        store_levels(built.formats, self.network, built.groups, built.topology.branch_start, weight, built.weight)
 
     def materialise_weights(self) -> None:
         """Store all weights as they are seen from outside, until the next spike."""
@@ -172,12 +115,12 @@ class Arrays:
     def round_weights(self) -> None:
         """Round weights of few bits to the nearest level; stored levels are so already."""
         built = self.built
-        if self.synapses.stored is not self.synapses.weight:
+        if self.stores_levels:
             return
         for p in self.network.projections:
             if p.name in built.formats:
                 rows, starts = built.delay_groups[p.index], built.topology.branch_start
-                round_to_nearest(built.formats[p.name], built.groups, rows, starts, self.synapses.weight)
+                round_to_nearest(built.formats[p.name], built.groups, rows, starts, built.weight)
 
     def tie_feedback(self, groups: Sequence[int] | None = None) -> None:
         """Make symmetric and adaptive feedback follow the weights: all, or some delay groups of one projection.
@@ -215,16 +158,16 @@ class Arrays:
 
     def memory(self) -> dict[str, int]:
         """Return the bytes held by this rank, see `Simulator.memory`."""
-        topology, own = self.built.topology, self.built.rank_partition
-        grown = self.online.bytes()
+        topology, own, held = self.built.topology, self.built.rank_partition, self.online.bytes()
         targets = topology.targets.nbytes + topology.near_targets.nbytes
-        synapses = _bytes(arrays_of(self.synapses).values()) + targets + self.moves.born.nbytes
-        propagators = _bytes(arrays_of(self.history).values()) + grown["spike_log"] + grown["post_spikes"]
-        axons = _bytes(arrays_of(self.axons).values()) + topology.branch_start.nbytes
-        axons += grown["spike_records"] + grown["deliveries"]
-        rest = _bytes(topology.arrays().values()) - targets - topology.branch_start.nbytes
-        rest += _bytes((*arrays_of(self.neurons).values(), own.bits, own.counts))
-        return {"synapses": synapses, "propagators": propagators, "axons": axons, "rest": rest}
+        starts = topology.branch_start.nbytes
+        rest = _bytes(topology.arrays().values()) - targets - starts + _bytes((own.bits, own.counts))
+        return {
+            "synapses": held["synapses"] + targets + self.moves.born.nbytes,
+            "propagators": sum(held[part] for part in ("history", "work", "log", "post_spikes")),
+            "axons": held["axons"] + starts + held["spike_records"] + held["deliveries"],
+            "rest": rest + held["neurons"],
+        }
 
 
 def _bytes(values: Any) -> int:

@@ -136,9 +136,10 @@ def set_weights(arrays: Arrays, comm: Communicator, name: Projection | str, valu
         return
     order = synapse_order(arrays, projection.index)[0]
     arrays.materialise_weights()
-    stored, given = arrays.synapses.stored, flat[arrays.gatherer.held(projection.index)]
-    is_level = stored is not arrays.synapses.weight
-    stored[order] = arrays.built.formats[projection.name].levels(given) if is_level else given
+    given = flat[arrays.gatherer.held(projection.index)]
+    if arrays.stores_levels:
+        given = arrays.built.formats[projection.name].levels(given)
+    arrays.built.weight[order] = given
     arrays.weight_changes += 1
     groups = arrays.built.delay_groups[projection.index]
     arrays.measure_offsets(groups)
@@ -175,7 +176,7 @@ def _checked(
     """Check given weights, one for each connection, against the bounds; ``nodes`` are sources and targets."""
     name, unit = projection.name, projection.weight_unit
     flat = _flat(name, values, *nodes, (projection.post.size, projection.pre.size))
-    largest = float(np.finfo(arrays.synapses.weight.dtype).max)
+    largest = float(np.finfo(arrays.built.dtype).max)
     if np.abs(flat).max(initial=0.0) > largest:
         raise InputError(
             f'weights of {name} must be at most {largest:g} {unit} with precision="single", got {np.abs(flat).max():g}'
@@ -228,7 +229,7 @@ def feedback_matrix(arrays: Arrays, pre: Population | str, post: Population | st
         arrays.exchange.comm, "feedback_weights", find, lambda ends: {"names": [p.name for p in ends]}
     )
     k, (lo, hi) = table["target_begin"][a.index] - n, table[["target_begin", "target_end"]][b.index]
-    return arrays.exchange.joined([arrays.neurons.feedback[k : k + a.size, lo:hi]])[0].T.copy()
+    return arrays.exchange.joined([arrays.built.feedback[k : k + a.size, lo:hi]])[0].T.copy()
 
 
 def _feedback_ends(network: Network, pre: Population | str, post: Population | str) -> tuple[Population, Population]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -162,34 +161,3 @@ class _Placing(NamedTuple):
         next_places = places[own.span]
         tile = TILE if own.delays == len(own.signs) == 1 else max(next_places.size, 1)
         lib.place_synapses(self.indptr, self.at, self.values, first, next_places, tables.targets, tables.values, tile)
-
-
-@dataclass(frozen=True)
-class Moves:
-    """What moved in a network with rewiring.
-
-    Attributes
-    ----------
-    born : (synapses,) uint32
-        When a synapse was made, in mini-batches or steps of learning; 0 for those of the build.
-    moved : (projections,) int64
-        Synapses that have moved, on all ranks.
-    last : (projections,) int64
-        Those of the last rewiring.
-    """
-
-    born: np.ndarray
-    moved: np.ndarray
-    last: np.ndarray
-
-    @classmethod
-    def of(cls, network: Network, built: Built) -> Moves:
-        """None yet; without entries if no synapse can move."""
-        rewired = any(p.rewiring is not None for p in network.projections)
-        n = len(network.projections) if rewired else 0
-        return cls(
-            np.zeros(built.weight.size if rewired else 0, np.uint32), np.zeros(n, np.int64), np.zeros(n, np.int64)
-        )
-
-    def __bool__(self) -> bool:
-        return self.moved.size > 0

@@ -35,8 +35,6 @@ def simulator(**options):
     *each_of(["half", None, 32, np.float32, ""], lambda precision: simulator(precision=precision), ParameterError,
              '^Simulator.precision must be "double" or "single"'),
     (lambda: ep.Simulator(ep.Network(), threads=1), NetworkError, r"no populations; add some with add\(\)"),
-    (lambda: simulator(parallel="both"), ParameterError, 'Simulator.parallel must be "model" or "data", got'),
-    (lambda: simulator(parallel="data"), NetworkError, 'parallel="data" divides mini-batches, and only EProp learns'),
 )  # fmt: skip
 def test_settings_that_are_refused(refusal):
     refusal.check()

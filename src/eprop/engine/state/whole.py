@@ -1,0 +1,134 @@
+"""The state of a whole network as named arrays, and back: enough to continue bit by bit, for any partitions and ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+
+from eprop.engine.build.fingerprint import has_formats_of
+from eprop.engine.ranks.collective import checksum, run_on_all_ranks
+from eprop.engine.ranks.gathering import Axis, SpikeLog
+from eprop.engine.state.arrays import Arrays
+from eprop.engine.state.checks import COUNTS, FILTERED, GROUP, NETWORK, POST_TIMES, SOURCE, SOURCES, TIMES, checked
+from eprop.engine.state.weights import all_synapses, branches_at, synapse_order
+from eprop.engine.state.wiring import Connections, giving, replace_tables
+from eprop.parallel import Communicator
+
+# Weights are numbers in a state, also if the network stores levels.
+WEIGHT = "synapses/weight"
+# Rows of ``history/steps`` from here on are work space, which depends on the partitions.
+STEP_WORK = 3
+
+
+def state_of(arrays: Arrays) -> dict[str, np.ndarray]:
+    """Return the state of the whole network, on every rank, see `Simulator.state`."""
+    gatherer = arrays.gatherer
+    spikes = arrays.online.spike_state()
+    log = gatherer.whole_log(SpikeLog(spikes.pop(COUNTS), spikes.pop(SOURCES)))
+    counters = np.array([arrays.t, arrays.updates, arrays.events, arrays.learned_steps], np.int64)
+    whole = gatherer.whole(spikes | _state_here(arrays), _axes(arrays))
+    whole |= {name: part.copy() for name, part in arrays.constants.arrays().items()}
+    return whole | {
+        COUNTS: log.counts, SOURCES: log.sources, "counters": counters, NETWORK: arrays.built.fingerprint.copy(),
+    }  # fmt: skip
+
+
+def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray]) -> None:
+    """Continue from a state of the whole network, see `Simulator.set_state`."""
+    own = state_of(arrays)
+    whole = run_on_all_ranks(comm, "set_state", partial(checked, arrays, state, own), partial(_keys, own))
+    online, axes = arrays.online, _axes(arrays)
+    part = arrays.gatherer.part(whole, axes)
+    if arrays.built.rewired:
+        _set_wiring(arrays, part)
+    order = all_synapses(arrays)
+    for name, (axis, view) in _kept(arrays).items():
+        if axis is not Axis.synapse:
+            view[...] = part[name]
+        elif view.size:
+            view[..., order] = part[name]
+    if arrays.stores_levels:
+        weight = np.empty(order.size, arrays.built.dtype)
+        weight[order] = part[WEIGHT]
+        arrays.store_weights(weight)
+    online.t, arrays.updates, online.events, arrays.learned_steps = (int(v) for v in whole["counters"])
+    arrays.given_steps = 0
+    for name, part_of_constant in arrays.constants.arrays().items():
+        part_of_constant[...] = whole[name]
+    arrays.constants.refresh()
+    arrays.weight_changes += 1
+    log = arrays.gatherer.part_log(SpikeLog(whole[COUNTS], whole[SOURCES]))
+    axons = np.ascontiguousarray(part[TIMES], np.int64), np.ascontiguousarray(part[FILTERED], np.float64)
+    online.set_spike_state(log.counts, log.sources, *axons, np.ascontiguousarray(part[POST_TIMES], np.int64))
+    if not has_formats_of(state.get(NETWORK, own[NETWORK]), own[NETWORK]):
+        arrays.materialise_weights()
+        arrays.round_weights()
+
+
+def _axes(arrays: Arrays) -> dict[str, Axis]:
+    """Axes of the arrays of a state."""
+    axes = {TIMES: Axis.source, FILTERED: Axis.source, POST_TIMES: Axis.neuron}
+    axes |= dict.fromkeys((SOURCE, GROUP), Axis.synapse) if arrays.built.rewired else {}
+    return axes | {name: axis for name, (axis, _) in _kept(arrays).items()}
+
+
+def _kept(arrays: Arrays) -> dict[str, tuple[Axis, np.ndarray]]:
+    """Axes and views of the arrays that a state copies, without padding."""
+    # Between steps all inputs are 0, so that one receptor is enough.
+    n, x = arrays.built.n_neurons, arrays.neurons.input[0]
+    kept = {"neurons/input": (Axis.neuron, x[:n]), "neurons/readout_input": (Axis.same, x[n:])}
+    for name, axis, view in arrays.online.kept():
+        if arrays.built.rewired or not name.startswith("wiring/"):
+            kept[name] = axis, view[..., :n] if axis is Axis.neuron else view
+    return kept
+
+
+def _wiring_here(arrays: Arrays) -> dict[str, np.ndarray]:
+    """Sources and delay groups of the connections of this rank, in the order of `all_synapses`."""
+    sources, groups = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
+    for p, rows in zip(arrays.network.projections, arrays.built.delay_groups, strict=True):
+        order, found, _ = synapse_order(arrays, p.index)
+        sources.append(found.astype(np.int32))
+        groups.append((branches_at(arrays.built, order)[1] - rows[0]).astype(np.int32))
+    return {SOURCE: np.concatenate(sources), GROUP: np.concatenate(groups)}
+
+
+def _set_wiring(arrays: Arrays, part: Mapping[str, np.ndarray]) -> None:
+    """Take the connections of a checked state, unless this network has them."""
+    own = _wiring_here(arrays)
+    if all(np.array_equal(own[name], part[name]) for name in own):
+        return
+    first, given = 0, dict[int, Connections]()
+    for p in arrays.network.projections:
+        targets = synapse_order(arrays, p.index)[2]
+        span = slice(first, first := first + targets.size)
+        if p.rewiring is not None:
+            begin, stop = arrays.built.rank_partition.own(p.post)
+            indptr = np.searchsorted(targets, np.arange(begin, stop + 1))
+            given[p.index] = Connections(indptr, part[SOURCE][span], part[GROUP][span], np.zeros(targets.size))
+
+    rewired = [p for p in arrays.network.projections if p.rewiring is not None]
+    replace_tables(arrays.network, arrays.built, rewired, giving(arrays.built, given), arrays.threads)
+    arrays.note_moved()
+
+
+def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
+    """Part of the arrays of a state that this rank holds."""
+    order = all_synapses(arrays)
+    out = _wiring_here(arrays) if arrays.built.rewired else {}
+    for name, (axis, view) in _kept(arrays).items():
+        out[name] = view[..., order] if axis is Axis.synapse and view.size else view.copy()
+    if arrays.stores_levels:
+        out[WEIGHT] = arrays.effective_weights()[order]
+    out["history/steps"][:, STEP_WORK:] = 0.0
+    for population in arrays.built.topology.populations:
+        if population["trace_group"] < 0:  # computed where they are recorded only, and read by nobody
+            out["neurons/psi"][population["target_begin"] : population["target_end"]] = 0.0
+    return out
+
+
+def _keys(own: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """Values that must be the same on all ranks."""
+    return {name: checksum(np.asarray(state[name])) for name in own if name != NETWORK}
