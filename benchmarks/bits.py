@@ -385,7 +385,66 @@ def ranks():
         yield f"ranks|{precision}|{n}|{nn}|{rr}", one
 
 
-PARTS = {"online": online, "batch": batch, "lanes": lanes, "ranks": ranks}
+def kinds():
+    """Each kind of e-prop+ (core/eprop_plus/kinds.hpp), alone and beside LIF, whole and in pieces."""
+    each, fast = ep.Uniform(8.0, 25.0), {"v_th": 0.8, "surrogate": sg(0)}
+    neurons = {
+        "LIF": NEURONS["LIF"],
+        "ALIF": NEURONS["ALIF"],
+        "LIF each": NEURONS["LIF each"],
+        "ALIF each": ep.ALIF(tau_m=each, tau_adapt=60.0, beta=0.2, **fast),
+        "ALIF forgetful": ep.ALIF(
+            tau_m=12.0, tau_adapt=10.0, beta=1.0, v_th=0.8, surrogate=ep.PiecewiseLinear(height=1.2)
+        ),
+        "current": ep.CurrentLIF(tau_m=12.0, **fast),
+        "current each": ep.CurrentLIF(tau_m=each, **fast),
+        "current alif": ep.CurrentALIF(tau_m=12.0, tau_adapt=60.0, beta=0.2, **fast),
+        "current alif each": ep.CurrentALIF(tau_m=each, tau_adapt=60.0, beta=0.2, **fast),
+        "delta": NEURONS["delta"],
+        "delta each": ep.DeltaLIF(tau_m=each, **fast),
+        "delta alif": NEURONS["delta alif"],
+        **own_neurons(),
+    }
+    rules = {
+        name: rule
+        for name, rule in RULES.items()
+        if name in ("plus", "plus kappas", "plus adam", "plus reward", "plus adam step")
+    }
+    rules["plus kappas reward"] = rules["plus reward"].replace(kappa_reg=0.8)
+    rules["plus reward adam"] = RULES["plus reward adam"]
+    for (n, neuron), (r, rule), delay, precision, beside in itertools.product(
+        neurons.items(), rules.items(), ("1", "mix"), ("double", "single"), (False, True)
+    ):
+        d1, d2 = DELAYS[delay]
+
+        def one(neuron=neuron, rule=rule, r=r, d1=d1, d2=d2, p=precision, beside=beside, threads=1 + (delay == "mix")):
+            net = ep.Network(dt=1.0, seed=5)
+            x, rec = net.add(ep.EventSource(), N_IN, "in"), net.add(neuron, N, "rec")
+            out = net.add(ep.Readout(tau_m=15.0), N_OUT, "out")
+            for post in [rec, *([net.add(NEURONS["LIF"], 17, "beside")] if beside else [])]:
+                net.connect(x, post, weight=ep.Normal(0.2, 0.3), rule=rule, delay=d1)
+                net.connect(rec, post, ep.FixedIndegree(11), weight=ep.Normal(0.0, 0.3), rule=rule, delay=d1)
+                net.connect(post, out, weight=ep.Normal(0.0, 0.3), rule=rule, delay=d2)
+                net.feedback(out, post)
+            return run_case(net, r, ep.Simulator(net, threads=threads, partitions=3, precision=p))
+
+        yield f"kinds|{precision}|{n}|{r}|{delay}|{'beside LIF' if beside else 'alone'}", one
+
+
+def own_neurons() -> dict[str, object]:
+    """Neurons of one's own, which the tests have."""
+    sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests"))
+    from own_neurons import AdaptingCurrent, Resonator, SynapticLIF
+
+    class Silent(AdaptingCurrent):
+        """Promises nothing of its surrogate gradient."""
+
+        largest_psi = ep.models.Neuron.largest_psi
+
+    return {"synaptic": SynapticLIF(), "adapting": AdaptingCurrent(), "silent": Silent(), "resonator": Resonator()}
+
+
+PARTS = {"online": online, "batch": batch, "lanes": lanes, "ranks": ranks, "kinds": kinds}
 
 
 def main() -> None:

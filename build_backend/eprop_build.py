@@ -4,6 +4,7 @@ Settings, each as ``-C NAME=VALUE`` of pip or ``build``, or in the environment:
 
 ========  ================  =========================================================================================
 levels    EPROP_LEVELS      processor levels of the core: ``native`` (the default), for wheels ``v2,v3,v4`` or ``generic``
+kinds     EPROP_KINDS       loops of e-prop+: ``all`` (the default) or ``generic``, the few that run every neuron, built sooner
 glibc     EPROP_GLIBC       oldest GNU C library to support, such as ``2.28``; built with the compiler from PyPI then
 ========  ================  =========================================================================================
 
@@ -131,10 +132,14 @@ def _setting(config_settings: Settings, name: str) -> str:
 
 def _for_scikit(config_settings: Settings) -> dict[str, Any]:
     """The settings without ours, which become definitions for CMake."""
-    settings = {name: value for name, value in (config_settings or {}).items() if name not in ("levels", "glibc")}
+    settings = {
+        name: value for name, value in (config_settings or {}).items() if name not in ("levels", "kinds", "glibc")
+    }
     levels = _setting(config_settings, "levels").replace(",", " ").replace(";", " ").split()
     if levels:
         settings["cmake.define.EPROP_LEVELS"] = ";".join(levels)
+    if kinds := _setting(config_settings, "kinds"):
+        settings["cmake.define.EPROP_KINDS"] = kinds
     return settings
 
 

@@ -12,6 +12,7 @@ import pytest
 import eprop as ep
 from compare import assert_close
 from eprop.checks import stimuli_of, time_driven
+from eprop.core import lib
 from eprop.parallel.launch import available_threads
 from eprop.reference import Activity, Stimulus, TimeDriven
 
@@ -23,6 +24,8 @@ SURROGATES = {
     "fast_sigmoid": ep.FastSigmoid,
     "arctan": ep.Arctan,
 }
+# Tests of what the kinds of e-prop+ differ in: memory, and what block-start states need.
+all_kinds = pytest.mark.skipif(len(lib.kinds(single=True)) < 5, reason="the core was built with EPROP_KINDS=generic")
 PROJECTIONS = {"input": "in->rec", "recurrent": "rec->rec", "readout": "rec->out"}
 
 

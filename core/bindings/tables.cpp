@@ -2,16 +2,18 @@
 #include "common/tables.hpp"
 
 #include <nanobind/stl/pair.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <cstddef>
 #include <initializer_list>
 #include <stdexcept>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "bindings/topology.hpp"
-#include "common/kind.hpp"
+#include "eprop_plus/kinds.hpp"
 
 namespace eprop {
 namespace {
@@ -200,6 +202,16 @@ void bind_tables(nb::module_& m) {
         return layout;
       },
       "n_filters"_a, "n_own"_a, "anchored"_a, "two_kappas"_a, "reward"_a, "See `Kind.layout` in eprop.engine.build.records.");
+  m.def(
+      "kinds",
+      [](bool single) {
+        std::vector<std::tuple<int, int, bool, bool, bool>> kinds;
+        for (const auto& [k, compiled] : kKinds)
+          if (single ? is_compiled<float>(compiled) : is_compiled<double>(compiled))
+            kinds.emplace_back(k.n_filters, k.n_own, k.anchored, k.two_kappas, k.reward);
+        return kinds;
+      },
+      "single"_a, "Fields of the compiled kinds of e-prop+ for a precision, the preferred ones first.");
   m.def(
       "record_fields",
       [] {

@@ -1,4 +1,4 @@
-// Kinds of eligibility that e-prop+ supports, and the positions of the entries of their propagators.
+// A kind of eligibility of e-prop+, and the positions of the entries of their propagators.
 #pragma once
 #include "common/arrays.hpp"
 
@@ -11,6 +11,7 @@ namespace eprop {
 struct Kind {
   int n_filters, n_own;
   bool anchored, two_kappas, reward = false;
+  constexpr bool operator==(const Kind&) const = default;
 
   constexpr int n_components() const { return n_filters + n_own; }
   // One loop serves all optimisers, which look at run time what they are; else there are two, with and without moments.
@@ -48,9 +49,6 @@ struct Kind {
   constexpr int C_S() const { return C_G() + n_components(); }
   constexpr int n_corrections() const { return C_S() + reward; }
 };
-
-// With reward, errors and rates always have separate filters, except in the most common kinds: fewer loops to compile.
-constexpr bool kNeedsTwoKappas(int n_own, bool anchored, bool reward) { return reward && (n_own > 0 || !anchored); }
 
 // Most components of each sort; there are `kMostOwn` only if no component is a filter.
 inline constexpr int kMostFilters = 2, kMostOwnBesideFilters = 2, kMostOwn = 3;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/simd.hpp"
+#include "eprop_plus/kinds.hpp"
 #include "online/state.hpp"
 
 namespace eprop {
@@ -24,33 +25,19 @@ inline Kind kind_of(const Topology& topology, Index kind) {
   return {static_cast<int>(row[0]), static_cast<int>(row[1]), row[2] != 0, row[3] != 0, row[4] != 0};
 }
 
-// All kinds by number. CMake makes one file from kind.cpp.in for each set of components, which defines `extend` and `learn` for
-// the supported kinds with these components; so they compile in parallel.
-inline constexpr int kKinds = 96;
-constexpr Kind kind_number(int number) {
-  return {number % 3, number / 3 % 4, number / 12 % 2 != 0, number / 24 % 2 != 0, number / 48 != 0};
-}
-constexpr bool is_supported(const Kind& k) {
-  return k.n_components() > 0 && !(k.anchored && k.n_own > 1) && (k.n_filters == 0 || k.n_own <= kMostOwnBesideFilters) &&
-         (k.two_kappas || !kNeedsTwoKappas(k.n_own, k.anchored, k.reward));
-}
-constexpr int number_of(const Kind& k) {
-  const bool two_kappas = k.two_kappas || kNeedsTwoKappas(k.n_own, k.anchored, k.reward);
-  return k.n_filters + 3 * k.n_own + 12 * k.anchored + 24 * two_kappas + 48 * k.reward;
-}
-
-// Calls visit<K>() with the kind K of this number.
-template <class Visit> EPROP_INLINE void with_kind(int number, const Visit& visit) {
+// Calls visit<K>() with the kind K of this number. CMake makes files from kind.cpp.in, which define `extend` and `learn` for the
+// kinds in kinds.hpp; so they compile in parallel.
+template <class Real, class Visit> EPROP_INLINE void with_kind(int number, const Visit& visit) {
   const auto is = [&]<int candidate>() EPROP_INLINED {
-    if constexpr (is_supported(kind_number(candidate))) {
+    if constexpr (is_compiled<Real>(kKinds[candidate].compiled)) {
       if (number != candidate) return false;
-      visit.template operator()<kind_number(candidate)>();
+      visit.template operator()<kKinds[candidate].kind>();
       return true;
     }
     return false;
   };
   [&]<int... candidates>(std::integer_sequence<int, candidates...>)
-      EPROP_INLINED { (is.template operator()<candidates>() || ...); }(std::make_integer_sequence<int, kKinds>());
+      EPROP_INLINED { (is.template operator()<candidates>() || ...); }(std::make_integer_sequence<int, kNumberOfKinds>());
 }
 
 // Starts the propagator of the first block, and the vectors of the work space, for a state at rest.

@@ -130,23 +130,16 @@ template <Kind K, class T> void identity(Index begin, Index end, Array2<T> out) 
 
 // ------------------------------------------------------------------------------------------------------ one step more
 
-// Whether rate regularisation is a separate number; otherwise it is part of the learning signal.
-template <Kind K> constexpr bool kHasRegularisation = K.two_kappas || K.reward;
-
-// The step that neurons have just taken, and its reward. With one kappa rate regularisation multiplies the filtered eligibility,
-// as learning signals do; `scale` compensates the different factor.
+// The step that neurons have just taken, and its reward. Rate regularisation with the same kappa as errors multiplies the
+// filtered eligibility, as learning signals do, and joins them; `joined` compensates the different factor. With reward it never
+// joins: it does not wait for rewards. Bits do not depend on whether a kind has a trace of its own for regularisation.
 template <Kind K> struct NewStep {
+  static_assert(K.two_kappas || !K.reward);
   const double *psi_, *signal, *rate;
-  double c_reg, f_target, scale, reward;
+  double joined, separate, f_target, reward;
   double psi(Index j) const { return psi_[j]; }
-  double regularisation(Index j) const {
-    if constexpr (K.two_kappas) return c_reg * (rate[j] - f_target);
-    return scale * (rate[j] - f_target);
-  }
-  double learning(Index j) const {
-    if constexpr (kHasRegularisation<K>) return signal[j];
-    return signal[j] + scale * (rate[j] - f_target);
-  }
+  double learning(Index j) const { return signal[j] + joined * (rate[j] - f_target); }
+  double regularisation(Index j) const { return separate * (rate[j] - f_target); }
 };
 // A stored step.
 struct StoredStep {
@@ -166,12 +159,13 @@ template <Kind K, class Real> NewStep<K> new_step(const OnlineState<Real>& state
   const TraceGroup& group = state.topology.trace_groups[trace_group];
   const Neurons& neurons = state.neurons;
   const double c_reg = group.joins_signal != 0 ? state.taught * group.c_reg : group.c_reg;
+  const bool joins = !K.reward && group.kappa == group.kappa_reg;
   return {neurons.psi.data,
           neurons.signal.data,
           neurons.rate.row(1),
-          c_reg,
+          joins ? (1.0 - group.kappa_reg) * c_reg : 0.0,
+          joins ? 0.0 : c_reg,
           group.f_target,
-          (1.0 - group.kappa_reg) * c_reg,
           reward_of_step(state.history.rewards, t)};
 }
 template <class Real> StoredStep stored_step(const History<Real>& history, Index t) {
@@ -190,7 +184,7 @@ template <Kind K, class Real> void note_step(const NewStep<K>& step, Index begin
   for (Index j = begin; j < end; j++) {
     psi[j] = step.psi(j);
     learning[j] = step.learning(j);
-    if constexpr (kHasRegularisation<K>) rate[j] = step.regularisation(j);
+    if constexpr (K.two_kappas) rate[j] = step.regularisation(j);
   }
 }
 
@@ -209,8 +203,8 @@ template <Kind K, class Out, class Copy> struct Extended {
 //     e   = psi (c_z f z + c_h h)         the step's eligibility, from component k at the start: f_.k or A_.k
 //     GE += L kappa^n    GR += F kappa_reg^n    G += L E + F R    (E, R before the step)
 //     E   = kappa E + e    R = kappa_reg R + (1 - kappa_reg) e    A = a A + u e
-// With reward r, L leads to the reward trace; with one kappa, F multiplies E instead of R:
-//     SE = gamma SE + L kappa^n    S = gamma S + L E    GE += r SE + F kappa^n    G += r S + F E
+// With reward r, L leads to the reward trace:
+//     SE = gamma SE + L kappa^n    S = gamma S + L E    GE += r SE    G += r S + F R
 // In place, or from one array to another.
 template <Kind K, class Step, class In, class Write>
 void extend_entries(Index begin, Index end, const Step& step, const TraceGroup& group, const Powers<double>& before,
@@ -224,11 +218,11 @@ void extend_entries(Index begin, Index end, const Step& step, const TraceGroup& 
   for (Index j = begin; j < end; j++) {
     const double psi = now.psi(j), learning = now.learning(j);
     double regularisation = 0.0;
-    if constexpr (kHasRegularisation<K>) regularisation = now.regularisation(j);
+    if constexpr (K.two_kappas) regularisation = now.regularisation(j);
     if constexpr (K.reward) {
       const double waiting = gamma * in[K.SE()][j] + learning * f.kappa;
       write(K.SE(), j, waiting);
-      write(GE, j, in[GE][j] + now.reward * waiting + (K.two_kappas ? 0.0 : regularisation * f.kappa));
+      write(GE, j, in[GE][j] + now.reward * waiting);
     } else {
       write(GE, j, in[GE][j] + learning * f.kappa);
     }
@@ -241,7 +235,6 @@ void extend_entries(Index begin, Index end, const Step& step, const TraceGroup& 
         const double waiting = gamma * in[K.S() + k][j] + learning * trace;
         write(K.S() + k, j, waiting);
         gradient = in[G + k][j] + now.reward * waiting;
-        if constexpr (!K.two_kappas) gradient += regularisation * trace;
       } else {
         gradient = in[G + k][j] + learning * trace;
       }
@@ -343,7 +336,7 @@ template <Kind K, class Second, class Out> void compose(Index begin, Index end, 
 
 // Composes a step and `second`, with powers `b`, into `out`: `compose` with the matrix of a single step, whose entries are
 //     E = c psi    R = (1 - kappa_reg) c psi    GE = L    GR = F    G = 0    A = a + u c psi
-//     with reward SE = L    S = 0    GE = r L, and F with one kappa
+//     with reward SE = L    S = 0    GE = r L
 template <Kind K, class Real> void prepend(const TargetRange<Real>& targets, const StoredStep& step, const Powers<Real>& b,
                                            Array2<const Real> second_, Array2<Real> out_) {
   constexpr int P = K.n_components(), D = K.n_filters, M = K.n_own;
@@ -360,9 +353,7 @@ template <Kind K, class Real> void prepend(const TargetRange<Real>& targets, con
   for (Index j = targets.begin; j < targets.end; j++) {
     const Real learning = static_cast<Real>(now.learning(j));
     if constexpr (K.reward) {
-      Real through_e = static_cast<Real>(now.reward) * learning;
-      if constexpr (!K.two_kappas) through_e += static_cast<Real>(now.regularisation(j));
-      out[K.GE()][j] = through_e + q.reward_factor * learning + second[K.GE()][j] * kappa;
+      out[K.GE()][j] = static_cast<Real>(now.reward) * learning + q.reward_factor * learning + second[K.GE()][j] * kappa;
       out[K.SE()][j] = q.gamma * learning + second[K.SE()][j] * kappa;
     } else {
       out[K.GE()][j] = learning + second[K.GE()][j] * kappa;

@@ -59,8 +59,7 @@ void find_gradients(const StoredStep& stored, double decay, ReplayedChunk<K, Rea
     const Index j = chunk.target[i];
     Real g = static_cast<Real>(stored.learning(j)) * chunk.e_bar[i];
     if constexpr (K.reward) g = reward * (chunk.waiting[i] = gamma * chunk.waiting[i] + g);
-    if constexpr (kHasRegularisation<K>)
-      g += static_cast<Real>(stored.regularisation(j)) * (K.two_kappas ? chunk.e_reg[i] : chunk.e_bar[i]);
+    if constexpr (K.two_kappas) g += static_cast<Real>(stored.regularisation(j)) * chunk.e_reg[i];
     chunk.optimized.gradient[i] = g;
   }
 }

@@ -36,7 +36,7 @@ template <class Real> void extend_propagators(OnlineRun<Real>& run, Index begin,
     if (state.trace_group[b] < 0) continue;
     const Population& population = state.topology.populations[b];
     const Index first = std::max(begin, population.target_begin), stop = std::min(end, population.target_end);
-    if (first < stop) with_kind(run.kinds[population.kind], [&]<Kind K>() { extend<K>(state, b, first, stop, t); });
+    if (first < stop) with_kind<Real>(run.kinds[population.kind], [&]<Kind K>() { extend<K>(state, b, first, stop, t); });
   }
 }
 
@@ -65,7 +65,7 @@ template <class Real> void deliver(OnlineRun<Real>& run, Index partition, Index 
       events = count_events(state, number, partition);
       if (group.onto_readouts) learn_readouts(state, number, partition, t);
       if (!group.onto_readouts && group.first_group == number)  // together with the groups that follow it
-        with_kind(run.kinds[group.kind], [&]<Kind K>() { learn<K>(state, number, partition, t); });
+        with_kind<Real>(run.kinds[group.kind], [&]<Kind K>() { learn<K>(state, number, partition, t); });
     }
     if (group.counts_events) run.notes[partition].events += events;
   }

@@ -66,7 +66,7 @@ template <class Real> struct OnlineRun {
   bool collect = false;          // own spikes go to the outbox instead of the log
   Outbox outbox;
   ReceivedSpikes received;
-  std::vector<int> kinds;  // number of each row of topology.kinds, see eprop_plus.hpp
+  std::vector<int> kinds;  // number of each row of topology.kinds, see eprop_plus/kinds.hpp
   std::vector<PartitionNotes> notes;
   std::vector<SpikeSegment> segments;
   std::vector<std::uint64_t> poisson_limit;

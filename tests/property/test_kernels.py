@@ -17,7 +17,7 @@ import pytest
 import eprop as ep
 from compare import assert_close, assert_same
 from eprop.checks import time_driven
-from networks import PROJECTIONS, Case, case, check_run, neuron_of, small_network
+from networks import PROJECTIONS, Case, all_kinds, case, check_run, neuron_of, small_network
 from own_neurons import SynapticLIF
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -65,6 +65,7 @@ def weights(sim) -> dict[str, np.ndarray]:
     return {name: sim.connections(name)[2] for name in PROJECTIONS.values()}
 
 
+@all_kinds
 @pytest.mark.parametrize("kind", ANCHORED)
 def test_changes_between_spikes_give_the_weights_of_gradients_apart(kind):
     """Rates that change, runs without learning, weights that are set, a reset: the same weights as with gradients apart."""

@@ -14,7 +14,7 @@ import pytest
 
 import eprop as ep
 from compare import assert_close
-from networks import PROJECTIONS, case, run_engine_plus, run_engine_samples, stimuli, weights_of
+from networks import PROJECTIONS, all_kinds, case, run_engine_plus, run_engine_samples, stimuli, weights_of
 
 SEEDS = range(6)
 ALIF = ep.ALIF(tau_m=12.0, v_th=0.8, beta=0.3, tau_adapt=40.0)
@@ -31,10 +31,17 @@ def test_eprop_plus_in_single_precision(seed, neuron):
     assert_close(v_single, v, 1e-4)
     assert_close(y_single, y, 1e-4)
     compare_weights(weights_of(single), weights_of(double), c.weights)
-    # Target, weight and trace of a synapse, and what is its own: 12 bytes or 20, of ALIF 16 or 28.
-    values = 3 if neuron else 2
-    assert single.memory()["synapses"] == (4 + 4 * values) * single.n_synapses
-    assert double.memory()["synapses"] == (4 + 8 * values) * double.n_synapses
+
+
+@all_kinds
+@pytest.mark.tiny
+@pytest.mark.parametrize(("neuron", "values"), [(None, 2), (ALIF, 3)], ids=["LIF", "ALIF"])
+def test_memory_of_synapses(neuron, values):
+    """Target, weight and trace of a synapse, and what is its own: 12 bytes or 20, of ALIF 16 or 28."""
+    c = case(0, ep.EPropPlus(cutoff=50.0), steps=10, neuron=neuron)
+    for precision, size in (("single", 4), ("double", 8)):
+        sim = ep.Simulator(c.network, threads=1, precision=precision)
+        assert sim.memory()["synapses"] == (4 + size * values) * sim.n_synapses
 
 
 @pytest.mark.tiny

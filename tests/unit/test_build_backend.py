@@ -23,7 +23,7 @@ def backend(root: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    for name in ("EPROP_LEVELS", "EPROP_GLIBC", "CXX", "CMAKE_ARGS"):
+    for name in ("EPROP_LEVELS", "EPROP_KINDS", "EPROP_GLIBC", "CXX", "CMAKE_ARGS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(root)
     return module
@@ -35,6 +35,7 @@ def test_levels_are_told_to_cmake(backend: Any, monkeypatch: pytest.MonkeyPatch)
     assert backend._for_scikit(settings) == {"build-dir": "here", "cmake.define.EPROP_LEVELS": "v2;v3"}
     monkeypatch.setenv("EPROP_LEVELS", "v2;v3;v4")
     assert backend._for_scikit({})["cmake.define.EPROP_LEVELS"] == "v2;v3;v4"
+    assert backend._for_scikit({"kinds": "generic"})["cmake.define.EPROP_KINDS"] == "generic"
 
 
 def test_a_compiler_is_asked_for_only_where_there_is_none(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:

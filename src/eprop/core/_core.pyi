@@ -86,6 +86,11 @@ def record_size(entries: int) -> int:
 def kind_layout(n_filters: int, n_own: int, anchored: bool, two_kappas: bool, reward: bool) -> dict[str, int]:
     """See `Kind.layout` in eprop.engine.build.records."""
 
+def kinds(single: bool) -> list[tuple[int, int, bool, bool, bool]]:
+    """
+    Fields of the compiled kinds of e-prop+ for a precision, the preferred ones first.
+    """
+
 def record_fields() -> dict[str, list[tuple[str, str]]]:
     """
     Names and NumPy types of the fields of each record, in their order; each has eight bytes.

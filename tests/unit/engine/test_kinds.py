@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from typing import Any
@@ -10,11 +11,14 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
+from eprop.core import lib
 from eprop.engine.build.assemble import build
-from eprop.engine.build.eligibility import least_left, sort_components
+from eprop.engine.build.eligibility import least_left, propagator_constants, sort_components
 from eprop.engine.build.fingerprint import check_fingerprint, fingerprint_of
 from eprop.engine.build.records import Kind
 from eprop.models import Neuron
+from networks import all_kinds, case, run_engine_plus
 from own_neurons import AdaptingCurrent, Resonator, SynapticLIF
 
 pytestmark = pytest.mark.tiny
@@ -56,11 +60,13 @@ def built(*neurons: Neuron, dtype=np.float64):
     return build(net, 1, dtype)
 
 
-LIF, ALIF, CROSSING = (1, 0, True), (1, 1, True), (1, 1, False)
+LIF, ALIF, CURRENT, CROSSING = (1, 0, True, False), (1, 1, True, False), (2, 0, True, False), (1, 1, False, False)
+OWN, OWN_CROSSING, MOST = (0, 1, True, True), (0, 3, False, True), (2, 2, False, True)
 HALFWAY = ep.ALIF(beta=0.5, tau_adapt=20.0)
 DRAWN = ep.LIF(tau_m=ep.Uniform(10.0, 20.0))
 
 
+@all_kinds
 @pytest.mark.parametrize(("neurons", "dtype", "kinds", "block"), [
     ([ep.LIF()], np.float64, [LIF], 32),
     ([ep.ALIF()], np.float64, [ALIF], 32),
@@ -68,27 +74,76 @@ DRAWN = ep.LIF(tau_m=ep.Uniform(10.0, 20.0))
     ([FORGETFUL], np.float64, [CROSSING], 16),
     ([HALFWAY], np.float64, [ALIF], 16),
     ([HALFWAY], np.float32, [CROSSING], 16),
-    ([DRAWN], np.float64, [(0, 1, True)], 32),
-    ([ep.ALIF(tau_m=ep.Uniform(10.0, 20.0))], np.float64, [(0, 2, False)], 16),
-    ([SynapticLIF()], np.float64, [(2, 0, True)], 16),
-    ([ep.CurrentLIF()], np.float64, [(2, 0, True)], 16),
-    ([ep.CurrentALIF()], np.float64, [(2, 1, True)], 16),
-    ([ep.CurrentALIF(tau_m=ep.Uniform(10.0, 20.0))], np.float64, [(0, 3, False)], 16),
-    ([AdaptingCurrent()], np.float64, [(2, 1, True)], 16),
-    ([Silent()], np.float64, [(2, 1, False)], 16),
-    ([Resonator()], np.float64, [(2, 2, False)], 16),
+    ([DRAWN], np.float64, [OWN], 32),
+    ([ep.ALIF(tau_m=ep.Uniform(10.0, 20.0))], np.float64, [OWN_CROSSING], 16),
+    ([SynapticLIF()], np.float64, [CURRENT], 16),
+    ([ep.CurrentLIF()], np.float64, [CURRENT], 16),
+    ([ep.CurrentALIF()], np.float64, [(2, 1, True, True)], 16),
+    ([ep.CurrentALIF(tau_m=ep.Uniform(10.0, 20.0))], np.float64, [OWN_CROSSING], 16),
+    ([AdaptingCurrent()], np.float64, [(2, 1, True, True)], 16),
+    ([Silent()], np.float64, [MOST], 16),
+    ([Resonator()], np.float64, [MOST], 16),
     # One that crosses takes others of its kind along; the order of populations does not count.
     ([ep.LIF(), ep.ALIF(), FORGETFUL], np.float64, [LIF, CROSSING], 16),
     ([ep.LIF(), ep.ALIF()], np.float64, [LIF, ALIF], 32),
     ([ep.ALIF(), ep.LIF()], np.float64, [LIF, ALIF], 32),
     ([ep.LIF(), ep.ALIF(), ep.DeltaLIF(), ep.DeltaALIF(), DRAWN, SynapticLIF(), Resonator()], np.float64,
-     [(0, 1, True), LIF, ALIF, (2, 0, True), (2, 2, False)], 16),
+     [OWN, LIF, ALIF, CURRENT, MOST], 16),
+    # Two forms in one kind.
+    ([Silent(), Resonator()], np.float64, [MOST], 16),
+    ([ep.ALIF(tau_m=ep.Uniform(10.0, 20.0)), ep.CurrentALIF(tau_m=ep.Uniform(10.0, 20.0))], np.float64, [OWN_CROSSING], 16),
 ])  # fmt: skip
 def test_kinds(neurons, dtype, kinds, block):
     found = built(*neurons, dtype=dtype)
-    assert sorted(found.kinds) == sorted(Kind(*kind, two_kappas=False) for kind in kinds)
+    assert sorted(found.kinds) == sorted(Kind(*kind) for kind in kinds)
     assert found.block_steps == block
-    assert found.crosses == (not all(anchored for *_, anchored in kinds))
+    assert found.crosses == (not all(kind[2] for kind in kinds))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_each_eligibility_has_a_kind_that_contains_it(dtype):
+    """Without filters none is added: own components would take arriving spikes in another way."""
+    sizes = [(f, o) for f, o in itertools.product(range(3), range(4)) if f + o > 0 and o <= (2 if f else 3)]
+    for (filters, own), anchored, two_kappas, reward in itertools.product(sizes, *[[False, True]] * 3):
+        wanted = Kind(filters, own, anchored and own < 2, two_kappas, reward)
+        kind = wanted.compiled(dtype)
+        assert kind.reward == reward
+        assert kind.two_kappas >= two_kappas
+        assert (kind.n_filters == 0) == (filters == 0)
+        assert kind.n_filters >= filters
+        assert kind.n_own >= own
+        if kind.anchored:
+            assert (kind.n_filters, kind.n_own, wanted.anchored) == (filters, own, True)
+        assert kind.compiled(dtype) == kind
+
+
+def test_components_that_a_kind_adds_have_zero_constants():
+    components = sort_components("rec", [ep.ALIF(tau_m=15.0, beta=0.1).eligibility(1.0)])
+    found = propagator_constants(components, Kind(1, 1, True, False))[:4, 0]  # output: filter, own; spike; decay
+    padded = propagator_constants(components, Kind(2, 2, False, True))[:, 0]
+    assert found.all()
+    assert padded[[0, 2, 4, 6]].tolist() == found.tolist()
+    assert np.count_nonzero(padded) == 4
+
+
+@all_kinds
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize(("neuron", "kept"), [
+    (ep.LIF(v_th=0.8), lambda kind: kind[3]),  # two kappas
+    (ep.ALIF(v_th=0.8), lambda kind: kind[3]),
+    (ep.ALIF(v_th=0.8, beta=1.0, tau_adapt=10.0, surrogate=ep.PiecewiseLinear(height=1.2)), lambda kind: kind[0] == 2),
+], ids=["LIF", "ALIF", "forgetful"])  # fmt: skip
+def test_a_larger_kind_gives_the_same_bits(neuron, kept, single, monkeypatch):
+    """With the same kappas, regularisation joins the learning signal, whatever the kind; zero components add zero."""
+    rule, precision = ep.EPropPlus(ep.GradientDescent(1e-3), c_reg=0.05, cutoff=30.0), "single" if single else "double"
+    c, kinds = case(3, rule, neuron=neuron, rate=0.2), lib.kinds(single)
+    found = run_engine_plus(c, precision)[-1]
+    larger = [kind for kind in kinds if kept(kind)]
+    monkeypatch.setattr(lib, "kinds", lambda single: larger)
+    assert set(build(c.network, 1, np.float32 if single else np.float64).kinds) <= set(larger)
+    weights = run_engine_plus(c, precision)[-1]
+    assert_same(weights, found)
+    assert np.ptp(weights["input"], axis=0).any()
 
 
 def test_a_state_of_other_kinds_is_refused():
@@ -100,6 +155,7 @@ def test_a_state_of_other_kinds_is_refused():
         check_fingerprint(fingerprint_of(net, np.float64, kinds[:1], 32, {}), own)
 
 
+@all_kinds
 def test_a_state_knows_how_synapses_were_kept():
     words = [bytes(found.fingerprint).decode() for found in (built(ep.ALIF()), built(FORGETFUL))]
     assert "1 filters, 1 own, anchored; blocks of 32 steps" in words[0]

@@ -211,10 +211,10 @@ def _tables_of(sizes: Sizes, nodes: _Nodes) -> dict[str, Any]:
         "readouts": readout_table(network, populations, nodes.models, nodes.classes),
         "poisson_rates": poisson_rates(network, populations, nodes.models),
         "decays": decay_powers(traces.table, tabled),
-        **filter_tables(traces.filters, tabled),
+        **filter_tables(traces.filters, sizes.n_filters, tabled),
         "trace_consumers": sizes.trace_consumers,
         "kinds": np.array(sizes.kinds, np.int64).reshape(-1, 5),
-        "eligibility": propagator_table(populations, components, own),
+        "eligibility": propagator_table(populations, sizes.kinds, components, own),
         "adjoint": adjoint_table(populations, components, sizes.learning.eprop, own),
         "pair_powers": pair_powers(table, sizes.pair_cutoff),
     }

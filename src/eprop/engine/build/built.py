@@ -229,7 +229,8 @@ class Sizes:
     @property
     def n_filters(self) -> int:
         """Components of a spike filter, at least one."""
-        return max([1, *(len(arrival) for _, arrival in self.trace_groups.filters)])
+        padded = (kind.n_filters for kind in self.kinds)
+        return max([1, *padded, *(len(arrival) for _, arrival in self.trace_groups.filters)])
 
     @property
     def n_filter_slots(self) -> int:

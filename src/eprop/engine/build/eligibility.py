@@ -123,17 +123,21 @@ def check_components(name: str, c: Components) -> None:
         )
 
 
-def propagator_constants(c: Components) -> np.ndarray:
-    """Constants of propagators, shape (rows, n): output, spike, decay among own components, arrival (without filters)."""
-    kind = Kind(len(c.filters), len(c.own), anchored=True, two_kappas=False)  # the last two fields do not matter here
+def propagator_constants(c: Components, kind: Kind) -> np.ndarray:
+    """Constants of propagators, shape (rows, n): output, spike, decay among own components, arrival (without filters).
+
+    Components that the ``kind`` has and the eligibility lacks are zero.
+    """
     layout, filters, own = kind.layout, list(c.filters), list(c.own)
-    spike, decay, arrival = layout["spike_row"], layout["decay_row"], layout["arrival_row"]
-    rows = np.zeros((layout["n_constants"], len(c.arrival)))
-    rows[:spike] = c.output[:, filters + own].T
-    rows[spike:decay] = c.spike[:, own].T
-    rows[decay:arrival] = c.decay[:, own][:, :, own].reshape(len(rows[0]), -1).T
+    n, spike, decay, arrival = len(c.arrival), layout["spike_row"], layout["decay_row"], layout["arrival_row"]
+    rows = np.zeros((layout["n_constants"], n))
+    rows[: len(filters)] = c.output[:, filters].T
+    rows[kind.n_filters : kind.n_filters + len(own)] = c.output[:, own].T
+    rows[spike : spike + len(own)] = c.spike[:, own].T
+    among = rows[decay:arrival].reshape(kind.n_own, kind.n_own, n)
+    among[: len(own), : len(own)] = c.decay[:, own][:, :, own].transpose(1, 2, 0)
     if not filters:
-        rows[arrival:] = c.arrival[:, own].T
+        rows[arrival : arrival + len(own)] = c.arrival[:, own].T
     return rows
 
 

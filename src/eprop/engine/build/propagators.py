@@ -56,10 +56,10 @@ class TraceGroups:
 def kinds_of(
     network: Network, components: dict[int, Components], left: dict[int, float], populations: np.ndarray, dtype: type
 ) -> tuple[Kind, ...]:
-    """The distinct kinds of eligibility of e-prop+, smallest first; writes them to ``populations``.
+    """The distinct kinds of e-prop+ that run a network; writes their positions to ``populations``.
 
     ``left`` is `least_left` of each population. All neurons with the same numbers of components, and with or without reward,
-    have one kind: their synapses keep block-start states if this is possible for all these neurons.
+    have one kind: their synapses keep block-start states if this is possible for all these neurons, and if there are such loops.
     """
     reached = {p.post.index: p.post for p in network.projections if isinstance(p.rule, EPropPlus)}
     reached = {index: post for index, post in reached.items() if index in components}
@@ -74,17 +74,15 @@ def kinds_of(
     for index, form in of_population.items():
         kept = left[index] ** LARGEST_CROSSED_BLOCK >= power and index not in exact
         anchored[form] = anchored.get(form, True) and kept
-    forms = sorted(anchored)
-    # With reward the core always filters errors and rates separately; otherwise only if a rule needs it.
-    differ = any(
+    two_kappas = any(
         rule.kappa != rule.kappa_regularisation for rule in rules_of(network, EPropPlus)
     )  # None: both are equal
-    two_kappas = differ or any(form[0] and (form[2] > 0 or not anchored[form]) for form in forms)
+    compiled = {form: Kind(*form[1:], anchored[form], two_kappas, form[0]).compiled(dtype) for form in sorted(anchored)}
+    if not compiled and rules_of(network, EPropPlus):  # only readouts learn
+        return (Kind(1, 0, True, two_kappas).compiled(dtype),)
+    kinds = list(dict.fromkeys(compiled.values()))
     for index, form in of_population.items():
-        populations["kind"][index] = forms.index(form)
-    kinds = [Kind(*form[1:], anchored[form], two_kappas, form[0]) for form in forms]
-    if not kinds and rules_of(network, EPropPlus):
-        kinds = [Kind(1, 0, True, two_kappas)]  # only readouts learn
+        populations["kind"][index] = kinds.index(compiled[form])
     return tuple(kinds)
 
 
@@ -208,9 +206,8 @@ def decay_powers(groups: np.ndarray, n: int) -> np.ndarray:
         return np.ascontiguousarray(np.concatenate([powers, 1.0 / powers], axis=1))
 
 
-def filter_tables(filters: list[tuple[np.ndarray, np.ndarray]], n: int) -> dict[str, np.ndarray]:
-    """Powers of the spike filters, padded to one size, under their names in `Topology`; unused components are zero."""
-    size = max((len(b) for _, b in filters), default=0)
+def filter_tables(filters: list[tuple[np.ndarray, np.ndarray]], size: int, n: int) -> dict[str, np.ndarray]:
+    """Powers of the spike filters, padded to ``size``, under their names in `Topology`; unused components are zero."""
     table = np.zeros((len(filters), 2, n, size, size))
     doubled, arrivals = np.zeros((len(filters), 1, DOUBLINGS, size, size)), np.zeros((len(filters), size))
     for g, (decay, b) in enumerate(filters):
@@ -222,10 +219,12 @@ def filter_tables(filters: list[tuple[np.ndarray, np.ndarray]], n: int) -> dict[
     return {"filters": table, "doublings": doubled, "arrivals": arrivals}
 
 
-def propagator_table(populations: np.ndarray, components: dict[int, Components], own: dict[int, slice]) -> np.ndarray:
+def propagator_table(
+    populations: np.ndarray, kinds: tuple[Kind, ...], components: dict[int, Components], own: dict[int, slice]
+) -> np.ndarray:
     """Constants of propagators (rows, padded neurons); ``own`` gives the own neurons of each population."""
     learning = {i: c for i, c in components.items() if populations["trace_group"][i] >= 0}
-    parts = {i: propagator_constants(c) for i, c in learning.items()}
+    parts = {i: propagator_constants(c, kinds[populations["kind"][i]]) for i, c in learning.items()}
     table = _side_by_side(parts, populations, own)
     n = table.shape[1]
     return np.pad(table, ((0, 0), (0, lib.padded(n) - n)))

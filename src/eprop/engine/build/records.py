@@ -103,6 +103,23 @@ class Kind(NamedTuple):
     two_kappas: bool
     reward: bool = False
 
+    def compiled(self, dtype: type | np.dtype) -> Kind:
+        """The kind whose loops run this one: the first of the core's list (core/eprop_plus/kinds.hpp) that contains it.
+
+        Components that this kind lacks get zero constants. A block-start state cannot be moved back through such a component,
+        and own components take arriving spikes in two ways, with and without filters.
+        """
+        kinds = (Kind(*fields) for fields in lib.kinds(np.dtype(dtype).itemsize == 4))
+        return next(kind for kind in kinds if kind._contains(self))
+
+    def _contains(self, other: Kind) -> bool:
+        if self.reward != other.reward or self.two_kappas < other.two_kappas:
+            return False
+        if self.anchored:
+            return other.anchored and self[:2] == other[:2]
+        fits = self.n_filters >= other.n_filters and self.n_own >= other.n_own
+        return fits and (self.n_filters > 0) == (other.n_filters > 0)
+
     @property
     def layout(self) -> dict[str, int]:
         """Sizes of the core's data per neuron: ``n_entries`` of a propagator, ``n_corrections`` of a spike correction.
