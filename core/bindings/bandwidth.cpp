@@ -2,7 +2,7 @@
 #include <stdexcept>
 
 #include "bindings/convert.hpp"
-#include "common/threads.hpp"
+#include "support/threads.hpp"
 
 namespace eprop {
 namespace {

@@ -1,13 +1,13 @@
 // Connections for Python. All functions release the GIL, so that threads can build parts of a network in parallel.
-#include "common/connections.hpp"
+#include "network/connections.hpp"
 
 #include <stdexcept>
 #include <utility>
 #include <vector>
 
 #include "bindings/convert.hpp"
-#include "common/distance.hpp"
-#include "common/known_neurons.hpp"
+#include "neurons/known_neurons.hpp"
+#include "support/distance.hpp"
 
 namespace eprop {
 namespace {

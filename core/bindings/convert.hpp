@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/arrays.hpp"
+#include "support/arrays.hpp"
 
 namespace eprop {
 

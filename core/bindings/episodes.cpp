@@ -1,5 +1,5 @@
 // The lanes of e-prop for Python: EpisodesDouble, EpisodesSingle, EpisodeRequest.
-#include "episodes/episodes.hpp"
+#include "lanes/episodes.hpp"
 
 #include <algorithm>
 #include <string>
@@ -10,7 +10,7 @@
 #include "bindings/lane_state.hpp"
 #include "bindings/requests.hpp"
 #include "bindings/topology.hpp"
-#include "common/finite.hpp"
+#include "support/finite.hpp"
 
 namespace eprop {
 namespace {
@@ -20,10 +20,9 @@ using PyEpisodeRequest = PyRequest<EpisodeRequest>;
 void bind_request(nb::module_& m) {
   using R = EpisodeRequest;
   nb::class_<PyEpisodeRequest> bound(m, "EpisodeRequest",
-                                     "Steps of lanes, and arrays for their results; see `core/episodes/state.hpp`.");
+                                     "Steps of lanes, and arrays for their results; see `core/lanes/state.hpp`.");
   bound.def(nb::init<>());
-  bound.def_rw("n_steps", &PyEpisodeRequest::n_steps)
-      .def_rw("learn", &PyEpisodeRequest::learn);
+  bound.def_rw("n_steps", &PyEpisodeRequest::n_steps).def_rw("learn", &PyEpisodeRequest::learn);
   bind_array<In1<Index>>(bound, "samples", &R::samples);
   bind_array<In1<Index>>(bound, "clocks", &R::clocks);
   bind_inputs(bound);
@@ -166,7 +165,7 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
         interruptible([&](Interrupt interrupt) { return backward(self.episodes, request, gradients, interrupt); });
       },
       "request"_a, "pending"_a.noconvert(),
-      "Add the gradients of all lanes to the sums `pending`, see `core/episodes/episodes.hpp`.");
+      "Add the gradients of all lanes to the sums `pending`, see `core/lanes/episodes.hpp`.");
   bound.def(
       "run_samples",
       [](Object& self, Index begin, Index stop, const PyEpisodeRequest& request, Out2<Real> pending) {

@@ -1,10 +1,10 @@
-// Arrays that have a row in a table (common/fields.hpp), as NumPy sees them.
+// Arrays that have a row in a table (network/fields.hpp), as NumPy sees them.
 #pragma once
 #include <string>
 #include <vector>
 
 #include "bindings/convert.hpp"
-#include "common/fields.hpp"
+#include "network/fields.hpp"
 
 namespace eprop {
 

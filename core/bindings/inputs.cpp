@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "bindings/convert.hpp"
-#include "common/finite.hpp"
+#include "support/finite.hpp"
 
 namespace eprop {
 namespace {

@@ -3,7 +3,7 @@
 #include <chrono>
 
 #include "bindings/convert.hpp"
-#include "common/interrupt.hpp"
+#include "support/interrupt.hpp"
 
 namespace eprop {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "bindings/convert.hpp"
-#include "episodes/episodes.hpp"
+#include "lanes/episodes.hpp"
 
 namespace eprop {
 

@@ -1,6 +1,6 @@
 // The extension module. Only this folder includes nanobind; the rest of the core knows nothing of Python.
 #include "bindings/convert.hpp"
-#include "common/threads.hpp"
+#include "support/threads.hpp"
 
 // Defined by the build: the module's name, the level of the processor, its features that the compiler uses, and the flags.
 #ifndef EPROP_MODULE

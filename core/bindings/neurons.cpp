@@ -1,5 +1,5 @@
 // Neurons stepped from Python (the time-driven network, checks of a model), and scalar equations for tests.
-#include "common/neurons/advance.hpp"
+#include "neurons/advance.hpp"
 
 #include <nanobind/stl/tuple.h>
 
@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "bindings/convert.hpp"
-#include "common/neurons/model.hpp"
-#include "common/owed_steps.hpp"
-#include "common/pair_rules.hpp"
-#include "common/surrogate.hpp"
+#include "network/owed_steps.hpp"
+#include "neurons/model.hpp"
+#include "neurons/surrogate.hpp"
+#include "online/pair_rules.hpp"
 
 namespace eprop {
 namespace {

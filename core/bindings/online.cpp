@@ -7,12 +7,12 @@
 #include "bindings/fields.hpp"
 #include "bindings/requests.hpp"
 #include "bindings/topology.hpp"
-#include "common/feedback.hpp"
-#include "common/finite.hpp"
-#include "common/readouts.hpp"
-#include "episodes/optimizer_step.hpp"
 #include "eprop_plus/new_synapses.hpp"
+#include "lanes/optimizer_step.hpp"
+#include "network/feedback.hpp"
+#include "network/readouts.hpp"
 #include "online/spike_state.hpp"
+#include "support/finite.hpp"
 
 namespace eprop {
 namespace {
@@ -268,10 +268,10 @@ template <class Real> void bind_weights(nb::class_<PyRun<Real>>& bound) {
       .def("optimize", &optimize_all<Real>, "update"_a, "scale"_a.noconvert(), "threads"_a,
            "One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared; the offset of adaptive "
            "feedback decays like the weights.\n\n"
-           "C++: `optimize` in core/episodes/optimizer_step.hpp.")
+           "C++: `optimize` in core/lanes/optimizer_step.hpp.")
       .def("round_weights", &round_by_update<Real>, "update"_a, "threads"_a,
            "Round the e-prop weights of few bits after the optimiser step `update`.\n\n"
-           "C++: `round_all` in core/episodes/optimizer_step.hpp.")
+           "C++: `round_all` in core/lanes/optimizer_step.hpp.")
       .def(
           "losses_of_steps",
           [](const PyRun<Real>& run, In2<double> y, In2<double> target, In2<double> window, Out1<double> loss) {
@@ -286,7 +286,8 @@ template <class Real> void bind_weights(nb::class_<PyRun<Real>>& bound) {
             double loss = 0.0;
             for (Index s = 0; s < aims.planes; s++)
               for (Index t = 0; t < windows.rows; t++)
-                loss += silent_loss(run.state.topology, aims.row(s, aims.rows > 1 ? t : 0), windows.row(windows.planes > 1 ? s : 0, t));
+                loss += silent_loss(run.state.topology, aims.row(s, aims.rows > 1 ? t : 0),
+                                    windows.row(windows.planes > 1 ? s : 0, t));
             return loss;
           },
           "target"_a.noconvert(), "window"_a.noconvert(),
@@ -317,9 +318,9 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
             return run_online(run, n_steps, offset, request);
           },
           "n_steps"_a, "offset"_a, "request"_a,
-           "Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, fewer once 50 ms have "
-           "passed.\n\n"
-           "C++: `run_online` in core/online/run.cpp.")
+          "Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, fewer once 50 ms have "
+          "passed.\n\n"
+          "C++: `run_online` in core/online/run.cpp.")
       .def_rw("t", &S::t, "Steps since the start.")
       .def_rw("events", &S::events, "Synaptic events since the start.")
       .def_prop_ro("synapses", [](S& run) -> Synapses<Real>& { return run.state.synapses; })
@@ -392,7 +393,8 @@ void bind_codes(nb::module_& m) {
       .value("steps", Sum::steps)
       .value("learned", Sum::learned, "Steps with learning.")
       .value("loss", Sum::loss, "Of these steps.")
-      .value("silent", Sum::silent, "Loss of outputs at zero in these steps; NaN, unknown, if a weight of the window is negative.");
+      .value("silent", Sum::silent,
+             "Loss of outputs at zero in these steps; NaN, unknown, if a weight of the window is negative.");
   nb::enum_<Phase>(m, "Phase", nb::is_arithmetic(), "Column of `phases`.")
       .value("between", kBetween, "Between calls, and between steps of a partition.")
       .value("propagators", kPropagators)

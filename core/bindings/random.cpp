@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "bindings/convert.hpp"
-#include "common/rng.hpp"
+#include "support/rng.hpp"
 
 namespace eprop {
 namespace {

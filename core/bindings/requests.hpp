@@ -5,8 +5,8 @@
 #include <tuple>
 
 #include "bindings/convert.hpp"
-#include "common/inputs.hpp"
-#include "common/tables.hpp"
+#include "network/inputs.hpp"
+#include "network/tables.hpp"
 
 namespace eprop {
 
@@ -123,7 +123,8 @@ inline bool windows_fit(const Topology& topology, const Array3<const double>& wi
 
 // Whether inputs of some samples of `n_steps` steps fit a network; without targets, windows are not read.
 inline bool inputs_fit(const Topology& topology, const Inputs& in, Index samples, Index n_steps, Index state_rows) {
-  const bool driven = drive_fits(topology, in.drive, n_steps) && currents_fit(topology, in.currents, samples, n_steps, state_rows);
+  const bool driven =
+      drive_fits(topology, in.drive, n_steps) && currents_fit(topology, in.currents, samples, n_steps, state_rows);
   if (in.target.planes == 0 || !driven) return driven;
   return in.target.planes == samples && in.target.columns == topology.n_readouts() && windows_fit(topology, in.window) &&
          (in.target.rows == 1 || in.target.rows == n_steps) && in.window.rows == n_steps &&

@@ -1,5 +1,5 @@
 // Rewiring for Python.
-#include "common/rewiring.hpp"
+#include "network/rewiring.hpp"
 
 #include <algorithm>
 #include <numeric>
@@ -7,7 +7,7 @@
 
 #include "bindings/online.hpp"
 #include "bindings/topology.hpp"
-#include "common/threads.hpp"
+#include "support/threads.hpp"
 
 namespace eprop {
 namespace {
@@ -75,7 +75,7 @@ template <class Real> void bind_rewire(nb::module_& m) {
   m.def("rewire", &rewire_all<Real>, "online"_a, "absent"_a, "score"_a.noconvert(), "shape"_a.noconvert(), "signs"_a.noconvert(),
         "drop"_a, "share"_a, "by_gradient"_a, "now"_a, "threads"_a,
         "Let the weakest synapses of each target of a projection make room for candidates; return how many have moved.\n\n"
-        "C++: `rewire` in core/common/rewiring.hpp.");
+        "C++: `rewire` in core/network/rewiring.hpp.");
   m.def("perturb", &perturb_all<Real>, "online"_a, "shape"_a.noconvert(), "signs"_a.noconvert(), "bounds"_a.noconvert(),
         "nodes"_a.noconvert(), "first_node"_a, "l1"_a, "noise"_a, "seed"_a, "threads"_a,
         "Shrink the weights of a projection, and add noise; `bounds` (2, sign classes * delays).");

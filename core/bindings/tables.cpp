@@ -1,5 +1,5 @@
 // Tables of a built network: fields of their records for NumPy, and the topology from a Python object.
-#include "common/tables.hpp"
+#include "network/tables.hpp"
 
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/tuple.h>
@@ -146,7 +146,7 @@ void make_topology(PyTopology* topology, const nb::kwargs& given) {
 
 void bind_topology(nb::module_& m) {
   nb::class_<PyTopology>(m, "Topology",
-                         "Constant data after the build: the arrays of `Topology` in core/common/tables.hpp, as attributes.")
+                         "Constant data after the build: the arrays of `Topology` in core/network/tables.hpp, as attributes.")
       .def("__init__", &make_topology, nb::sig("def __init__(self, **arrays: numpy.ndarray) -> None"))
       .def(
           "__getattr__", [](const PyTopology& topology, nb::str name) { return nb::getattr(topology.arrays, name); },

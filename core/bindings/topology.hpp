@@ -1,7 +1,7 @@
 // The topology of a built network as an object of Python, with the arrays that it views.
 #pragma once
 #include "bindings/convert.hpp"
-#include "common/tables.hpp"
+#include "network/tables.hpp"
 
 namespace eprop {
 

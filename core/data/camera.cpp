@@ -10,8 +10,8 @@
 #include <span>
 #include <utility>
 
-#include "common/rng.hpp"
-#include "common/threads.hpp"
+#include "support/rng.hpp"
+#include "support/threads.hpp"
 
 namespace eprop {
 namespace {

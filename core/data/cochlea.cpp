@@ -4,8 +4,8 @@
 #include <cstring>
 #include <utility>
 
-#include "common/simd.hpp"
-#include "common/threads.hpp"
+#include "support/simd.hpp"
+#include "support/threads.hpp"
 
 #if defined(__AVX512DQ__) || defined(__AVX2__)
 #include <immintrin.h>

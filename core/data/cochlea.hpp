@@ -8,9 +8,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/aligned.hpp"
-#include "common/arrays.hpp"
-#include "common/rng.hpp"
+#include "support/aligned.hpp"
+#include "support/arrays.hpp"
+#include "support/rng.hpp"
 
 namespace eprop {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "common/rng.hpp"
-#include "common/threads.hpp"
+#include "support/rng.hpp"
+#include "support/threads.hpp"
 
 namespace eprop {
 namespace {

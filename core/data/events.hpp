@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/arrays.hpp"
+#include "support/arrays.hpp"
 
 namespace eprop {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/arrays.hpp"
+#include "support/arrays.hpp"
 
 namespace eprop {
 
@@ -36,9 +36,9 @@ struct SpikeTrain {
 // of one channel and step count once. Returns false if a time is outside the steps, or a channel does not exist.
 bool bin_spikes(const SpikeTrain& train, double dt, double precision, Array1<Index> start, std::vector<std::int32_t>& channels);
 
-// Appends the channels of samples `ptr` (samples, steps + 1) to `out`, ascending within a step, and writes their offsets to `start`
-// (samples * steps + 1,). Returns false, with both undefined, if the offsets of a sample do not ascend within `channels`, or a
-// channel is not in 0 .. size - 1 or twice in a step.
+// Appends the channels of samples `ptr` (samples, steps + 1) to `out`, ascending within a step, and writes their offsets to
+// `start` (samples * steps + 1,). Returns false, with both undefined, if the offsets of a sample do not ascend within `channels`,
+// or a channel is not in 0 .. size - 1 or twice in a step.
 template <class T> bool copy_events(Array2<const Index> ptr, Array1<const T> channels, Index size, Array1<Index> start,
                                     std::vector<std::int32_t>& out) {
   const Index n_steps = ptr.columns - 1;

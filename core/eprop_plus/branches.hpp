@@ -2,10 +2,10 @@
 #pragma once
 #include <utility>
 
-#include "common/few_bits.hpp"
-#include "common/optimizers.hpp"
 #include "eprop_plus/corrections.hpp"
 #include "eprop_plus/propagators.hpp"
+#include "network/few_bits.hpp"
+#include "network/optimizers.hpp"
 #include "online/static.hpp"
 
 namespace eprop {

@@ -7,9 +7,9 @@
 #pragma once
 #include <utility>
 
-#include "common/simd.hpp"
 #include "eprop_plus/kinds.hpp"
 #include "online/state.hpp"
+#include "support/simd.hpp"
 
 namespace eprop {
 

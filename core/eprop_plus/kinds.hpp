@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <type_traits>
 
-#include "common/kind.hpp"
+#include "network/kind.hpp"
 
 namespace eprop {
 

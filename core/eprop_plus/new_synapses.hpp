@@ -1,4 +1,4 @@
-// e-prop+ synapses that rewiring has made (common/rewiring.hpp): they begin with the last spike of their source.
+// e-prop+ synapses that rewiring has made (network/rewiring.hpp): they begin with the last spike of their source.
 //
 // A new synapse has the state of a synapse whose weight and traces were 0 when that spike arrived. The spikes of a source leave
 // the same filters at all of its synapses, so the new one knows them too. Its own components begin with that spike. If the cutoff

@@ -25,10 +25,10 @@
 #pragma once
 #include <algorithm>
 
-#include "common/kind.hpp"
-#include "common/simd.hpp"
 #include "eprop_plus/rewards.hpp"
+#include "network/kind.hpp"
 #include "online/state.hpp"
+#include "support/simd.hpp"
 
 namespace eprop {
 

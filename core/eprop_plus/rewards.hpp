@@ -16,7 +16,7 @@
 #pragma once
 #include <algorithm>
 
-#include "common/optimizers.hpp"
+#include "network/optimizers.hpp"
 #include "online/state.hpp"
 
 namespace eprop {

@@ -2,8 +2,8 @@
 
 #include <bit>
 
-#include "common/few_bits.hpp"
-#include "common/threads.hpp"
+#include "network/few_bits.hpp"
+#include "support/threads.hpp"
 
 namespace eprop {
 namespace {

@@ -5,8 +5,8 @@
 // share propagators, whatever their delays. The branches of all other groups are listed in the order in which they will be
 // delivered, so that memory is fetched ahead across delay groups, which often have a spike or two in a step.
 #pragma once
-#include "common/simd.hpp"
 #include "online/spike_log.hpp"
+#include "support/simd.hpp"
 
 namespace eprop {
 

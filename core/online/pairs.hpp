@@ -1,4 +1,4 @@
-// Spikes over synapses with a pair rule (`common/pair_rules.hpp`), such as STDP: pair them with the postsynaptic spikes since the
+// Spikes over synapses with a pair rule (`online/pair_rules.hpp`), such as STDP: pair them with the postsynaptic spikes since the
 // last one, then deliver the new weight.
 //
 // A spike that arrives in step t with a delay of d was emitted in step t - d. The delay belongs to the dendrite, so at the
@@ -17,8 +17,8 @@
 #pragma once
 #include <algorithm>
 
-#include "common/few_bits.hpp"
-#include "common/pair_rules.hpp"
+#include "network/few_bits.hpp"
+#include "online/pair_rules.hpp"
 #include "online/static.hpp"
 
 namespace eprop {

@@ -3,17 +3,17 @@
 #include <atomic>
 #include <cmath>
 
-#include "common/feedback.hpp"
-#include "common/finite.hpp"
-#include "common/neurons/advance.hpp"
-#include "common/readouts.hpp"
-#include "common/sources.hpp"
-#include "common/threads.hpp"
 #include "eprop_plus/effective_weights.hpp"
 #include "eprop_plus/readout_synapses.hpp"
+#include "network/feedback.hpp"
+#include "network/readouts.hpp"
+#include "neurons/advance.hpp"
+#include "neurons/sources.hpp"
 #include "online/deliveries.hpp"
 #include "online/pairs.hpp"
 #include "online/static.hpp"
+#include "support/finite.hpp"
+#include "support/threads.hpp"
 
 namespace eprop {
 namespace {

@@ -3,10 +3,10 @@
 #include <chrono>
 #include <vector>
 
-#include "common/exchange.hpp"
-#include "common/inputs.hpp"
 #include "eprop_plus/eprop_plus.hpp"
+#include "network/inputs.hpp"
 #include "online/spike_log.hpp"
+#include "support/exchange.hpp"
 
 namespace eprop {
 
@@ -22,7 +22,7 @@ struct RunRequest : Inputs {
   Index clock = 0;      // first step of the random numbers
   bool frozen = false;  // traces continue, weights are constant
   int threads = 1;
-  bool errors_given = false;    // whether the errors of the step before were given (stepper)
+  bool errors_given = false;   // whether the errors of the step before were given (stepper)
   Array2<const Index> probes;  // (probes, 4), see Probe
   Array2<double> probed, y;    // (steps of all samples, probes), (.., readouts) without the leak potential
   Array1<double> loss;         // (steps of all samples,)

@@ -1,7 +1,7 @@
 // The numbers on which the shapes of all arrays of a network depend. They are known before a connection is drawn.
 #pragma once
-#include "common/fields.hpp"
-#include "common/kind.hpp"
+#include "network/fields.hpp"
+#include "network/kind.hpp"
 
 namespace eprop {
 

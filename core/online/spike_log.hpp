@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/optimizers.hpp"
+#include "network/optimizers.hpp"
 #include "online/state.hpp"
 
 namespace eprop {

@@ -1,12 +1,12 @@
 // State of a network that runs in continuous time: everything that the online loop reads and writes.
 //
-// Arrays of fixed size have a row in the table `fields` of their struct (common/fields.hpp). Vectors grow.
+// Arrays of fixed size have a row in the table `fields` of their struct (network/fields.hpp). Vectors grow.
 #pragma once
 #include <cstdint>
 #include <vector>
 
-#include "common/owed_steps.hpp"
-#include "common/tables.hpp"
+#include "network/owed_steps.hpp"
+#include "network/tables.hpp"
 #include "online/sizes.hpp"
 
 namespace eprop {
@@ -47,7 +47,7 @@ template <class Real> struct Synapses {
   }
 };
 
-// Synapses that move (common/rewiring.hpp); otherwise empty.
+// Synapses that move (network/rewiring.hpp); otherwise empty.
 struct Moves {
   Array1<std::uint32_t> born;  // (synapses,) when each was made, in mini-batches or steps of learning; 0 for those of the build
   Array1<Index> moved, last;   // (projections,) synapses that have moved, on all ranks; those of the last rewiring

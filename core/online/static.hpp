@@ -1,8 +1,8 @@
 // Spikes over synapses with constant weights.
 #pragma once
-#include "common/simd.hpp"
 #include "online/deliveries.hpp"
 #include "online/weights.hpp"
+#include "support/simd.hpp"
 
 namespace eprop {
 

@@ -5,8 +5,8 @@
 #include <limits>
 #include <vector>
 
-#include "common/finite.hpp"
 #include "online/run.hpp"
+#include "support/finite.hpp"
 
 namespace eprop {
 

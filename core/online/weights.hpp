@@ -1,4 +1,4 @@
-// Weights as they are stored: numbers, or whole numbers of levels (common/few_bits.hpp) in one or two bytes.
+// Weights as they are stored: numbers, or whole numbers of levels (network/few_bits.hpp) in one or two bytes.
 //
 // Levels are stored in networks without e-prop and e-prop+, whose weights all have few bits. What is computed with them has the
 // same bits as with stored numbers.
@@ -6,9 +6,9 @@
 #include <limits>
 #include <type_traits>
 
-#include "common/few_bits.hpp"
-#include "common/simd.hpp"
+#include "network/few_bits.hpp"
 #include "online/state.hpp"
+#include "support/simd.hpp"
 
 namespace eprop {
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from eprop.core import lib
 
-# Purposes separate draws with the same seed, target and index (core/common/rng.hpp).
+# Purposes separate draws with the same seed, target and index (core/support/rng.hpp).
 (
     CONNECT, WEIGHT, POISSON, FEEDBACK, SHUFFLE, DELAY, CAMERA, PHASE, PARAMETER, DESKEW, TOTAL, STIMULUS, COCHLEA, VARY,
     DROPOUT, ROUND,

@@ -41,15 +41,15 @@ def test_the_checks_of_the_library_hold(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
-@pytest.mark.parametrize("encoder", [None, LatencyCode()])
-def test_iris_is_learned_in_a_pipeline_and_a_search(encoder: LatencyCode | None) -> None:
+@pytest.mark.parametrize(("encoder", "score"), [(None, 0.9), (LatencyCode(), 0.85)])
+def test_iris_is_learned_in_a_pipeline_and_a_search(encoder: LatencyCode | None, score: float) -> None:
     X, y = load_iris(return_X_y=True)
     names = np.array(["setosa", "versicolor", "virginica"])[y]
     pipeline = make_pipeline(StandardScaler(), EPropClassifier(**SMALL, encoder=encoder))
     rules = [learning(0.0), learning(0.01)]
     search = GridSearchCV(pipeline, {"epropclassifier__rule": rules}, cv=2).fit(X, names)
     assert search.best_params_ == {"epropclassifier__rule": rules[1]}
-    assert search.best_score_ > 0.85
+    assert search.best_score_ > score
     shares = search.predict_proba(X)
     assert shares.shape == (150, 3)
     np.testing.assert_allclose(shares.sum(axis=1), 1.0)

@@ -58,7 +58,7 @@ def few_bits(network: Network, projection: str, one: FixedPoint) -> FewBits:
 
 
 def mixed(nodes: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Numbers of 32 bits that look random, one for each node and key of 64 bits, as in ``core/common/few_bits.cpp``."""
+    """Numbers of 32 bits that look random, one for each node and key of 64 bits, as in ``core/network/few_bits.cpp``."""
     first, second = keys.astype(np.uint32), (keys >> np.uint64(32)).astype(np.uint32)
     x = nodes.astype(np.uint32) * np.uint32(0x9E3779B9) + first
     x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)

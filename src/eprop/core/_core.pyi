@@ -59,7 +59,7 @@ class Tied(enum.IntEnum):
 
 class Topology:
     """
-    Constant data after the build: the arrays of `Topology` in core/common/tables.hpp, as attributes.
+    Constant data after the build: the arrays of `Topology` in core/network/tables.hpp, as attributes.
     """
 
     def __init__(self, **arrays: numpy.ndarray) -> None: ...
@@ -353,7 +353,7 @@ UNREADABLE: int
 
 class EpisodeRequest:
     """
-    Steps of lanes, and arrays for their results; see `core/episodes/state.hpp`.
+    Steps of lanes, and arrays for their results; see `core/lanes/state.hpp`.
     """
 
     def __init__(self) -> None: ...
@@ -576,7 +576,7 @@ class EpisodesDouble:
 
     def backward(self, request: EpisodeRequest, pending: NDArray[numpy.float64]) -> None:
         """
-        Add the gradients of all lanes to the sums `pending`, see `core/episodes/episodes.hpp`.
+        Add the gradients of all lanes to the sums `pending`, see `core/lanes/episodes.hpp`.
         """
 
     def run_samples(self, begin: int, stop: int, request: EpisodeRequest, pending: NDArray[numpy.float64]) -> int:
@@ -675,7 +675,7 @@ class EpisodesSingle:
 
     def backward(self, request: EpisodeRequest, pending: NDArray[numpy.float32]) -> None:
         """
-        Add the gradients of all lanes to the sums `pending`, see `core/episodes/episodes.hpp`.
+        Add the gradients of all lanes to the sums `pending`, see `core/lanes/episodes.hpp`.
         """
 
     def run_samples(self, begin: int, stop: int, request: EpisodeRequest, pending: NDArray[numpy.float32]) -> int:
@@ -739,7 +739,7 @@ def rewire(online: OnlineDouble, absent: Topology, score: NDArray[numpy.float64]
     """
     Let the weakest synapses of each target of a projection make room for candidates; return how many have moved.
 
-    C++: `rewire` in core/common/rewiring.hpp.
+    C++: `rewire` in core/network/rewiring.hpp.
     """
 
 @overload
@@ -1359,14 +1359,14 @@ class OnlineSingle:
         """
         One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared; the offset of adaptive feedback decays like the weights.
 
-        C++: `optimize` in core/episodes/optimizer_step.hpp.
+        C++: `optimize` in core/lanes/optimizer_step.hpp.
         """
 
     def round_weights(self, update: int, threads: int) -> None:
         """
         Round the e-prop weights of few bits after the optimiser step `update`.
 
-        C++: `round_all` in core/episodes/optimizer_step.hpp.
+        C++: `round_all` in core/lanes/optimizer_step.hpp.
         """
 
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:
@@ -1528,14 +1528,14 @@ class OnlineDouble:
         """
         One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared; the offset of adaptive feedback decays like the weights.
 
-        C++: `optimize` in core/episodes/optimizer_step.hpp.
+        C++: `optimize` in core/lanes/optimizer_step.hpp.
         """
 
     def round_weights(self, update: int, threads: int) -> None:
         """
         Round the e-prop weights of few bits after the optimiser step `update`.
 
-        C++: `round_all` in core/episodes/optimizer_step.hpp.
+        C++: `round_all` in core/lanes/optimizer_step.hpp.
         """
 
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:

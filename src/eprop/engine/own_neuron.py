@@ -204,7 +204,7 @@ def _compiled(
 
 
 def _compile_gradient(function: Callable[..., Any]) -> Any:
-    """Compile a surrogate gradient, with the signature of `OwnSurrogate` in ``core/common/neurons/own.hpp``."""
+    """Compile a surrogate gradient, with the signature of `OwnSurrogate` in ``core/neurons/own.hpp``."""
     from numba import cfunc
     from numba import types as numba_types
 
@@ -216,7 +216,7 @@ def _compile_gradient(function: Callable[..., Any]) -> Any:
 
 
 def _compile_loop(update: Callable[..., Any], n_state: int, n_params: int, shared: bool) -> Any:
-    """Compile the loop over neurons around ``update``, with the signature of `NeuronLoop` in ``core/common/neurons/own.hpp``.
+    """Compile the loop over neurons around ``update``, with the signature of `NeuronLoop` in ``core/neurons/own.hpp``.
 
     Unsigned indices and ``error_model="numpy"`` let LLVM vectorise the loop. LLVM checks at run time that arrays do not
     overlap, for a limited number of pairs; therefore the loop does not clear its input as well.

@@ -169,7 +169,7 @@ class Neuron(Model):
     A subclass gives the names of its state rows and of its derived parameter rows, and their values for a step ``dt``.
     It also gives one scalar function ``update(state, params, j, x) -> (spike, psi)``, marked by `inline`. ``update`` advances
     neuron ``j`` by one step with synaptic input ``x`` (in ``input_unit``) and writes its rows of ``state``. The package's own
-    models name a model of the core instead, which does the same in C++ (``core/common/neurons``), with rows in the same order.
+    models name a model of the core instead, which does the same in C++ (``core/neurons``), with rows in the same order.
 
     Each numeric parameter may be a number, a list with a value for each neuron, or a distribution such as
     ``Normal(20.0, 2.0)``. The methods here always receive numbers: if neurons differ, each neuron has its own call.

@@ -12,7 +12,7 @@ import math
 
 from eprop.models.inlining import inline
 
-# Codes of the kinds, equal to ``core/common/surrogate.hpp``.
+# Codes of the kinds, equal to ``core/neurons/surrogate.hpp``.
 PIECEWISE_LINEAR, EXPONENTIAL, FAST_SIGMOID, ARCTAN = range(4)
 
 

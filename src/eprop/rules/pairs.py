@@ -21,7 +21,7 @@ class PairRule(Rule, abc.ABC):
     """Base of rules in which each spike changes a weight by the trace of the spikes on the other side of the synapse.
 
     Traces are sums of exponentials over all earlier spikes. The delay belongs to the dendrite: postsynaptic spikes reach the
-    synapse one delay after their emission. A subclass has ``core``, the name of the rule in ``core/common/pair_rules.hpp``,
+    synapse one delay after their emission. A subclass has ``core``, the name of the rule in ``core/online/pair_rules.hpp``,
     its `bounds`, and `rate`, `tau_plus` and `tau_minus` as parameters or properties.
     """
 

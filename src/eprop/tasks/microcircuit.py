@@ -1,8 +1,7 @@
 """Digits in a cortical microcircuit: recordings of an event camera reach layers 4 and 6, readouts hear layers 2/3 and 5.
 
 The network is that of Potjans and Diesmann 2014 (`eprop.networks.microcircuit`). An event of the camera acts as a spike of a
-thalamic relay neuron. Relay neurons reach four populations, with the probabilities of the article, but each neuron receives
-only the pixels of a square. Synapses from E to E and from the camera to E learn; inhibition, background and delays do not.
+thalamic relay neuron, but each neuron receives only the pixels of a square. Synapses from E to E and from the camera to E learn.
 """
 
 from __future__ import annotations
@@ -28,13 +27,12 @@ from eprop.training import Experiment, task
 EXCITATORY = POPULATIONS[0::2]
 #: Share of the pixels of a square of 10 x 10 that reach a neuron: half in L4E, and as the probabilities of the article elsewhere.
 THALAMIC = {"L4E": 0.5, "L4I": 0.5 * 0.0619 / 0.0983, "L6E": 0.5 * 0.0512 / 0.0983, "L6I": 0.5 * 0.0196 / 0.0983}
-SQUARE = 10
-#: Stream of random numbers for the pixels of the neurons, combined with the seed of the task.
-_PIXELS = 2
+#: Side of the square, pixels, and the stream of random numbers for the pixels of the neurons.
+SQUARE, _PIXELS = 10, 2
 #: Scale at which the settings were chosen. A neuron has the same pixels at each scale, while its other inputs are more and
 #: weaker; readouts hear more neurons.
 CHOSEN_AT = 0.1
-#: Mean weight of E at that scale, pA: the unit of weights from the camera, which have at first a mean of 0.2.
+#: Mean weight of E at that scale, pA: the unit of weights from the camera, at first 0.2 on average.
 CAMERA_UNIT = Microcircuit(CHOSEN_AT, CHOSEN_AT).background_weight
 W_IN = Normal(0.2 * CAMERA_UNIT, 0.3 * (0.2 * CAMERA_UNIT), low=0.0)
 #: Default settings for each rule; ``eta_out`` at that scale.
@@ -45,8 +43,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-class _AllSettings(RuleSettings, TrainingSettings, RecordingSettings, total=False):
-    """Settings of learning and recordings."""
+class _AllSettings(RuleSettings, TrainingSettings, RecordingSettings, total=False): ...
 
 
 @task
@@ -69,14 +66,12 @@ def microcircuit(
 
     Parameters
     ----------
-    rule, scale, seed
-        See ``eprop train microcircuit --help``.
-    recurrence : {"plastic", "static", "none"}
-        The Poisson spikes of "none" have the mean and variance of what they replace, and readouts hear L4E and L6E.
+    rule, scale, seed, recurrence
+        See ``eprop train microcircuit --help``. The Poisson spikes of "none" have the mean and variance of what they replace.
     dt : float
         0.1 as in the article takes twice as long or more, and rates differ by 2 % at most.
     duration, window_start : float
-        Length of a sample, and the time from which it counts, ms: the digit needs some time to reach the readouts.
+        Length of a sample, and the time from which it counts, ms: the digit needs time to reach the readouts.
     **settings
         Settings of training and rule, see `eprop.tasks.settings`, and of `RecordingSettings`: ``data``, ``samples`` and others.
         ``eta`` is in mean weights of E; the default of ``eta_out`` is the smaller the more neurons the readouts hear.
@@ -122,5 +117,4 @@ def _rule_of_cells(chosen: Chosen, unit: float) -> Rule:
     """The rule of weights in pA, of 0 to 4 units; the learning rate is in units, too."""
     rule: Any = chosen.rule("eta")
     scale = unit**2 if chosen["optimizer"] in ("gradient_descent", "momentum") else unit
-    optimizer = rule.optimizer.replace(eta=chosen["eta"] * scale, w_min=0.0, w_max=4.0 * unit)
-    return rule.replace(optimizer=optimizer)
+    return rule.replace(optimizer=rule.optimizer.replace(eta=chosen["eta"] * scale, w_min=0.0, w_max=4.0 * unit))

@@ -30,8 +30,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "eprop": {**COMMON, "optimizer": "adam", "eta": 5e-3, "eta_out": 5e-3},
     "eprop+": {**COMMON, "optimizer": "gradient_descent", "eta": 5e-4, "eta_out": 5e-4},
 }
-#: Longest time constant of a neuron, ms, and the learning rate of time constants that learn.
-LONGEST, ETA_TAUS = 5000.0, 0.02
+LONGEST, ETA_TAUS = 5000.0, 0.02  # time constants of neurons, ms, and their learning rate
 
 
 class WordSettings(Settings, FileSettings, total=False):
@@ -55,9 +54,7 @@ def spoken_digits(
     channels: Annotated[int, Doc("places of the cochlea, or mel bands; each has two channels"), DATA] = 35,
     download: Annotated[bool, Doc("download the Free Spoken Digit Dataset (12 MB, once)"), DATA] = False,
     leave: Annotated[tuple[str, ...], Doc("speakers whose recordings are the test, and no others"), DATA] = (),
-    spread: Annotated[
-        float, Doc("sd of the logarithm of tau_m and tau_adapt, then drawn for each neuron"), LEARNING
-    ] = 0.0,
+    spread: Annotated[float, Doc("sd of the logarithm of tau_m and tau_adapt of each neuron"), LEARNING] = 0.0,
     learn_taus: Annotated[bool, Doc("eprop: tau_m and tau_adapt of each neuron learn"), LEARNING] = False,
     seed: Seed = 1,
     variants: int = 4,
@@ -73,15 +70,12 @@ def spoken_digits(
     ----------
     rule, neurons, neuron, encoder, channels, download, leave, spread, learn_taus, seed
         See ``eprop train spoken-digits --help``; `SETTINGS` has the defaults for each rule.
-    variants : int
-        Training recordings are encoded so many times, with the varieties; epochs take them in turns.
-    loudness, colour : float
-        Varieties of the training recordings: loudness and spectrum, dB.
+    variants, loudness, colour : int, float, float
+        Training recordings are encoded so many times, with another loudness and spectrum (dB); epochs take them in turns.
     n_steps, dt : int, float
         Steps of a sample, and their length, ms.
     **settings
-        Settings of `WordSettings`; among them ``input_delay`` (longest delay of an input synapse, drawn for
-        each), ``window_start`` (first step that counts), and standard deviations of the first weights, mV.
+        See `WordSettings`: ``input_delay`` is the longest delay of an input, ``window_start`` the first step that counts.
 
     Examples
     --------
@@ -100,7 +94,6 @@ def spoken_digits(
         if not 0.0 <= value <= most:
             raise ParameterError(f"spoken_digits.{name} must lie in 0..{most:g}, got {value:g}")
     check_count("spoken_digits.neurons", neurons)
-
     net, plastic = Network(dt=dt, seed=seed), chosen.rule("eta")
     x = net.add(EventSource(), ear.n_channels, name="in")
     rec = net.add(_cell(chosen, neuron, spread, learn_taus, dt), neurons, name="rec")
@@ -119,11 +112,9 @@ def _cell(chosen: Chosen, kind: str, spread: float, learn: bool, dt: float) -> N
 
     def constant(tau: float) -> Any:
         drawn: Any = LogNormal(math.log(tau), spread) if spread > 0.0 else tau
-        if not learn:
-            return drawn
-        start: Any = Clipped(drawn, dt, LONGEST) if spread > 0.0 else tau
-        return Learned(start, low=dt, high=LONGEST, eta=ETA_TAUS)
+        start: Any = Clipped(drawn, dt, LONGEST) if learn and spread > 0.0 else drawn
+        return Learned(start, low=dt, high=LONGEST, eta=ETA_TAUS) if learn else start
 
     made = chosen.neuron(kind)
-    names = ("tau_m", "tau_adapt") if isinstance(made, ALIF) else ("tau_m",)
+    names = ["tau_m", *(["tau_adapt"] if isinstance(made, ALIF) else [])]
     return made.replace(**{name: constant(chosen[name]) for name in names})

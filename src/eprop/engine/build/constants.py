@@ -1,6 +1,6 @@
 """Constants that learn: which ones a network has, their first values, and the inner products that their gradients need.
 
-The core multiplies the adjoint of a neuron's hidden state by rows of its state (core/episodes/constants.hpp). A gradient is the
+The core multiplies the adjoint of a neuron's hidden state by rows of its state (core/lanes/constants.hpp). A gradient is the
 sum of such products, each times a factor that depends on the constants alone, see `eprop.models.base.Effect`.
 """
 

@@ -1,6 +1,6 @@
 """Weights of few bits in a built network: the scale of each projection, and initial weights on its levels.
 
-The core rounds each update, see ``core/common/few_bits.hpp``.
+The core rounds each update, see ``core/network/few_bits.hpp``.
 """
 
 from __future__ import annotations

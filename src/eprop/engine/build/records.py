@@ -1,4 +1,4 @@
-"""Tables of a built network: records with the fields of ``core/common/tables.hpp``, codes, and the topology that the core reads.
+"""Tables of a built network: records with the fields of ``core/network/tables.hpp``, codes, and the topology that the core reads.
 
 Local ids: *sources* are all nodes that spike (event sources, Poisson sources, neurons). *Targets* are all neurons followed by
 all readouts. *Branches* are the branches of axons: a source has a branch for each projection and each of its delays.
@@ -19,7 +19,7 @@ from eprop.core import lib
 Role = lib.Role
 Rule = lib.Rule
 Tied = lib.Tied
-#: Constant data after the build, which the core reads; its arrays are described in ``core/common/tables.hpp``.
+#: Constant data after the build, which the core reads; its arrays are described in ``core/network/tables.hpp``.
 Topology = lib.Topology
 
 

@@ -61,7 +61,7 @@ class Tables(NamedTuple):
 
 
 class Branches(NamedTuple):
-    """Branches of a projection onto neurons, see ``core/common/rewiring.hpp``."""
+    """Branches of a projection onto neurons, see ``core/network/rewiring.hpp``."""
 
     first: int
     sources: int

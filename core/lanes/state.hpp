@@ -1,0 +1,249 @@
+// State of the lanes of e-prop: their networks, their rows of history, and the work space of the backward pass.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <vector>
+
+#include "lanes/plan.hpp"
+#include "network/inputs.hpp"
+#include "network/tables.hpp"
+#include "neurons/drives.hpp"
+#include "support/aligned.hpp"
+#include "support/interrupt.hpp"
+
+namespace eprop {
+
+// Number of past steps on which a network depends.
+struct Horizon {
+  Index latency = 1;       // longest time from a spike to an error that it causes, and to external signals one step later
+  Index delay = 1;         // longest delay
+  Index components = 1;    // most components of an eligibility; a synapse's traces are these and the filtered one
+  bool continues = false;  // whether rollouts continue; otherwise there is no past
+  Index history() const { return continues ? latency + delay : 0; }
+  Index traces() const { return components + 1; }
+};
+inline Horizon horizon_of(const Topology& topology, bool continues) {
+  Horizon horizon;
+  horizon.continues = continues;
+  for (Index b = 0; b < topology.populations.size; b++) {
+    horizon.latency = std::max(horizon.latency, topology.populations[b].error_latency);
+    horizon.components = std::max(horizon.components, topology.populations[b].n_components);
+  }
+  const Array2<const Index> pairs = topology.error_latency;
+  for (Index k = 0; k < pairs.size(); k++) horizon.latency = std::max(horizon.latency, pairs.data[k]);
+  horizon.latency++;
+  for (Index r = 0; r < topology.groups.size; r++) horizon.delay = std::max(horizon.delay, topology.groups[r].delay);
+  return horizon;
+}
+
+// State of neurons and readouts; the spikes determine which spikes are in flight.
+struct NetworkState {
+  Aligned<double> neurons;  // (state rows, neurons)
+  std::vector<double> y;    // (readouts,)
+};
+
+// The spikes of a rollout before it is replayed: the spikes of its sources are taken from here.
+struct EarlierSpikes {
+  bool used = false;
+  Aligned<Index> start;
+  std::vector<std::int32_t> log;
+};
+
+// One sample or environment. A lane has rows of spikes and psi: first its history, the last steps before the rollout, then the
+// steps of the rollout. After the end of an episode there are silent rows, as many as the longest delay has steps, so that no
+// spike arrives beyond them in either direction. Traces of the synapses, as of `Horizon::latency` steps before the rollout,
+// represent older spikes.
+template <class Real> struct Lane {
+  Owned2<double> state;                           // (state rows, neurons)
+  Owned2<double> input;                           // (receptors * input_rows, columns) of some steps, see `PlanSizes`
+  Index place = 0;                                // row of the inputs of the next step
+  std::vector<double> y;                          // (readouts,)
+  std::uint64_t seed = 0;                         // seed of its random spikes,
+  Index clock = 0;                                // and the clock of the first draws of this rollout
+  std::vector<std::vector<std::int32_t>> spikes;  // (partitions)(neurons and Poisson sources) that spiked in this step
+  Owned2<Index> spike_count;                      // (partitions, populations) running counts over the populations
+
+  std::vector<std::int32_t> log;  // sources of all spikes, in the order of step and source; grows
+  Owned2<Index> start;            // (rows, populations + 1) offsets of each step in `log`
+  Owned2<Real> psi;               // (rows or 1, columns) surrogate gradients
+  Owned2<double> error;           // (rows or 1, readouts) of the backward pass
+  Owned2<double> kept;            // (rows or 1, kept rows * columns) state before each step, for learned constants
+
+  Index age = 0;                  // steps of its episode before the rollout
+  bool traced = false;            // whether `traces` are set
+  std::vector<Index> cuts;        // steps of the rollout before which an episode ends, ascending
+  NetworkState begin;             // state at the start of the rollout
+  Owned2<Real> traces;            // (traces, synapses) as of the first step that is processed again
+  Owned2<double> product_traces;  // (traces * products, columns) the same of learned constants
+  EarlierSpikes earlier;
+};
+
+// Inputs of a lane at one receptor (input rows, columns), and at all receptors in its next step (receptors, columns at least).
+template <class Real> Array2<double> inputs_at(const PlanSizes& plan, Lane<Real>& lane, Index receptor) {
+  return {lane.input.row(receptor * plan.input_rows()), plan.input_rows(), plan.columns};
+}
+template <class Real> Array2<double> inputs_of_step(const PlanSizes& plan, Lane<Real>& lane) {
+  return {lane.input.row(lane.place), plan.receptors, plan.input_rows() * plan.columns};
+}
+
+// Work space for the backward pass of one lane.
+template <class Real> struct Backward {
+  Owned2<Real> G;             // (rows, columns); without rows, G replaces psi
+  Owned2<double> adjoint;     // (rows of AdjointRow, neurons)
+  Owned2<double> before;      // (traces, columns) contributions of the initial traces of a rollout to its gradient, by target
+  std::vector<double> later;  // (readouts,) G of the row after
+  std::vector<Index> first;   // (sources + 1,) offsets of each source in `steps`
+  std::vector<std::int32_t> steps;  // rows of the spikes of each source, ascending
+  Owned2<Real> traces;
+  Owned2<double> products;    // (products, columns) of this lane, see `Product`
+  std::vector<double> drive;  // (neurons,) adjoint of the distance from the threshold, for products
+  Owned2<double> product_traces;
+};
+
+// Lanes per thread before gradients are added up: differences in duration between lanes average out, and threads wait for each
+// other less often.
+inline constexpr Index kLanesPerThread = 4;
+// Lanes whose gradients are added up together; a single thread keeps G of one lane in its cache.
+inline Index lanes_at_once(Index lanes, int threads) { return threads == 1 ? 1 : std::min(lanes, kLanesPerThread * threads); }
+
+// Connections that the network does not have, by the same branches, and the gradients that they would have.
+template <class Real> struct AbsentConnections {
+  Topology topology;
+  DeliveryPlan<Real> plan;
+  Array2<Real> gradients;                     // (sums, connections) the backward pass adds to them
+  std::vector<Aligned<Real>> synapse_sums{};  // (threads)(plan.sums)
+};
+
+template <class Real> struct Episodes {
+  Topology topology;
+  Array2<const double> initial;  // (state rows, neurons)
+  Horizon horizon;
+  Index rows;   // capacity of each lane
+  bool learns;  // whether there is room for the backward pass
+  int threads;
+  Index n_sources;
+  std::vector<std::uint64_t> poisson_limit;
+  DeliveryPlan<Real> plan;
+  std::vector<std::uint8_t> learning{};       // per population: whether synapses onto it learn; otherwise psi is not needed
+  std::vector<Aligned<Real>> row_sums{};      // (threads)(columns) work space for gradients of all targets of a branch,
+  std::vector<Aligned<Real>> synapse_sums{};  // (threads)(plan.sums) and of synapses
+  Array1<const Real> weight{};                // of all synapses, see `set_weights`
+  Index steps = 0;                            // of this rollout so far
+  std::vector<Lane<Real>> lanes{};
+  std::vector<Backward<Real>> works{};
+  std::optional<AbsentConnections<Real>> absent{};
+
+  // Number of used rows of a lane.
+  Index used_rows(const Lane<Real>& lane) const {
+    return horizon.history() + steps + horizon.delay * static_cast<Index>(lane.cuts.size());
+  }
+  // Row of a step of the rollout.
+  Index row_of(const Lane<Real>& lane, Index step) const {
+    const auto ended = std::upper_bound(lane.cuts.begin(), lane.cuts.end(), step) - lane.cuts.begin();
+    return horizon.history() + step + horizon.delay * static_cast<Index>(ended);
+  }
+  // The first row that no spike needs to reach.
+  Index end_row() const { return horizon.continues ? std::numeric_limits<Index>::max() : rows; }
+};
+
+template <class Real> Owned2<double> make_product_traces(const Episodes<Real>& episodes) {
+  return {episodes.horizon.traces() * episodes.topology.products.size, episodes.plan.columns};
+}
+
+// Steps of one episode within a rollout: rows begin .. end - 1; `step` is the step of row begin.
+struct Segment {
+  Index begin, end, step;
+};
+template <class Real> std::vector<Segment> segments_of(const Episodes<Real>& episodes, const Lane<Real>& lane) {
+  std::vector<Segment> segments;
+  Index step = 0;
+  for (std::size_t k = 0; k <= lane.cuts.size(); k++) {
+    const Index stop = k < lane.cuts.size() ? lane.cuts[k] : episodes.steps;
+    const Index row = episodes.horizon.history() + step + episodes.horizon.delay * static_cast<Index>(k);
+    segments.push_back({row, row + stop - step, step});
+    step = stop;
+  }
+  return segments;
+}
+
+// Some lanes, and their indices in a request: lane + k has index + k.
+struct Chunk {
+  Index lane, index, width;
+};
+
+// Steps of lanes, and arrays for their results. `n` lanes run; each belongs to one of the given samples.
+struct EpisodeRequest : Inputs {
+  Index n_steps = 0;
+  bool learn = false;           // whether psi is stored
+  Array1<const Index> samples;  // (n,) indices among all given samples
+  Array1<const Index> clocks;   // (n,) first step of the random spikes of samples from rest
+  // For the backward pass:
+  Array2<const double> feedback;        // (readouts, neurons)
+  Array2<const double> scales;          // (n, delay groups) factors of gradients
+  Array3<const double> given_errors;    // (n, n_steps, readouts); without planes, those of the targets
+  Array2<const double> product_scales;  // (n, populations) factors of `products`
+  // Results:
+  Array3<double> y;          // (n, n_steps, readouts) mV
+  Array3<double> error;      // (n, n_steps, readouts); without planes they are stored for the backward pass
+  Array1<double> loss;       // (n,) not finite if a sample diverged
+  Array1<Index> spikes;      // (n,) of neurons
+  Array1<Index> of_neurons;  // (neurons or 0,) spikes of each neuron in all samples
+  Array1<Index> events;      // (n,) synaptic events of samples from rest
+  Array3<double> products;   // (sums, products, targets) the backward pass adds those of lane k to the sum k % sums
+};
+
+// Lists of spikes with capacity for one step.
+template <class Real> void make_lists(const Topology& topology, Lane<Real>& lane) {
+  const Index n = topology.n_partitions();
+  for (Index p = 0; p < n; p++) {
+    Index room = topology.bounds(0, p + 1) - topology.bounds(0, p);
+    for (Index b = 0; b < topology.populations.size; b++)
+      if (const Population& population = topology.populations[b]; population.role == Role::poisson)
+        room += population.size * (p + 1) / n - population.size * p / n;
+    lane.spikes.emplace_back(static_cast<std::size_t>(room));
+  }
+  lane.spike_count = Owned2<Index>(n, topology.populations.size);
+}
+
+// Rows of the work space of the adjoint pass; from kMu on one per component, and one more per component for the next step.
+enum AdjointRow : Index { kLambda, kDrift, kSignal, kDrive, kMu };
+inline Index adjoint_rows(const Topology& topology) {
+  Index n_components = 0;
+  for (Index b = 0; b < topology.populations.size; b++)
+    n_components = std::max(n_components, topology.populations[b].n_components);
+  return kMu + 2 * n_components;
+}
+
+// What lanes are made for.
+struct EpisodeSizes {
+  Index lanes, steps;
+  bool continues, learns;
+  int threads;
+};
+// Rows of a lane for its steps; where it continues, also for its history and the end of an episode.
+inline Index rows_of(const Horizon& horizon, Index steps) {
+  return steps + horizon.history() + (horizon.continues ? horizon.delay : 0);
+}
+
+// Bytes of lanes without their spike logs, and of all that they share.
+inline Index episode_bytes(const Topology& topology, Index state_rows, const EpisodeSizes& sizes, Index real_size) {
+  const auto [lanes, steps, continues, learns, threads] = sizes;
+  const Horizon horizon = horizon_of(topology, continues);
+  const Index rows = rows_of(horizon, steps);
+  const PlanSizes plan = plan_sizes(topology, rows, learns, threads, real_size);
+  const Index n = topology.n_neurons(), k = topology.n_readouts(), stored = learns ? rows : 1;
+  const Index traces = continues && learns ? horizon.traces() * topology.targets.size * real_size : 0;
+  const Index kept = 8 * topology.kept_rows.size * plan.columns;
+  const Index lane = stored * kept + 8 * (n * state_rows + k) * (continues ? 2 : 1) + 4 * n +
+                     8 * plan.receptors * plan.input_rows() * plan.columns + 8 * rows * (topology.populations.size + 1) +
+                     stored * (8 * k + real_size * plan.columns) + traces;
+  const Index work = 8 * (n * adjoint_rows(topology) + topology.n_sources()) + (continues ? rows * plan.columns * real_size : 0);
+  const Index works = !learns ? 0 : continues ? lanes_at_once(lanes, threads) : lanes;
+  const Index shared = plan.dense * real_size + 4 * plan.fused + 12 * plan.series + 8 * plan.series_branches +
+                       (learns ? threads * (plan.sums + kPadding + plan.columns) * real_size : 0);
+  return lanes * lane + works * (work + traces) + shared;
+}
+
+}  // namespace eprop
