@@ -152,8 +152,12 @@ def draw_curves(ax: Axes, runs: dict[str, list[RunFolder]], side: Side) -> None:
     for curve, of in runs.items():
         samples, each = trials.curves(of, "samples", "validation_error" if curve == "eprop+" else "error")
         iterations, each = trials.mean_of_neighbours(-(-samples // side.batch), each, GROUPS)
-        line: dict[str, Any] = {"ls": (0, (2, 2)), "zorder": 5, "filled": False} if curve == "time" else {}
-        draw_band(ax, iterations, each, CURVE_COLORS[curve], CURVES[curve], **line)
+        if curve == "time":  # the same curve as that of events, dashed
+            ax.plot(
+                iterations, each.mean(axis=0), color=CURVE_COLORS[curve], label=CURVES[curve], ls=(0, (2, 2)), zorder=5
+            )
+        else:
+            draw_band(ax, iterations, each, CURVE_COLORS[curve], CURVES[curve])
         last = max(last, -(-of[0].read_metrics()[-1]["samples"] // side.batch))
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(thousands())
