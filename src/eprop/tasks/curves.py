@@ -98,7 +98,7 @@ def read_path(file: pathlib.Path, n: int) -> np.ndarray:
     if len(table) < 2:
         raise DataError(f"{file}: must hold two rows of numbers at least, a column for each readout")
     if not np.abs(table).max() < LARGEST:
-        raise DataError(f"{file}: all numbers must be finite and below {LARGEST:g}, got {table.max():g}")
+        raise DataError(f"{file}: all numbers must be finite and below {LARGEST:g}, got {np.max(table):g}")
     at = np.linspace(0.0, len(table) - 1.0, n)
     return np.column_stack([np.interp(at, np.arange(len(table)), column) for column in table.T])
 

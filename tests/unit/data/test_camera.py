@@ -236,3 +236,22 @@ def test_recordings_resemble_real_ones(shared):
     assert by_saccade[0] == pytest.approx(by_saccade[1], rel=0.08)
     ends = [np.mean([data.sample(i)[0][-1] for i in range(300)]) for data in (made, recorded)]
     assert ends[0] == pytest.approx(ends[1], abs=1.5)
+
+
+@pytest.mark.shared
+def test_what_is_learned_from_simulated_digits_reads_real_ones(shared):
+    """A softmax on three time bins, trained on 3,000 simulated digits, reads real recordings of other digits."""
+    digits = read_mnist(shared / "data" / "mnist").span(1000, 4000)
+    real = read_nmnist(shared / "data" / "nmnist-small", "train").binned()
+    made = EventCamera().binned(digits.images, digits.labels, seed=1, indices=digits.indices)
+    features, tests = (voxels(data, 100).reshape(len(data), -1) / 4 for data in (made, real))
+    rng = np.random.default_rng(0)
+    weights = np.zeros((features.shape[1], 10), np.float32)
+    targets = np.eye(10, dtype=np.float32)[made.labels]
+    for epoch in range(15):
+        for batch in np.array_split(rng.permutation(len(made)), len(made) // 50):
+            z = features[batch] @ weights
+            p = np.exp(z - z.max(1, keepdims=True))
+            p /= p.sum(1, keepdims=True)
+            weights -= 0.02 / (1 + epoch) * features[batch].T @ (p - targets[batch]) / len(batch)
+    assert np.mean((tests @ weights).argmax(1) == real.labels) > 0.91
