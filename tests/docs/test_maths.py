@@ -57,7 +57,9 @@ RULES = {
     "e-prop+, gradient descent, two kappas": ep.EPropPlus(optimizer=ep.GradientDescent(), kappa_reg=0.5, c_reg=0.0),
     "e-prop+, momentum or RMSprop": ep.EPropPlus(optimizer=ep.RMSprop()),
     "e-prop+, Adam": ep.EPropPlus(optimizer=ep.Adam()),
-    "e-prop+, Adam, two kappas (single precision: as ALIF)": ep.EPropPlus(optimizer=ep.Adam(), kappa_reg=0.5, c_reg=0.0),
+    "e-prop+, Adam, two kappas (single precision: as ALIF)": ep.EPropPlus(
+        optimizer=ep.Adam(), kappa_reg=0.5, c_reg=0.0
+    ),
     "e-prop+ with reward, gradient descent": ep.EPropPlus(optimizer=ep.GradientDescent(), reward=ep.RewardTrace()),
     "e-prop+ with reward, Adam": ep.EPropPlus(optimizer=ep.Adam(), reward=ep.RewardTrace()),
 }
