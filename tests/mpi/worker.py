@@ -115,7 +115,7 @@ def weights(sim: ep.Simulator) -> Results:
     out: Results = {f"{p.name} {k}": v for p in sim.network.projections for k, v in enumerate(sim.connections(p.name))}
     out |= {f"delays of {p.name}": sim.delays(p.name) for p in sim.network.projections}
     out |= {f"B {post}": sim.feedback_weights("out", post) for post in ("a", "b")}
-    return out | {"counts": [sim.connection_count(p.name) for p in sim.network.projections], "n": sim.n_synapses}
+    return out | {"counts": [sim.n_synapses(p.name) for p in sim.network.projections], "n": sim.n_synapses()}
 
 
 def set_sizes(sim: ep.Simulator) -> None:

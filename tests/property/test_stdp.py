@@ -149,6 +149,6 @@ def test_weights_stay_within_bounds():
 def test_single_precision():
     net, x = pair_network(6), stimulus(6, 100, 7)
     (double, _, (a,)), (single, _, (b,)) = run(net, x), run(net, x, precision="single")
-    assert single.memory()["synapses"] == 8 * single.n_synapses
-    assert double.memory()["synapses"] == 12 * double.n_synapses
+    assert single.memory()["synapses"] == 8 * single.n_synapses()
+    assert double.memory()["synapses"] == 12 * double.n_synapses()
     assert_close(b.traces, a.traces, 0.0, to_rounding=1e-5)
