@@ -188,7 +188,7 @@ def test_silent_synapses_have_the_gradients_of_the_reference_and_deliver_nothing
     sim = ep.Simulator(network(rule=rule, rewiring=MOVES.replace(grow="gradient", every=1000)), threads=1)
     plain = ep.Simulator(network(rule=rule, rewiring=None), threads=1)
     (given,), own, net = stimuli(rule, 1), connections_of(sim), sim._arrays.network
-    assert sim.n_synapses() == plain.n_synapses
+    assert sim.n_synapses() == plain.n_synapses()
     with pytest.raises(ep.errors.NetworkError, match=r"there are: in->rec, rec->rec, rec->out$"):
         sim.weights("in->rec" + SILENT)
     for name in NAMES:
