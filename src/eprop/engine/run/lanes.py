@@ -10,8 +10,8 @@ import numpy as np
 
 from eprop import random
 from eprop.core import lib
+from eprop.engine.build.check import check_room
 from eprop.engine.build.drives import refuse_modulation
-from eprop.engine.build.memory import check_room
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.run.core_inputs import External
 from eprop.engine.run.episodes import Episodes
