@@ -11,9 +11,9 @@ from hypothesis import given
 import eprop as ep
 from compare import assert_close
 from eprop.checks import time_driven
+from eprop.engine.build.connections import Branches
 from eprop.engine.build.neurons import present_neurons
 from eprop.engine.state import weights
-from eprop.engine.state.wiring import Branches
 from eprop.network.rewiring import GROW, SILENT, SILENT_RATE
 from eprop.reference import Connections, FeedbackConnections, Stimulus, TimeDriven
 from strategies import examples, st
