@@ -9,7 +9,7 @@ import eprop as ep
 from compare import assert_close
 from eprop.checks import time_driven
 from eprop.reference import Stimulus, backpropagate
-from networks import PROJECTIONS, case, check_training, run_engine, samples_of
+from networks import PROJECTIONS, case, run_engine, samples_of
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 TOLERANCE = 1e-10
@@ -32,16 +32,6 @@ def test_the_recorded_learning_signal_is_the_sum_as_it_arrives():
     assert_close(run["out", "y"], ref.y, TOLERANCE, "y")
     arrives = np.vstack([np.zeros(8), (ref.error @ c.feedback.T)[:-1]])
     assert_close(run["rec", "learning_signal"], modulator[:, None] * (arrives + signals), 1e-12)
-
-
-def test_samples_with_softmax_equal_the_reference():
-    c = case(3, ep.EProp(optimizer=ep.GradientDescent(1e-2), c_reg=0.1), steps=80, softmax=True)
-    rng = np.random.default_rng(1)
-    c.window[:] = rng.normal(0.0, 1.0, 80)
-    external = {"signals": {"rec": rng.normal(0.0, 0.3, (1, 80, 8))}, "modulator": rng.normal(0.5, 1.0, 80)}
-    sim = ep.Simulator(c.network, threads=1)
-    samples = sim.samples(1, 80, {"in": c.inputs[None]}, {"out": c.targets[None]}, c.window, **external)
-    check_training(c.network, samples[[0, 0]], 1)
 
 
 def test_sampled_actions_and_advantages_give_the_gradient_of_reinforce():

@@ -16,8 +16,7 @@ import pytest
 
 import eprop as ep
 from compare import assert_close, assert_same
-from eprop.checks import time_driven
-from networks import PROJECTIONS, Case, all_kinds, case, check_run, neuron_of, small_network
+from networks import PROJECTIONS, Case, all_kinds, case, neuron_of, small_network
 from own_neurons import SynapticLIF
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -111,23 +110,6 @@ def test_changes_between_spikes_give_the_weights_of_gradients_apart(kind):
         assert (found != before[name]).any()
 
 
-@pytest.mark.parametrize("kind", ANCHORED)
-def test_evaluation_reads_the_weights_that_are_seen(kind):
-    c, sim = simulator(kind, ep.GradientDescent(2e-3))
-    part_of_run(c, sim, 0, 200)
-    twin = simulator(kind, ep.GradientDescent(2e-3))[1]
-    for name, found in weights(sim).items():
-        twin.set_weights(name, found)
-    state = sim.state()
-    samples = [
-        each.samples(1, 100, inputs={"in": c.inputs[None, :100]}, targets={"out": c.targets[None, :100]})
-        for each in (sim, twin)
-    ]
-    found, wanted = sim.evaluate(samples[0]), twin.evaluate(samples[1])
-    assert_same(found.y, wanted.y)
-    assert_same(sim.state(), state)
-
-
 @pytest.mark.parametrize("delay", [1.0, ep.Uniform(0.6, 5.0)], ids=["one delay", "drawn delays"])
 @pytest.mark.parametrize(
     "connectivity", [ep.Bernoulli(0.15), ep.AllToAll(), ep.Bernoulli(0.9)], ids=["few", "all", "runs"]
@@ -195,14 +177,3 @@ def test_packs_change_no_bit(kind, precision):
     assert_same(*({name: state[name] for name in parts} for state in states))
     before = ep.Simulator(c.network, threads=1, precision=precision).state()["synapses/weight"]
     assert (states[0]["synapses/weight"] != before).mean() > 0.3
-
-
-@pytest.mark.parametrize("rate", [0.02, 0.1])
-@pytest.mark.parametrize("kind", list(KINDS)[:6])
-def test_packs_equal_time_driven(kind, rate):
-    c = packed(kind, 3, rate)
-    stepped = time_driven(c.network)
-    wanted = stepped.run(c.stimulus, record_weights=True)
-    assert wanted.spikes[:, : c.inputs.shape[1]].any()
-    assert wanted.spikes[:, c.inputs.shape[1] :].any()
-    check_run(stepped, wanted, c.stimulus)
