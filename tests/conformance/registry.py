@@ -9,7 +9,7 @@ import numpy as np
 
 import eprop as ep
 from eprop.checks import time_driven
-from networks import SURROGATES, Case, case, matrices_of, neuron_of, samples_of, stimuli, weights_of
+from networks import Case, case, matrices_of, neuron_of, samples_of, stimuli, weights_of
 from own_neurons import Resonator, SynapticLIF
 
 # Threshold 0.8 mV above rest.
@@ -113,10 +113,6 @@ class Outcome:
     spikes: np.ndarray | None = None
 
 
-# An engine learns all of the case's stimulus in one run of e-prop+; of e-prop two batches of two samples.
-Engine = Callable[[Case], Outcome]
-
-
 def by_time(c: Case) -> Outcome:
     """The reference."""
     stepped = time_driven(c.network)
@@ -128,27 +124,19 @@ def by_time(c: Case) -> Outcome:
     return Outcome(np.stack([run.y for run in runs]), matrices_of(stepped))
 
 
-def by_events(partitions: int) -> Engine:
+def by_events(c: Case) -> Outcome:
     """The engine."""
-
-    def learn(c: Case) -> Outcome:
-        sim = ep.Simulator(c.network, threads=1, partitions=partitions)
-        if isinstance(c.rule, ep.EPropPlus):
-            run = sim.run(len(c.inputs) * c.network.dt, {"in": c.inputs}, {"out": c.targets}, c.window, reward=c.reward)
-            return Outcome(run.y["out"], weights_of(sim))
-        given = stimuli(c, 4)
-        y = [sim.train(samples_of(c, sim, given[first : first + 2])).y for first in (0, 2)]
-        return Outcome(np.concatenate(y), weights_of(sim))
-
-    return learn
+    sim = ep.Simulator(c.network, threads=1)
+    if isinstance(c.rule, ep.EPropPlus):
+        run = sim.run(len(c.inputs) * c.network.dt, {"in": c.inputs}, {"out": c.targets}, c.window, reward=c.reward)
+        return Outcome(run.y["out"], weights_of(sim))
+    given = stimuli(c, 4)
+    y = [sim.train(samples_of(c, sim, given[first : first + 2])).y for first in (0, 2)]
+    return Outcome(np.concatenate(y), weights_of(sim))
 
 
-ENGINES = {
-    "time-driven": by_time,
-    "event-driven": by_events(1),
-    "event-driven, 2 partitions": by_events(2),
-    "event-driven, 5 partitions": by_events(5),
-}
+# An engine learns all of the case's stimulus in one run of e-prop+; of e-prop two batches of two samples.
+ENGINES: dict[str, Callable[[Case], Outcome]] = {"time-driven": by_time, "event-driven": by_events}
 
 
 def receptor_of(model: str) -> str:
@@ -158,15 +146,5 @@ def receptor_of(model: str) -> str:
 
 def small(model: str, rule: ep.EProp | ep.EPropPlus, seed: int = 1, **changes) -> Case:
     """A small network of a model that learns by a rule."""
-    options = {
-        "steps": 40,
-        "sizes": (4, 5, 2),
-        "rate": 0.45,
-        "symmetric": False,
-        "closed": 5,
-        "receptor": receptor_of(model),
-    }
+    options = {"steps": 40, "sizes": (4, 5, 2), "rate": 0.45, "closed": 5, "receptor": receptor_of(model)}
     return case(seed, rule, neuron=MODELS[model], **options | changes)
-
-
-__all__ = ["ENGINES", "MODELS", "PAIR_RULES", "RULES", "SURROGATES", "Outcome", "receptor_of", "small"]
