@@ -51,6 +51,19 @@ NEURONS: dict[str, ep.Neuron] = {
     "own neuron that adapts": AdaptingCurrent(),
     "own neuron that rings": Resonator(),
 }
+
+
+@dataclass(frozen=True)
+class OwnMomentum(ep.rules.Optimizer):
+    """Momentum, in Python."""
+
+    moments = (True, False)
+
+    def step(self, weights: np.ndarray, gradients: np.ndarray, moments: Any, n: int) -> np.ndarray:
+        moments[0][:] = 0.8 * moments[0] + gradients
+        return weights - self.eta * moments[0]
+
+
 #: By name: a kind of optimiser and whether its steps go on without spikes.
 OPTIMIZERS: dict[str, tuple[ep.rules.Optimizer, bool]] = {
     "gradient descent": (ep.GradientDescent(1e-3, w_min=-3.0, w_max=3.0), False),
@@ -58,6 +71,7 @@ OPTIMIZERS: dict[str, tuple[ep.rules.Optimizer, bool]] = {
     "Momentum": (ep.Momentum(5e-4, beta=0.8, nesterov=True), False),
     "Adam": (ep.Adam(3e-3, epsilon=1e-2), False),
     "RMSprop": (ep.RMSprop(1e-3, epsilon=1e-2), False),
+    "own optimiser": (OwnMomentum(5e-4), False),
     "Momentum at each step": (ep.Momentum(5e-4, beta=0.8), True),
     "Adam at each step": (ep.Adam(1e-3, epsilon=1e-2), True),
 }
@@ -203,6 +217,7 @@ EACH_STEP = tuple(name for name, (_, each_step) in OPTIMIZERS.items() if each_st
 OWN = tuple(name for name in NEURONS if name.startswith("own"))
 #: Values that a network cannot have together, and words of the refusal.
 UNSUPPORTED: tuple[tuple[dict[str, tuple[str, ...]], str], ...] = (
+    ({"rule": ("e-prop+",), "optimiser": ("own optimiser",)}, "EPropPlus changes weights at every spike"),
     ({"rule": ("static", "STDP"), "optimiser": _all_but_plain("optimiser")}, "has no parameter"),
     ({"rule": ("static", "STDP", "e-prop"), "regularisation": ("with a filter of its own",)}, "has no parameter"),
     ({"rule": ("static", "STDP", "e-prop+"), "regularisation": ("of the norm of gradients",)}, "has no parameter"),

@@ -22,11 +22,6 @@ from networks import check_run, small_network
 pytestmark = pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")
 TOLERANCE = 1e-10
 
-FEEDBACK = {
-    "symmetric": ep.Symmetric(),
-    "random": ep.RandomFeedback(),
-    "adaptive": ep.Adaptive(ep.Normal(0.0, 1.0), ep.Bernoulli(0.7)),
-}
 DELAYS = {"one step": (1.0, 1.0), "several": (4.0, 3.0), "drawn": (ep.Uniform(0.6, 7.0), ep.Uniform(0.6, 5.0))}
 PLUS = {
     "gradient descent": ep.EPropPlus(optimizer=ep.GradientDescent(3e-4), rate_reg=3e-5, cutoff=20.0),

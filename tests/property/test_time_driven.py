@@ -22,7 +22,6 @@ from networks import Case, case, check_run, check_training, samples_of, stimuli
 from strategies import SEEDS, examples, networks, plus_rules, sample_rules, st
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
-TOLERANCE = 1e-10
 EXPLODED = 1e6  # mV, of a weight
 
 

@@ -213,18 +213,6 @@ def test_weights_that_learn_at_spikes_need_no_pending_gradient():
         assert sim.memory()["synapses"] == sim.n_synapses * (12 + pending)
 
 
-@pytest.mark.tiny
-def test_synapses_of_few_bits_move():
-    """With the same bits in any division: a draw belongs to source and target, wherever the synapse lies in memory."""
-    sims = [ep.Simulator(moving(ep.FixedPoint(5)), threads=1, partitions=n) for n in (1, 3)]
-    for sim in sims:
-        learned(sim, 6)
-        weights = sim.connections("in->rec")[2]
-        np.testing.assert_array_equal(weights, sim.formats["in->rec"].rounded(weights))
-    assert_same(sims[0].connections("in->rec"), sims[1].connections("in->rec"))
-    assert sims[0].moved("in->rec").total > 0
-
-
 def moving(precision: ep.FixedPoint, noise: float = 0.0) -> ep.Network:
     net = small_network((20, 30, 2), neuron=ep.LIF(v_th=0.5), seed=3)
     rule = ep.EProp(optimizer=ep.Adam(2e-2))
@@ -245,11 +233,6 @@ def test_a_run_learns_with_few_bits_and_counts_saturated_weights(tmp_path):
     for one in summary["few_bits"].values():
         assert (one["bits"], one["rounding"]) == (6, "nearest")
         assert 0.0 <= one["saturated"] < 0.5
-
-
-@pytest.mark.tiny
-def test_tasks_of_few_bits():
-    assert {p.precision for p in nmnist(bits=8).network.projections} == {ep.FixedPoint(8)}
 
 
 BOUNDED = ep.EProp(optimizer=ep.Adam(1e-2, w_min=0.01, w_max=0.04))

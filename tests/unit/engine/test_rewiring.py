@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from eprop.checks.reference_input import stimuli_of
 from eprop.engine.run.candidates import Candidates, nodes_of
 from eprop.engine.run.rewiring import Rewirer
 from eprop.errors import InputError
-from eprop.models import Loss
 from eprop.reference import Connections, FeedbackConnections, TimeDriven
 from ranks_in_threads import on_ranks
 from refusals import refusals
@@ -214,24 +212,6 @@ def test_the_engine_equals_the_reference_after_synapses_have_moved():
     other = ep.Simulator(network(MOVES, delay=ep.Uniform(1.0, 4.0)), threads=1, partitions=2)
     other.set_state(sim.state())
     assert other.evaluate(samples).events == events
-
-
-@dataclass(frozen=True)
-class Own(Loss):
-    """The squared error in Python."""
-
-    def compare(self, y, target):
-        return y - target, 0.5 * ((y - target) ** 2).sum(axis=-1)
-
-
-def test_a_loss_in_python_moves_the_same_synapses():
-    found = []
-    for loss in (ep.SquaredError(), Own()):
-        sim = ep.Simulator(network(readout=ep.Readout(loss=loss)), threads=1)
-        for _ in range(3):
-            sim.train(samples_of(sim))
-        found.append(pairs_of(sim, "in->rec"))
-    assert found[0] == found[1]
 
 
 def test_learning_in_lanes_warns_that_synapses_stay():

@@ -135,19 +135,6 @@ def test_a_users_part_gives_what_the_one_of_the_core_gives(twins):
     np.testing.assert_allclose(*map(trained, twins), rtol=0.0, atol=1e-14)
 
 
-def test_a_users_optimizer_in_threads_and_from_a_state():
-    """A state holds its moments."""
-    net = network(ep.LIF(), ep.EProp(optimizer=PlainAdam(eta=1e-2)))
-    np.testing.assert_array_equal(trained(net, threads=1), trained(net, threads=2, partitions=3))
-    first, second = ep.Simulator(net, threads=1), ep.Simulator(net, threads=1)
-    samples = first.samples(3, 80, {"in": EVENTS}, {"out": np.ones((3, 1, 2))})
-    first.train(samples)
-    second.set_state(first.state())
-    for sim in (first, second):
-        sim.train(samples)
-    np.testing.assert_array_equal(first.connections("in->rec")[2], second.connections("in->rec")[2])
-
-
 @pytest.mark.parametrize(
     ("neuron", "optimizer", "loss"),
     [
