@@ -137,7 +137,7 @@ def signs_levels_and_targets(setting: Setting) -> None:
         assert_same(same, targets)
         assert repeats(now, same) <= repeats(sources, targets)
         assert p.pre is not p.post or (now != same).all()
-        if p.sign == "source" or p.sign is not None and p.rewiring is None:
+        if p.sign == "source" or (p.sign is not None and p.rewiring is None):
             assert (found * (p.pre.signs[now] if p.sign == "source" else was) >= 0.0).all()
         if p.name in sim.formats:
             np.testing.assert_allclose(found, sim.formats[p.name].rounded(found), rtol=1e-7, atol=0.0)
