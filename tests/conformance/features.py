@@ -175,9 +175,8 @@ def network_of(setting: Setting, seed: int = 3) -> ep.Network:
         net.feedback("out", pre, chosen["feedback"], delay=chosen["delay"])
         if isinstance(chosen["drive"], ep.PoissonSource):
             receptor = "inhibitory" if has_two else None
-            net.connect(
-                net.add(chosen["drive"], 3, f"noise of {pre}"), pre, weight=ep.Uniform(0.1, 0.4), receptor=receptor
-            )
+            noise, learns = net.add(chosen["drive"], 3, f"noise of {pre}"), None if has_two else rule
+            net.connect(noise, pre, weight=ep.Uniform(0.1, 0.4), rule=learns, receptor=receptor)
         elif chosen["drive"] is not None:
             net.stimulate(pre, chosen["drive"])
     return net if chosen["bits"] is None else net.with_precision(chosen["bits"])

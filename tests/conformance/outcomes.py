@@ -80,15 +80,18 @@ def whole(setting: Setting, **options: Any) -> list[Outcome]:
 
 
 def known_of(sim: ep.Simulator) -> Outcome:
-    """The state, connections with their delays, and weights of the feedback."""
+    """The state, connections with their delays, weights of the feedback, and counters."""
     names = [p.name for p in sim.network.projections]
     found = {f"delays of {name}": sim.delays(name) for name in names}
-    found |= {f"feedback of {name}": sim.feedback_weights("out", name) for name in "ab"}
-    return sim.state() | weights_of(sim) | found | {"events": sim.events, "updates": sim.updates}
+    return sim.state() | weights_of(sim) | feedback_of(sim) | found | {"events": sim.events, "updates": sim.updates}
 
 
 def weights_of(sim: ep.Simulator) -> Outcome:
     return {p.name: sim.connections(p.name) for p in sim.network.projections}
+
+
+def feedback_of(sim: ep.Simulator) -> Outcome:
+    return {f"feedback of {name}": sim.feedback_weights("out", name) for name in "ab"}
 
 
 def rollouts(

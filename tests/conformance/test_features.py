@@ -31,6 +31,7 @@ from conformance.outcomes import (
     CUT,
     arguments_of,
     by_samples,
+    feedback_of,
     half,
     moves,
     rollouts,
@@ -97,16 +98,16 @@ def lanes(setting: Setting) -> None:
 def weights_that_stay(setting: Setting) -> None:
     """Without learning, in an evaluation, at a rate of zero; runs without learning are those at a rate of zero."""
     sim, other = simulator(setting), simulator(setting)
-    before, state = weights_of(sim), sim.state()
+    before, state = weights_of(sim) | feedback_of(sim), sim.state()
     for reset in (None, True):
         sim.evaluate(samples_of(sim, setting, 0), reset=reset)
     assert_same(without_counters(sim), {name: state[name] for name in without_counters(sim)})
     other.scale_learning_rates(0.0)
     found = half(other, setting, 0)
-    assert moves(setting) or not differ(weights_of(other), before)
+    assert moves(setting) or not differ(weights_of(other) | feedback_of(other), before)
     if not by_samples(setting):
         frozen = run(sim, setting, 0, CUT, learn=False)
-        assert_same(weights_of(sim), before)
+        assert_same(weights_of(sim) | feedback_of(sim), before)
         assert setting["dropout"] != "none" or moves(setting) or not differ(found, frozen)
 
 
@@ -210,12 +211,12 @@ PROMISES: dict[str, Callable[[Setting], None]] = {
 def _speaks_of(promise: str, setting: Setting) -> bool:
     """Runs by e-prop begin at rest; a stepper drops nothing and has no window or currents; lanes move no synapse.
 
-    Pairs of spikes, synapses that move, single precision and one's own loss have a reference of their own.
+    Pairs of spikes, synapses that move and single precision have references of their own.
     """
     plain = {factor: setting[factor] == PLAIN[factor] for factor in setting}
     return {
         "the reference": setting["rule"] != "STDP" and (setting["rule"], setting["drive"]) != ("static", "currents of each step")
-        and plain["rewiring"] and plain["precision"] and setting["loss"] != "own loss",
+        and plain["rewiring"] and plain["precision"],
         "lanes": by_samples(setting) and plain["rewiring"],
         "parts of a training": by_samples(setting) and plain["rewiring"],
         "weights that are seen": plain["rewiring"] and plain["constants"] and setting["feedback"] != "adaptive",

@@ -124,14 +124,6 @@ def check_partitions(net: ep.Network, given_: Stimulus) -> list[ep.Simulator]:
     return list(sims)
 
 
-@pytest.mark.tiny
-@pytest.mark.parametrize("name", ["ALIF", "own neuron", "own neuron that rings", "ALIF, each its own"])
-def test_two_kinds_of_neurons_equal_the_reference(name):
-    net = network(3, NEURONS[name], PLUS["two kappas, Adam"], DELAYS["drawn"], ep.Symmetric(), mixed=True)
-    steps = 250
-    check_partitions(net, *stimulus(net, 3, steps))
-
-
 QUIET = {
     "ALIF": ep.ALIF(tau_m=6.0, v_th=0.5, beta=0.3, tau_adapt=40.0),
     "ALIF, forgetful": NEURONS["ALIF, forgetful"],

@@ -16,7 +16,7 @@ import pytest
 
 import eprop as ep
 from compare import assert_close, assert_same
-from networks import PROJECTIONS, Case, all_kinds, case, neuron_of, small_network
+from networks import PROJECTIONS, Case, all_kinds, case, neuron_of
 from own_neurons import SynapticLIF
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -108,47 +108,6 @@ def test_changes_between_spikes_give_the_weights_of_gradients_apart(kind):
     same()
     for name, found in weights(sim).items():
         assert (found != before[name]).any()
-
-
-@pytest.mark.parametrize("delay", [1.0, ep.Uniform(0.6, 5.0)], ids=["one delay", "drawn delays"])
-@pytest.mark.parametrize(
-    "connectivity", [ep.Bernoulli(0.15), ep.AllToAll(), ep.Bernoulli(0.9)], ids=["few", "all", "runs"]
-)
-def test_evaluation_from_rest_is_a_run_from_rest(connectivity, delay):
-    """Sample by sample, with the weights that are seen, however their rows lie and are walked."""
-    net = small_network((20, 15, 2), neuron=ep.LIF(v_th=0.8), seed=1)
-    rule = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3))
-    net.connect("in", "rec", connectivity, weight=ep.Uniform(0.0, 0.8), rule=rule, delay=delay)
-    net.connect("rec", "out", weight=ep.Uniform(-0.5, 0.5), rule=rule)
-    net.feedback("out", "rec", ep.Symmetric())
-    given, wanted = (np.random.default_rng(0).random((2, 60, 20)) < 0.2).astype(float), [1.0, 1.0]
-    sim = ep.Simulator(net, threads=1)
-    sim.run(60.0, {"in": given[0]}, {"out": wanted})
-    found = sim.evaluate(sim.samples(2, 60, inputs={"in": given}, targets={"out": np.ones((2, 1, 2))}), reset=True)
-    for k, spikes in enumerate(given):
-        twin = ep.Simulator(net, threads=1)
-        for p in net.projections:
-            twin.set_weights(p.name, sim.connections(p.name)[2])
-        alone = twin.run(60.0, {"in": spikes}, {"out": wanted}, learn=False)
-        # Rows are added in another order: here by their sources, there by their last spikes.
-        np.testing.assert_allclose(found.y[k], alone.y["out"], rtol=0.0, atol=1e-12)
-
-
-@pytest.mark.parametrize("precision", ["double", "single"])
-@pytest.mark.parametrize("kind", ANCHORED)
-def test_what_is_recorded_is_what_is_seen(kind, precision):
-    """Weights change when a spike arrives, and rest in between; after each part they are those of `connections`."""
-    c, sim = simulator(kind, ep.GradientDescent(2e-3), precision=precision)
-    for first in range(0, 200, 40):
-        found = part_of_run(c, sim, first, first + 40, record=[("in->rec", "weight"), ("in->rec", "trace")])
-        np.testing.assert_array_equal(found["in->rec", "weight"][-1], sim.connections("in->rec")[2])
-    arrived = c.inputs[159:199] > 0
-    sources = sim.connections("in->rec")[0]
-    for variable in ("weight", "trace"):
-        values = found["in->rec", variable]
-        changed = np.diff(values, axis=0) != 0.0
-        assert not changed[~arrived[1:, sources]].any()
-        assert changed.any()
 
 
 # ------------------------------------------------------------------------------------------------------------------ packs

@@ -156,21 +156,6 @@ def test_gradients_without_recurrence_are_those_of_backpropagation(name: str) ->
 # -------------------------------------------------------------------------------------------------- divisions, state, rollouts
 
 
-@pytest.mark.parametrize("neuron", ["LIF", "ALIF", "CurrentLIF"])
-def test_gradients_of_parts_add_up_to_that_of_the_whole(neuron: str) -> None:
-    sim = ep.Simulator(network(NEURONS[neuron](), c_reg=0.0), threads=1)
-    whole = samples_of(sim, steps=60)
-    events, targets = (np.stack([s.spikes["in"] for s in stimuli_of(sim.network, whole)]), whole.target)
-    wanted = sim.forward(whole).backward()
-    rollout, total = None, {}
-    for begin, end in ((0, 25), (25, 31), (31, 60)):
-        part = sim.samples(4, end - begin, {"in": events[:, begin:end]}, {"out": targets[:, begin:end]})
-        rollout = sim.forward(part, rollout)
-        for key, gradient in rollout.backward().items():
-            total[key] = total.get(key, 0.0) + gradient
-    assert_close(total, wanted, 1e-9)
-
-
 def test_constants_can_be_set() -> None:
     sim, trained = (ep.Simulator(network(NEURONS["ALIF"]()), threads=1) for _ in range(2))
     trained.train(samples_of(trained))

@@ -10,8 +10,6 @@ import pytest
 import eprop as ep
 from eprop.checks import time_driven
 from eprop.checks.reference_input import stimuli_of
-from eprop.engine.run.candidates import Candidates, nodes_of
-from eprop.engine.run.rewiring import Rewirer
 from eprop.errors import InputError
 from eprop.reference import Connections, FeedbackConnections, TimeDriven
 from ranks_in_threads import on_ranks
@@ -74,28 +72,6 @@ def absent_gradients(
     first = sum(own[each].weight.size for each in names[: names.index(name) + 1])
     stimuli = stimuli_of(sim.network, samples)
     return np.mean([stepped.gradient(each)[0][first : first + len(pairs)] for each in stimuli], axis=0)
-
-
-def test_the_reference_gives_the_gradients_of_candidates(monkeypatch: pytest.MonkeyPatch):
-    """Those of every pair, with the delay that was drawn for it."""
-    sim = ep.Simulator(network(delay=ep.Uniform(1.0, 4.0)), threads=1)
-    drawn, scores = dict[str, tuple[np.ndarray, np.ndarray]](), list[np.ndarray]()
-    draw = Candidates.drawn
-
-    def note(self: Candidates, time_: int, shares: Any, p: Any, first: int, stop: int) -> Any:
-        found = draw(self, time_, shares, p, first, stop)
-        delays = 1.0 + found.groups if found.groups.size else np.ones(found.sources.size)
-        drawn[p.name] = np.stack([found.sources, nodes_of(found.indptr, first)], axis=1), delays
-        return found
-
-    monkeypatch.setattr(Candidates, "drawn", note)
-    monkeypatch.setattr(Rewirer, "_move_all", lambda self, step: scores.append(np.array(step.absent.values)))
-    before, samples = ep.Simulator(network(None, delay=ep.Uniform(1.0, 4.0)), threads=1), samples_of(sim)
-    sim.train(samples)
-    (found,) = scores
-    wanted = [absent_gradients(before, samples, name, pairs, delays) for name, (pairs, delays) in drawn.items()]
-    assert found.size == N_REC * (N_IN + N_REC - 1)
-    np.testing.assert_allclose(np.sort(found) / 3, np.sort(np.concatenate(wanted)), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("grow", ["gradient", "random"])

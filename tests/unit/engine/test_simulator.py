@@ -115,19 +115,6 @@ def test_models_need_no_neurons():
     assert np.all(w[1] > 0.5)
 
 
-def test_a_log_of_spikes_that_grows():
-    """More spikes under way, or in a sample, than the log was made for: it doubles, and nothing changes."""
-    connections = {"in->rec": {"weight": 0.01, "delay": 40.0}, "in->out": {"weight": 0.01, "rule": SAMPLE}}
-    net = small_network((300, 2, 1), connections, source=ep.PoissonSource(1000.0), neuron=ep.LIF(v_th=1e6))
-    sim = ep.Simulator(net, threads=1)
-    size = sim._arrays.online.bytes()["spike_log"]
-    wanted = 3.0 * np.cumsum(np.exp(-np.arange(59) / 20.0))
-    np.testing.assert_allclose(sim.evaluate(sim.samples(2, 60)).y[:, 1:, 0], [wanted, wanted], rtol=1e-12)
-    v = sim.run(100.0, record=[("rec", "v")], learn=False)["rec", "v"]
-    assert sim._arrays.online.bytes()["spike_log"] > size
-    np.testing.assert_allclose(v[40:99, 0], wanted, rtol=1e-12)
-
-
 @pytest.mark.parametrize("n_steps", [1, 2, 3])
 @pytest.mark.parametrize("rule", [PLUS, SAMPLE, SAMPLE.replace(c_reg=0.1)], ids=["e-prop+", "e-prop", "regularised"])
 def test_shortest_samples(rule, n_steps):

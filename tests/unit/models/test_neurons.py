@@ -124,21 +124,6 @@ def test_wrong_resets():
         ep.ALIF(e_l=2.0)
 
 
-@pytest.mark.parametrize("kind", [ep.LIF, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF])
-def test_values_per_neuron(kind):
-    """What is derived of arrays are the arrays of what is derived of each value."""
-    taus, refractory = np.array([5.0, 20.0, 80.0]), np.array([0.0, 2.0, 3.0])
-    neuron = kind()
-    object.__setattr__(neuron, "tau_m", taus)
-    object.__setattr__(neuron, "t_ref", refractory)
-    together, learning = neuron.derived(0.5), neuron.eligibility(0.5)
-    for j, (tau, t_ref) in enumerate(zip(taus, refractory, strict=True)):
-        alone = kind(tau_m=tau, t_ref=t_ref)
-        for name, value in alone.derived(0.5).items():
-            assert np.broadcast_to(together[name], 3)[j] == value
-        assert learning.decay[0][0][j] == alone.eligibility(0.5).decay[0][0]
-
-
 def test_lower_bound_of_readouts():
     connections = {"in->out": np.array([[-2.0, 0.25]])}
     net = small_network((2, 0, 1), connections, readout=ep.Readout(tau_m=10.0, e_l=1.0, v_min=0.5))

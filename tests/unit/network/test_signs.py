@@ -73,23 +73,6 @@ def test_balanced_weights_cancel_and_keep_the_variance():
     assert found[found < 0.0].mean() == pytest.approx(-4.0 * found[found > 0.0].mean(), rel=0.01)
 
 
-def test_rates_hold_with_balanced_weights():
-    """A network of both signs fires about as much as one without signs; without balance it fires in each step."""
-    rates, events = {}, np.random.default_rng(0).random((300, 40)) < 0.02
-    weight = ep.Normal(0.0, 0.1)
-    for name, recurrent, sign in (
-        ("any sign", weight, None), ("balanced", ep.Balanced(weight), "source"), ("not balanced", weight, "source"),
-    ):  # fmt: skip
-        net = ep.Network(seed=1)
-        x, rec = net.add(ep.EventSource(), 40, "in"), net.add(ep.LIF(), 100, "rec", excitatory=0.8)
-        net.connect(x, rec, weight=ep.Uniform(0.0, 0.15))
-        net.connect(rec, rec, weight=recurrent, sign=sign)
-        run = ep.Simulator(net, threads=1).run(300.0, {"in": events}, spikes=["rec"])
-        rates[name] = run.spikes["rec"][0].size / 100 / 0.3
-    assert 0.5 < rates["balanced"] / rates["any sign"] < 2.0
-    assert rates["not balanced"] > 10.0 * rates["balanced"]
-
-
 def test_zero_has_the_sign_of_its_bit():
     """A weight that an update has clipped can grow again on its side only, in a network made from it as well."""
     signs = [1.0, -1.0, 1.0, -1.0]
@@ -212,12 +195,6 @@ def test_state_of_a_network_with_other_signs_is_refused():
         ep.Simulator(network(0.5), threads=1).set_state(states[1])
     with pytest.raises(ep.errors.InputError, match=r"rec\.signs differs"):
         ep.Simulator(network(0.6), threads=1).set_state(states[0])
-
-
-def test_a_network_says_which_signs_it_keeps():
-    assert "weight 1 mV (signs of the sources)" in repr(network())
-    assert repr(network().populations[0]) == "Population('rec': 50 x LIF(), 40 excitatory)"
-    assert "(each keeps its sign)" in network(sign="fixed")._repr_html_()
 
 
 LIST = np.full(50, 0.1)
