@@ -12,7 +12,7 @@ from compare import assert_close, assert_same
 from eprop.checks import stimuli_of
 from eprop.engine.run.sample_events import without_dropped
 from networks import small_network
-from refusals import Refusal, refusals
+from refusals import Refusal, each_row, refusals
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -81,23 +81,13 @@ def test_a_lost_spike_resets_its_neuron_and_is_not_recorded() -> None:
 
 
 @refusals(
-    (
-        lambda net: net.add(ep.LIF(), 2, dropout=1.0),
-        ep.errors.NetworkError,
-        r"dropout must be a number in \[0, 1\), got 1.0",
-    ),
-    (lambda net: net.add(ep.LIF(), 2, dropout=[0.1, 0.2]), ep.errors.NetworkError, "dropout must be a number"),
-    (
-        lambda net: net.add(ep.EventSource(), 2, "x", dropout=0.1),
-        ep.errors.NetworkError,
-        r"for neurons.*EventSource\(dropout=",
-    ),
-    (
-        lambda net: net.add(ep.Readout(), 2, "y", dropout=0.1),
-        ep.errors.NetworkError,
-        "for neurons, and 'y' is Readout$",
-    ),
-)
+    *each_row([
+        (lambda net: net.add(ep.LIF(), 2, dropout=1.0), r"dropout must be a number in \[0, 1\), got 1.0"),
+        (lambda net: net.add(ep.LIF(), 2, dropout=[0.1, 0.2]), "dropout must be a number"),
+        (lambda net: net.add(ep.EventSource(), 2, "x", dropout=0.1), r"for neurons.*EventSource\(dropout="),
+        (lambda net: net.add(ep.Readout(), 2, "y", dropout=0.1), "for neurons, and 'y' is Readout$"),
+    ], lambda call, net: call(net), ep.errors.NetworkError),
+)  # fmt: skip
 def test_dropout_of_other_nodes_is_refused(refusal: Refusal) -> None:
     refusal.check(ep.Network())
 

@@ -11,7 +11,7 @@ import pytest
 import eprop as ep
 from compare import assert_same
 from networks import small_network
-from refusals import Refusal, refusals
+from refusals import Refusal, each_row, refusals
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -63,22 +63,16 @@ LEARNED = network(ep.LIF(tau_m=ep.Learned(12.0, low=2.0, high=100.0), v_th=0.6))
 
 
 @refusals(
-    (run(PLAIN, **{"in": np.full((3, 5), 0.5)}), ep.errors.InputError, "name of a population of neurons"),
-    (run(PLAIN, rec=FLOATS[:2]), ep.errors.InputError, r"currents into 'rec' must have shape \(3, 7\)"),
-    (run(PLAIN, rec=FLOATS * np.nan), ep.errors.InputError, "currents into 'rec' hold values that are not finite"),
-    (
-        run(PLAIN, rec=FLOATS > 0.0),
-        ep.errors.InputError,
-        "must be numbers, got True and False; spikes need an EventSource",
-    ),
-    (run(PLAIN, out=FLOATS), ep.errors.InputError, "no event source named 'out'"),
-    (run(network(ep.DeltaLIF(ref_input=True)), rec=FLOATS), ep.errors.InputError, "DeltaLIF of 'rec' takes no current"),
-    (run(LEARNED, rec=FLOATS), ep.errors.InputError, r"depends on rec\.tau_m, which learns"),
-    (
-        lambda: ep.Simulator(PLAIN, threads=1).lanes(2).step({"rec": FLOATS}),
-        ep.errors.InputError,
-        "lanes take no currents",
-    ),
-)
+    *each_row([
+        (run(PLAIN, **{"in": np.full((3, 5), 0.5)}), "name of a population of neurons"),
+        (run(PLAIN, rec=FLOATS[:2]), r"currents into 'rec' must have shape \(3, 7\)"),
+        (run(PLAIN, rec=FLOATS * np.nan), "currents into 'rec' hold values that are not finite"),
+        (run(PLAIN, rec=FLOATS > 0.0), "must be numbers, got True and False; spikes need an EventSource"),
+        (run(PLAIN, out=FLOATS), "no event source named 'out'"),
+        (run(network(ep.DeltaLIF(ref_input=True)), rec=FLOATS), "DeltaLIF of 'rec' takes no current"),
+        (run(LEARNED, rec=FLOATS), r"depends on rec\.tau_m, which learns"),
+        (lambda: ep.Simulator(PLAIN, threads=1).lanes(2).step({"rec": FLOATS}), "lanes take no currents"),
+    ], lambda call: call(), ep.errors.InputError),
+)  # fmt: skip
 def test_what_is_no_current_is_refused(refusal: Refusal) -> None:
     refusal.check()

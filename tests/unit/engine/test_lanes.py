@@ -123,17 +123,6 @@ def test_a_state_resumes_with_the_same_bits(cut: str) -> None:
     assert_same(again.state(), lanes.state())
 
 
-def test_a_state_has_no_surrogate_gradients_of_neurons_that_do_not_learn() -> None:
-    net = network("ALIF", "each its own", noise=True)
-    size = sum(p.size for p in net.populations if p.model.role == "neuron")
-    net.connect("in", net.add(ep.LIF(), 3, name="static"), weight=2.0)
-    lanes = ep.Simulator(net, threads=1).lanes(N)
-    stepped(lanes, range(20))
-    psi = lanes.state()["psi"]
-    assert psi[:, :size].any()
-    assert not psi[:, size:].any()
-
-
 def test_a_reset_lane_is_one_at_rest() -> None:
     """Whenever it is reset: before any step, twice, or between two rollouts."""
     sim = ep.Simulator(network("DeltaALIF", "more"), threads=1)

@@ -13,7 +13,7 @@ from eprop.checks.reference_input import stimuli_of
 from eprop.errors import InputError
 from eprop.reference import Connections, FeedbackConnections, TimeDriven
 from ranks_in_threads import on_ranks
-from refusals import refusals
+from refusals import each_row, refusals
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -272,64 +272,30 @@ def connect(*, pre: str = "in", post: str = "rec", connectivity: Any = None, **o
 
 
 @refusals(
-    (lambda: ep.Rewiring(every=0), ep.errors.ParameterError, "Rewiring.every must be >= 1, got 0"),
-    (lambda: ep.Rewiring(fraction=1.5), ep.errors.ParameterError, "Rewiring.fraction must be <= 1, got 1.5"),
-    (
-        lambda: ep.Rewiring(grow="slowly"),
-        ep.errors.ParameterError,
-        "grow must be one of gradient, random, got 'slowly'",
-    ),
-    (lambda: ep.Rewiring(drop="all"), ep.errors.ParameterError, "drop must be one of weight, sign, got 'all'"),
-    (
-        connect(rewiring=3),
-        ep.errors.NetworkError,
-        r"rewiring must be a Rewiring, such as ep.Rewiring\(every=25\), got 3",
-    ),
-    (connect(rule=ep.Static()), ep.errors.NetworkError, "Rewiring needs synapses that learn, and Static does not"),
-    (connect(rule=ep.STDP()), ep.errors.NetworkError, r'STDP has no gradient; take Rewiring\(grow="random"\)'),
-    (
-        connect(rule=ep.EPropPlus(), rewiring=MOVES.replace(l1=0.1)),
-        ep.errors.NetworkError,
-        "acts after mini-batches of e-prop, and EPropPlus has none; leave out both, or take rule=ep.EProp()",
-    ),
-    (
-        connect(rule=ep.EPropPlus(each_step=True)),
-        ep.errors.NetworkError,
-        "steps of the optimiser are owed when synapses move; leave out each_step or rewiring",
-    ),
-    (
-        connect(pre="rec", post="out"),
-        ep.errors.NetworkError,
-        "synapses onto readouts do not move, because feedback follows them",
-    ),
-    (
-        connect(connectivity=ep.AllToAll()),
-        ep.errors.NetworkError,
-        "does not fit AllToAll: all connections are there already",
-    ),
-    (
-        connect(pre="rec", connectivity=ep.OneToOne()),
-        ep.errors.NetworkError,
-        "does not fit OneToOne: each node has one",
-    ),
-    (
-        connect(connectivity=ep.FixedOutdegree(3)),
-        ep.errors.NetworkError,
-        "does not fit FixedOutdegree: the number of targets",
-    ),
-    (
-        connect(connectivity=ep.Explicit(sources=[0], targets=[1])),
-        ep.errors.NetworkError,
-        "given connections do not say",
-    ),
-    (
-        connect(rewiring=MOVES.replace(drop="sign")),
-        ep.errors.NetworkError,
-        'give sign="fixed" or sign="source", or take drop="weight"',
-    ),
+    *each_row([
+        (lambda: ep.Rewiring(every=0), "Rewiring.every must be >= 1, got 0"),
+        (lambda: ep.Rewiring(fraction=1.5), "Rewiring.fraction must be <= 1, got 1.5"),
+        (lambda: ep.Rewiring(grow="slowly"), "grow must be one of gradient, random, got 'slowly'"),
+        (lambda: ep.Rewiring(drop="all"), "drop must be one of weight, sign, got 'all'"),
+    ], lambda call: call(), ep.errors.ParameterError),
+    *each_row([
+        (connect(rewiring=3), r"rewiring must be a Rewiring, such as ep.Rewiring\(every=25\), got 3"),
+        (connect(rule=ep.Static()), "Rewiring needs synapses that learn, and Static does not"),
+        (connect(rule=ep.STDP()), r'STDP has no gradient; take Rewiring\(grow="random"\)'),
+        (connect(rule=ep.EPropPlus(), rewiring=MOVES.replace(l1=0.1)),
+         "acts after mini-batches of e-prop, and EPropPlus has none; leave out both, or take rule=ep.EProp()"),
+        (connect(rule=ep.EPropPlus(each_step=True)),
+         "steps of the optimiser are owed when synapses move; leave out each_step or rewiring"),
+        (connect(pre="rec", post="out"), "synapses onto readouts do not move, because feedback follows them"),
+        (connect(connectivity=ep.AllToAll()), "does not fit AllToAll: all connections are there already"),
+        (connect(pre="rec", connectivity=ep.OneToOne()), "does not fit OneToOne: each node has one"),
+        (connect(connectivity=ep.FixedOutdegree(3)), "does not fit FixedOutdegree: the number of targets"),
+        (connect(connectivity=ep.Explicit(sources=[0], targets=[1])), "given connections do not say"),
+        (connect(rewiring=MOVES.replace(drop="sign")), 'give sign="fixed" or sign="source", or take drop="weight"'),
+    ], lambda call: call(), ep.errors.NetworkError),
     (lambda: SIM.plan_rewiring(0), ep.errors.InputError, "plan_rewiring: updates must be a whole number >= 1, got 0"),
     (lambda: SIM.moved("no"), ep.errors.NetworkError, "no projection 'no'"),
-)
+)  # fmt: skip
 def test_bad_arguments_are_refused(refusal):
     refusal.check()
 

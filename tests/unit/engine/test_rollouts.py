@@ -109,41 +109,21 @@ def refusing() -> Any:
 
 
 @refusals(
-    (
-        lambda _, __, r, ___: r.backward(np.zeros((5, 30, 1))),
-        ep.errors.InputError,
-        r"errors must have shape \(5, 30, 2\)",
-    ),
+    (lambda _, __, r, ___: r.backward(np.zeros((5, 30, 1))), ep.errors.InputError, r"errors must have shape \(5, 30, 2\)"),
     (lambda _, __, r, ___: r.backward(np.full((5, 30, 2), np.nan)), ep.errors.InputError, "values that are not finite"),
-    (
-        lambda _, __, r, ___: r.backward(np.full((5, 30, 2), 1e308)),
-        ep.errors.DivergenceError,
-        "a gradient became infinite",
-    ),
+    (lambda _, __, r, ___: r.backward(np.full((5, 30, 2), 1e308)), ep.errors.DivergenceError, "a gradient became infinite"),
     (lambda sim, _, r, __: sim.forward(samples_of(sim, 4), after=r), ep.errors.InputError, "has 5 samples, got 4"),
     (lambda _, other, r, __: other.forward(samples_of(other), after=r), ep.errors.InputError, "to another simulator"),
     (lambda sim, *_: sim.forward(samples_of(sim), after=3), ep.errors.InputError, "after must be a Rollout, got int"),
     (lambda sim, *_: sim.learn(3), ep.errors.InputError, "learn takes gradients by projection"),
     (lambda sim, _, __, g: sim.learn({"in->rec": g["in->rec"]}), ep.errors.InputError, "in->rec, rec->rec, rec->out"),
-    (
-        lambda sim, _, __, g: sim.learn(g | {"rec->out": np.zeros(3)}),
-        ep.errors.InputError,
-        r"shape \(12,\), got \(3,\)",
-    ),
+    (lambda sim, _, __, g: sim.learn(g | {"rec->out": np.zeros(3)}), ep.errors.InputError, r"shape \(12,\), got \(3,\)"),
     (lambda sim, _, __, g: sim.learn(g | {"rec->out": np.full(12, np.inf)}), ep.errors.InputError, "are not finite"),
     (lambda *_: (sim := exploding()).forward(samples_of(sim)), ep.errors.DivergenceError, "exploded"),
-    (
-        lambda *_: (sim := at_spikes()).forward(sim.samples(1, 5)),
-        ep.errors.InputError,
-        "give a projection the rule EProp",
-    ),
-    (
-        lambda *_: (sim := at_spikes()).gradients(sim.samples(1, 5)),
-        ep.errors.InputError,
-        "give a projection the rule EProp",
-    ),
+    (lambda *_: (sim := at_spikes()).forward(sim.samples(1, 5)), ep.errors.InputError, "give a projection the rule EProp"),
+    (lambda *_: (sim := at_spikes()).gradients(sim.samples(1, 5)), ep.errors.InputError, "give a projection the rule EProp"),
     (lambda *_: at_spikes().lanes(2), ep.errors.InputError, "give a projection the rule EProp"),
-)
+)  # fmt: skip
 def test_what_does_not_fit_a_rollout_is_refused(refusal: Refusal, refusing: Any) -> None:
     refusal.check(*refusing)
     assert refusing[0].updates == 0
@@ -152,12 +132,8 @@ def test_what_does_not_fit_a_rollout_is_refused(refusal: Refusal, refusing: Any)
 @refusals(
     (lambda sim, samples: sim.forward(samples), ep.errors.MemoryLimitError, r"200 lanes of 3,00. steps"),
     (lambda sim, _: sim.lanes(10_000, steps=2000), ep.errors.MemoryLimitError, "10,000 lanes of 2,000 steps"),
-    (
-        lambda sim, _: sim.lanes(2, steps=10**18),
-        ep.errors.MemoryLimitError,
-        "2 lanes of 1,(000,){5}000 .* take 16000000000.0 GB",
-    ),
-)
+    (lambda sim, _: sim.lanes(2, steps=10**18), ep.errors.MemoryLimitError, "2 lanes of 1,(000,){5}000 .* take 16000000000.0 GB"),
+)  # fmt: skip
 def test_lanes_that_do_not_fit_into_memory_are_refused(refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:
     sim = ep.Simulator(network(), threads=1)
     samples = samples_of(sim, 200, 3000)

@@ -12,7 +12,7 @@ from compare import assert_same, differ
 from eprop.checks import stimuli_of, time_driven
 from eprop.reference import Connections, Stimulus, TimeDriven
 from networks import small_network
-from refusals import refusals
+from refusals import each_row, refusals
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -81,18 +81,12 @@ def without_feedback(net: ep.Network) -> TimeDriven:
 
 
 @refusals(
-    (
-        lambda: time_driven(network(second=ep.STDP(), rule=ep.Static(), weight=0.5)),
-        ep.errors.NetworkError,
-        "pair_weights",
-    ),
-    (
-        lambda: without_feedback(network()),
-        ep.errors.NetworkError,
-        "the weights and delays of feedback out->other are drawn",
-    ),
-    (lambda: TimeDriven(network(), {}), ep.errors.NetworkError, r"connections of in->other, in->rec, .* are missing"),
-)
+    *each_row([
+        (lambda: time_driven(network(second=ep.STDP(), rule=ep.Static(), weight=0.5)), "pair_weights"),
+        (lambda: without_feedback(network()), "the weights and delays of feedback out->other are drawn"),
+        (lambda: TimeDriven(network(), {}), r"connections of in->other, in->rec, .* are missing"),
+    ], lambda call: call(), ep.errors.NetworkError),
+)  # fmt: skip
 def test_networks_that_are_refused(refusal):
     refusal.check()
 
