@@ -174,18 +174,3 @@ def test_other_time_steps_equal_the_reference(dt):
     wanted = stepped.run(c.stimulus, record_weights=True)
     assert wanted.spikes[:, c.inputs.shape[1] :].sum() > 10
     check_run(stepped, wanted, c.stimulus)
-
-
-def test_times_are_in_ms():
-    c = case(6, PLUS, steps=50, dt=0.5, rate=0.3)
-    sim = ep.Simulator(c.network, threads=1)
-    steps, channels = np.nonzero(c.inputs)
-    by_time = sim.run(25.0, {"in": (steps * 0.5, channels)}, spikes=["in", "rec"])
-    assert sim.time == 25.0
-    np.testing.assert_array_equal(by_time.times, np.arange(1, 51) * 0.5)
-    # A spike of step s is reported at the end of the step.
-    np.testing.assert_array_equal(by_time.spikes["in"][0], (steps + 1) * 0.5)
-    np.testing.assert_array_equal(by_time.spikes["in"][1], channels)
-    other = ep.Simulator(c.network, threads=1)
-    dense = other.run(25.0, {"in": c.inputs}, spikes=["in", "rec"])
-    np.testing.assert_array_equal(by_time.spikes["rec"], dense.spikes["rec"])

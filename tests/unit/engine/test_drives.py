@@ -8,7 +8,6 @@ import scipy
 
 import eprop as ep
 from compare import assert_close, assert_same
-from conformance.registry import RULES
 from eprop.checks import driven
 from eprop.errors import InputError, NetworkError, ParameterError
 from networks import small_network
@@ -125,8 +124,8 @@ def stimulated(drive, size=3, model=None, run=10.0):
     (lambda: stimulated(ep.PoissonDrive(rate=2e4)), NetworkError, "20 Poisson spikes in a step of 1 ms are more than 10"),
     (lambda: stimulated(ep.PoissonDrive(8e3, modulation=lambda t: t)), NetworkError, "72 Poisson spikes in a step"),
     (lambda: stimulated(ep.PoissonDrive([1.0, 9e3, 2.0], modulation=lambda t: t)), NetworkError, "81 Poisson spikes"),
-    (lambda: ep.Simulator(learning(RULES["e-prop+"], True)).stepper(), InputError, "stepper: the drive 'drive1' changes"),
-    (lambda: ep.Simulator(learning(RULES["e-prop"], True)).lanes(2), InputError, "lanes: the drive 'drive1' changes"),
+    (lambda: ep.Simulator(learning(ep.EPropPlus(), True)).stepper(), InputError, "stepper: the drive 'drive1' changes"),
+    (lambda: ep.Simulator(learning(ep.EProp(), True)).lanes(2), InputError, "lanes: the drive 'drive1' changes"),
     (lambda: stimulated(ep.PoissonDrive(rate=[1.0, 2.0])), NetworkError, "rate has 2 values for 3 nodes"),
     (lambda: stimulated(ep.PoissonDrive(rate=ep.Normal(0, 9.0))), NetworkError, "rate must be >= 0"),
     (lambda: stimulated(ep.PoissonDrive(modulation=lambda t: t - 5)), ParameterError, "must not be negative, got -5"),

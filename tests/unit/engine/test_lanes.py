@@ -10,7 +10,6 @@ import pytest
 import eprop as ep
 from compare import assert_same, differ
 from eprop.engine.run import lanes as module
-from networks import disagreement
 from refusals import Refusal, each_of, refusals, refuse
 from rollout_networks import DELAYS, NEURONS, SIZES, assert_close, check_lanes, network, stimulus
 
@@ -298,20 +297,6 @@ def test_states_refuse_what_does_not_fit() -> None:
         with refuse(words):
             taker.set_state(state)
     assert_same(lanes.state(), before)
-
-
-def test_single_precision_is_close_in_rollouts_that_continue() -> None:
-    found: list[list[dict[str, np.ndarray]]] = []
-    for precision in ("double", "single"):
-        lanes, gradients = ep.Simulator(network("ALIF", "more"), threads=1, precision=precision).lanes(N), []
-        for number in range(3):
-            lanes.run(20, stimulus(number, 20, N))
-            lanes.reset([number])
-            gradients.append(lanes.backward(np.ones((N, 20, SIZES[2]))))
-        found.append(gradients)
-    for double, single in zip(*found, strict=True):
-        for name, gradient in double.items():
-            assert 0.0 < disagreement(single[name], gradient) < 1e-5
 
 
 class InterruptedOnce:

@@ -11,9 +11,9 @@ import pytest
 import eprop as ep
 from compare import assert_same
 from conformance.registry import PAIR_RULES
-from eprop.checks import check_neuron, stimuli_of, time_driven
+from eprop.checks import check_neuron, time_driven
 from eprop.models import Eligibility, Neuron, decay, inline
-from eprop.reference import backpropagate
+from eprop.reference import Stimulus, backpropagate
 from refusals import refusals
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -30,49 +30,33 @@ INPUTS, STEPS = (8, 5), 80
 RECEPTORS = ("excitatory", "inhibitory")
 
 
-def network(
-    neuron: Any, rule: ep.Rule, learns: str = "excitatory", *, delay: Any = None, readouts: int = 2, drive: bool = False
-) -> ep.Network:
-    """Inputs, neurons with two receptors, and neurons with one; only the projections of one receptor ``learn``."""
-    net, delay = ep.Network(seed=4), ep.Uniform(0.6, 4.4) if delay is None else delay
+def network(neuron: Any) -> ep.Network:
+    """Inputs, neurons with two receptors, of which one learns, and neurons with one."""
+    net, learns, drawn = ep.Network(seed=4), {"rule": ep.EProp()}, {"delay": ep.Uniform(0.6, 4.4)}
     x, y = (net.add(ep.EventSource(), size, name) for name, size in zip(("x", "y"), INPUTS, strict=True))
     rec, other = net.add(neuron, 9, "rec"), net.add(ep.LIF(tau_m=12.0, v_th=0.8), 6, "other")
-    of = {receptor: {"rule": rule if receptor == learns else None, "delay": delay} for receptor in RECEPTORS}
-    net.connect(x, rec, ep.Bernoulli(0.8), weight=ep.Uniform(0.3, 0.9), **of["excitatory"])
-    net.connect(y, rec, ep.Bernoulli(0.8), weight=ep.Uniform(-0.6, -0.1), **of["inhibitory"])
-    net.connect(x, other, weight=ep.Uniform(0.0, 0.5), rule=rule, delay=delay)
-    net.connect(rec, rec, ep.FixedIndegree(3), weight=ep.Uniform(0.1, 0.4), **of["excitatory"])
-    net.connect(other, rec, ep.FixedIndegree(3), weight=ep.LogNormal(scale=-0.1), **of["inhibitory"])
-    net.connect(rec, other, ep.FixedIndegree(4), weight=ep.Uniform(0.0, 0.3), rule=rule, delay=delay)
-    if drive:
-        net.stimulate(rec, ep.PoissonDrive(rate=200.0, weight=0.3))
-        net.stimulate(rec, ep.PoissonDrive(rate=ep.Uniform(50.0, 300.0), weight=-0.2))
-        net.stimulate(rec, ep.GaussianNoise(sd=0.05))
-    if readouts:
-        out = net.add(ep.Readout(tau_m=15.0), readouts, "out")
-        for pre in (rec, other):
-            net.connect(pre, out, weight=ep.Uniform(-0.8, 0.8), rule=rule)
-            net.feedback(out, pre, ep.Symmetric())
+    out = net.add(ep.Readout(tau_m=15.0), 2, "out")
+    net.connect(x, rec, ep.Bernoulli(0.8), weight=ep.Uniform(0.3, 0.9), **learns, **drawn)
+    net.connect(y, rec, ep.Bernoulli(0.8), weight=ep.Uniform(-0.6, -0.1), **drawn)
+    net.connect(x, other, weight=ep.Uniform(0.0, 0.5), **learns, **drawn)
+    net.connect(rec, rec, ep.FixedIndegree(3), weight=ep.Uniform(0.1, 0.4), **learns, **drawn)
+    net.connect(other, rec, ep.FixedIndegree(3), weight=ep.LogNormal(scale=-0.1), **drawn)
+    net.connect(rec, other, ep.FixedIndegree(4), weight=ep.Uniform(0.0, 0.3), **learns, **drawn)
+    for pre in (rec, other):
+        net.connect(pre, out, weight=ep.Uniform(-0.8, 0.8), **learns)
+        net.feedback(out, pre, ep.Symmetric())
     return net
 
 
-def inputs_of(steps: int = STEPS, n: int = 1) -> dict[str, np.ndarray]:
+def inputs_of() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(1)
-    found = {name: rng.random((n, steps, size)) < 0.15 for name, size in zip(("x", "y"), INPUTS, strict=True)}
-    return {name: spikes[0] if n == 1 else spikes for name, spikes in found.items()}
-
-
-def samples_of(sim: ep.Simulator, n: int = 3, rewarded: bool = False) -> ep.engine.Samples:
-    rng = np.random.default_rng(2)
-    targets = {"out": rng.normal(size=(n, STEPS, 2))}
-    reward = {"reward": 0.02 * rng.normal(size=(n, STEPS))} if rewarded else {}
-    return sim.samples(n, STEPS, inputs_of(n=n), targets, **reward)
+    return {name: rng.random((STEPS, size)) < 0.15 for name, size in zip(("x", "y"), INPUTS, strict=True)}
 
 
 @pytest.mark.parametrize("neuron", NEURONS)
 def test_backpropagation_passes_through_both_receptors(neuron):
-    net = network(NEURONS[neuron], ep.EProp())
-    given = stimuli_of(net, samples_of(ep.Simulator(net, threads=1)))[0]
+    net = network(NEURONS[neuron])
+    given = Stimulus(STEPS, inputs_of(), {"out": np.random.default_rng(2).normal(size=(STEPS, 2))})
     stepped = time_driven(net)
     found = backpropagate(stepped, given)
     inhibits = stepped.synapses.parts["y->rec"]

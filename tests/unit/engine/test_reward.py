@@ -77,12 +77,6 @@ def test_a_cutoff_that_is_left_open_is_five_taus_at_least_that_of_the_eligibilit
     assert ep.RewardTrace(tau=2.0).cutoff_steps(1.0, 40) == 40
 
 
-def test_states_of_networks_without_reward_hold_nothing_of_it():
-    without, waiting = (ep.Simulator(network(rule), threads=1).state() for rule in (PLUS, PLUS.replace(reward=WAITS)))
-    for name in ("synapses/trace_reward", "history/error_trace_block", "history/reward", "history/reward_rest"):
-        assert (without[name].size, waiting[name].size > 0) == (0, True)
-
-
 def test_a_rewarded_choice_is_learned():
     """Reward-modulated e-prop+ with a running mean as baseline: only whether a choice was right is told, 10 ms later."""
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(0.003), cutoff=40.0, reward=ep.RewardTrace(tau=30.0, cutoff=80.0))

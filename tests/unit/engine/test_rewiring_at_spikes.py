@@ -221,39 +221,3 @@ def test_moving_synapses_cannot_be_recorded_while_they_learn():
     ):
         sim.run(10.0, record=[("in->rec", "weight")])
     assert sim.run(10.0, record=[("in->rec", "weight")], learn=False).traces["in->rec", "weight"].shape == (10, 45)
-
-
-def moving_network() -> ep.Network:
-    """Inputs without repeated pairs, a receptive field without self-connections, drawn delays, signs; a rewiring in each step."""
-    net, moves = ep.Network(seed=3), ep.Rewiring(every=1, fraction=0.3, grow="random")
-    x = net.add(ep.PoissonSource(rate=80.0), 20, "in", excitatory=0.5)
-    rec = net.add(LIF, 16, "rec", positions=np.arange(16.0)[:, None])
-    out = net.add(ep.Readout(), 1, "out")
-    options = {"rule": plus(), "delay": ep.Uniform(1.0, 4.0), "rewiring": moves}
-    net.connect(x, rec, ep.FixedIndegree(6), weight=ep.Normal(0.0, 0.5), sign="source", **options)
-    net.connect(rec, rec, ep.DistanceDependent(0.7, 4.0, "box"), weight=ep.Normal(0.0, 0.3), **options)
-    net.connect(rec, out, weight=ep.Normal(0.0, 0.5))
-    net.feedback(out, rec, ep.RandomFeedback())
-    return net
-
-
-def check_pairs(name: str, sources: np.ndarray, targets: np.ndarray, degrees: np.ndarray) -> None:
-    """No synapse is lost or doubled; a receptive field has no self-connections and ends at a distance of 4."""
-    np.testing.assert_array_equal(np.bincount(targets, minlength=degrees.size), degrees)
-    assert np.unique(20 * targets + sources).size == targets.size
-    if name == "rec->rec":
-        distance = np.abs(sources - targets)
-        assert 1 <= distance.min() <= distance.max() <= 4
-
-
-def test_no_synapse_is_lost_or_doubled_while_a_network_learns():
-    net = moving_network()
-    sim = ep.Simulator(net, threads=1, partitions=3)
-    degrees = {name: np.bincount(sim.connections(name)[1], minlength=16) for name in NAMES}
-    for _ in range(5):
-        sim.run(10.0, targets={"out": np.ones(1)})
-        for name in NAMES:
-            check_pairs(name, *sim.connections(name)[:2], degrees[name])
-        sources, _, found = sim.connections("in->rec")
-        assert (found * net.population("in").signs[sources] >= 0.0).all()
-    assert 50 * 16 < sim.moved("in->rec").total <= 50 * 16 * 2

@@ -104,17 +104,6 @@ def test_symmetric_feedback_mirrors_what_is_written():
     np.testing.assert_array_equal(sim.feedback_weights("out", "rec"), sim.weights("rec->out").toarray().T)
 
 
-def test_models_need_no_neurons():
-    """A perceptron of readouts."""
-    sim = ep.Simulator(small_network((3, 0, 2), {"in->out": 0.5}, rule=PLUS), threads=1)
-    inputs = np.zeros((40, 3))
-    inputs[::5] = 1.0
-    sim.run(40.0, {"in": inputs}, {"out": [0.0, 5.0]})
-    w = sim.weights("in->out").toarray()
-    assert np.all(w[0] < 0.5)
-    assert np.all(w[1] > 0.5)
-
-
 @pytest.mark.parametrize("n_steps", [1, 2, 3])
 @pytest.mark.parametrize("rule", [PLUS, SAMPLE, SAMPLE.replace(c_reg=0.1)], ids=["e-prop+", "e-prop", "regularised"])
 def test_shortest_samples(rule, n_steps):

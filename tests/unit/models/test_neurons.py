@@ -29,17 +29,6 @@ def stepped(neuron: ep.Neuron, inputs, dt: float = 1.0) -> dict[str, np.ndarray]
     return dict(zip((*neuron.state_rows, "spike", "psi"), np.array(rows).T, strict=True))
 
 
-def test_adaptation_raises_the_threshold():
-    found = stepped(ep.ALIF(beta=0.5, tau_adapt=10.0, e_l=-1.0, v_th=0.0), [1.2, 1.2, 0.0, 2.0])
-    rho = np.exp(-0.1)
-    # The second push of 1.2 mV on top of what is left of 0.2 does not reach the threshold of 1.5 mV above rest.
-    np.testing.assert_array_equal(found["spike"], [1, 0, 0, 1])
-    np.testing.assert_allclose(found["adaptation"], [0.0, 1.0, rho, rho**2])
-    np.testing.assert_allclose(found["threshold"], 0.5 * found["adaptation"])
-    # The spike takes away the threshold at rest, not the one that was reached.
-    assert found["v"][3] == pytest.approx(ALPHA * found["v"][2] + 2.0 - 1.0)
-
-
 @pytest.mark.parametrize("t_ref", [0.0, 1.0, 3.0])
 def test_clamp(t_ref):
     found = stepped(ep.DeltaLIF(v_reset=0.3, t_ref=t_ref), [1.1, *[0.2] * 5])
@@ -100,14 +89,6 @@ def test_held_input_is_scaled_as_all_other_input():
     pushes = np.array([2.2, 0.4, 0.6, 0.0])
     held = stepped(Scaled(t_ref=2.0, ref_input=True), pushes)
     assert held["v"][3] == pytest.approx(ALPHA**2 * 0.2 + ALPHA * 0.3)
-
-
-@pytest.mark.parametrize("pause", [False, True])
-def test_adaptation_of_clamped_neurons(pause):
-    neuron = ep.DeltaALIF(t_ref=2.0, beta=0.1, tau_adapt=10.0, adaptation=1.0, pause_adaptation=pause)
-    found, rho = stepped(neuron, [1.5, 0.0, 0.0, 0.0]), np.exp(-0.1)
-    expected = [rho, rho, rho, rho**2] if pause else [rho, rho**2 + 1.0, rho**3 + rho, rho**4 + rho**2]
-    np.testing.assert_allclose(found["adaptation"], expected)
 
 
 def test_initial_voltage():
