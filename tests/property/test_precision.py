@@ -42,7 +42,7 @@ def test_memory_of_synapses(neuron, values):
     c = case(0, ep.EPropPlus(cutoff=50.0), steps=10, neuron=neuron)
     for precision, size in (("single", 4), ("double", 8)):
         sim = ep.Simulator(c.network, threads=1, precision=precision)
-        assert sim.memory()["synapses"] == (4 + size * values) * sim.n_synapses
+        assert sim.memory()["synapses"] == (4 + size * values) * sim.n_synapses()
 
 
 @pytest.mark.tiny

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import scipy.sparse
@@ -15,7 +15,7 @@ from eprop.engine.build.assemble import build
 from eprop.engine.build.check import untaught_projections, warn_of_filters, warn_of_no_feedback
 from eprop.engine.build.feedback import check_single_pairs
 from eprop.engine.build.memory import refusing_failed_allocations
-from eprop.engine.build.neurons import neurons_of, parameters_of_neurons
+from eprop.engine.build.neurons import parameters_of_neurons
 from eprop.engine.build.progress import BuildProgress
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks, same_network
 from eprop.engine.ranks.parallelism import PRECISIONS, check_options, learns_from_samples, partition_count
@@ -74,6 +74,12 @@ class Simulator(FixedProperties):
     progress : bool
         Whether to show a bar while connections are drawn.
 
+    Attributes
+    ----------
+    network : Network
+        A copy of the description, so that later additions to it do not change this simulator.
+    precision, threads, comm : as given, or chosen
+
     Raises
     ------
     NetworkError
@@ -95,6 +101,11 @@ class Simulator(FixedProperties):
         If the time constant of an `EPropPlus.kappa` is more than five times longer or shorter than that of the readouts.
     """
 
+    network: Final[Network]
+    precision: Final[Precision]
+    threads: Final[int]
+    comm: Final[Communicator]
+
     def __init__(
         self,
         network: Network,
@@ -107,16 +118,16 @@ class Simulator(FixedProperties):
         progress: bool = False,
     ):
         checks.check_switch("Simulator.progress", progress)
-        self._comm: Communicator = comm or Serial()
+        self.comm = comm or Serial()
         begin = partial(check_options, network, precision, threads, partitions)
-        self._network = same_network(self.comm, begin, precision=precision)
-        self._precision: Precision = precision
+        self.network = same_network(self.comm, begin, precision=precision)
+        self.precision = precision
         # Ranks have a copy of the network each, or divide its neurons.
         replicas, divided = self.comm, Serial()
         if not learns_from_samples(self.network):
             replicas, divided = divided, replicas
         free = self.comm.threads(available_threads())  # collective: other ranks may have no requested number
-        self._threads = free if threads is None else int(threads)
+        self.threads = free if threads is None else int(threads)
         # `partitions` is for tests: the results must not depend on it.
         partitions = partition_count(partitions, self.network, self.threads, threads is not None, divided.size)
         described = with_silent_synapses(self.network)
@@ -139,37 +150,17 @@ class Simulator(FixedProperties):
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{p.size} {p.name}" for p in self.network.populations)
-        return f"Simulator({sizes}; {self.n_synapses:,} synapses, {self.precision} precision, at {self.time:g} ms)"
+        return f"Simulator({sizes}; {self.n_synapses():,} synapses, {self.precision} precision, at {self.time:g} ms)"
 
     def _repr_html_(self) -> str:
         """Tables of nodes and synapses, for notebooks."""
         nodes = [(p.name, p.size, type(p.model).__name__) for p in self.network.populations]
-        synapses = [(p.name, self.connection_count(p.name), type(p.rule).__name__) for p in self.network.projections]
+        synapses = [(p.name, self.n_synapses(p), type(p.rule).__name__) for p in self.network.projections]
         threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
         title = f"Simulator at {self.time:g} ms, {self.precision} precision, {threads}"
         return table(title, nodes, ("population", "nodes", "model")) + table(
-            f"{self.n_synapses:,} synapses", synapses, ("projection", "synapses", "rule")
+            f"{self.n_synapses():,} synapses", synapses, ("projection", "synapses", "rule")
         )
-
-    @property
-    def network(self) -> Network:
-        """A copy of the description, so that later additions to it do not change this simulator."""
-        return self._network
-
-    @property
-    def precision(self) -> Precision:
-        """Type of the numbers per synapse."""
-        return self._precision
-
-    @property
-    def threads(self) -> int:
-        """Number of threads."""
-        return self._threads
-
-    @property
-    def comm(self) -> Communicator:
-        """Ranks that simulate the network together."""
-        return self._comm
 
     # ---------------------------------------------------------------- running
 
@@ -283,7 +274,7 @@ class Simulator(FixedProperties):
             keeping = Keeping(spikes_to, interval, checkpoint, progress)
         plan = partial(checks.plan_run, self._arrays, self._layout, duration, learn, given, record, spikes, keeping)
         with self._lock:
-            run = run_on_all_ranks(self._comm, "run", plan, checks.RunPlan.keys, BATCH)
+            run = run_on_all_ranks(self.comm, "run", plan, checks.RunPlan.keys, BATCH)
             if self._untaught and learn:
                 self._warn_of_no_feedback(run.sample)
             if self._by_batch:
@@ -693,17 +684,6 @@ class Simulator(FixedProperties):
         population = self.network.population(name)
         return parameters_of_neurons(self.network, population) | self._arrays.constants.of_population(population)
 
-    def models(self, name: Population | str) -> list[Any]:
-        """Return the model of each node of a population with its present parameters; a single one if all nodes are alike.
-
-        Raises
-        ------
-        NetworkError
-            If there is no population of this name.
-        """
-        population = self.network.population(name)
-        return neurons_of(self.network, population, self._arrays.constants.of_population(population))
-
     def set_constants(self, name: Population | str, values: Mapping[str, object]) -> None:
         """Set constants of a population that learn (`eprop.Learned`); their optimisers stay.
 
@@ -895,32 +875,25 @@ class Simulator(FixedProperties):
         now = self._rewirer.now
         self._rewirer.training = None if updates is None else (now, now + max(1, round(PART * updates)))
 
-    def connection_count(self, name: Projection | str) -> int:
-        """Return the number of synapses of a projection.
+    def n_synapses(self, name: Projection | str | None = None) -> int:
+        """Return the number of synapses of a projection, or of all projections.
 
         Raises
         ------
         NetworkError
             If there is no projection of this name.
         """
-        return self._arrays.gatherer.count(self.network.projection(name).index)
+        network, count = self.network, self._arrays.gatherer.count
+        return sum(count(p.index) for p in (network.projections if name is None else [network.projection(name)]))
 
     @property
     def formats(self) -> dict[str, FixedPoint]:
-        """Weights of few bits by projection, with their scales: ``formats[name].levels(weights)`` are whole numbers."""
-        return dict(self._arrays.built.formats)
+        """Weights of few bits by projection, with their scales.
 
-    def saturation(self) -> dict[str, float]:
-        """Share of the weights of few bits that are at the lowest or highest level, by projection.
-
-        More than a few percent say that the scale is too small for what the network learns.
+        ``formats[name].levels(weights)`` are whole numbers, ``at_ends(weights)`` counts the weights at the lowest or highest
+        level; more than a few percent of them say that the scale is too small for what the network learns.
         """
-        return weights.saturation(self._arrays)
-
-    @property
-    def n_synapses(self) -> int:
-        """Number of synapses of all projections."""
-        return sum(self._arrays.gatherer.count(p.index) for p in self.network.projections)
+        return dict(self._arrays.built.formats)
 
     def memory(self) -> dict[str, int]:
         """Return the bytes held by this rank.

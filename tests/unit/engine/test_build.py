@@ -58,8 +58,8 @@ def test_the_estimate_is_what_is_built(rule, precision, monkeypatch):
     monkeypatch.setattr(memory, "estimate", lambda *given: found.append(estimate(*given)) or found[-1])
     sim = ep.Simulator(network(FixedIndegree(200), rule), threads=1, precision=precision)
     held = sim.memory()
-    assert found[0].per_synapse * sim.n_synapses == held["synapses"]
-    assert abs(found[0].synapses / sim.n_synapses - 1.0) < 0.02
+    assert found[0].per_synapse * sim.n_synapses() == held["synapses"]
+    assert abs(found[0].synapses / sim.n_synapses() - 1.0) < 0.02
     assert found[0].others > 0.8 * held["propagators"]
 
 

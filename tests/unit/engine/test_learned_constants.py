@@ -166,7 +166,6 @@ def test_constants_can_be_set() -> None:
     sim.set_constants("out", {"tau_m": float(trained.parameters("out")["tau_m"][0])})
     assert_close(learned_of(sim), learned_of(trained), 1e-14)
     assert_close(sim.evaluate(samples_of(sim)).y, trained.evaluate(samples_of(trained)).y, 1e-10)
-    assert [m.tau_adapt for m in sim.models("rec")] == sim.parameters("rec")["tau_adapt"].tolist()
 
 
 # -------------------------------------------------------------------------------------------------------------- bounds, refusals

@@ -91,7 +91,7 @@ def test_weights_are_read_and_written():
         assert sim.weights(p).toarray().any()
         sim.set_weights(p, 2.0 * matrix)
         np.testing.assert_array_equal(sim.weights(p).toarray(), 2.0 * matrix.toarray())
-    assert sim.n_synapses == sum(mask.sum() for mask in c.masks.values())
+    assert sim.n_synapses() == sum(mask.sum() for mask in c.masks.values())
 
 
 def test_symmetric_feedback_mirrors_what_is_written():
@@ -139,7 +139,7 @@ def test_a_projection_without_synapses_may_have_delays_of_each():
     none = np.zeros(0, int)
     empty = {"connectivity": ep.Explicit(sources=none, targets=none), "weight": 0.3, "delay": np.zeros(0)}
     net = small_network((5, 7, 0), {"in->rec": empty}, seed=1)
-    assert ep.Simulator(net, threads=1).connection_count("in->rec") == 0
+    assert ep.Simulator(net, threads=1).n_synapses("in->rec") == 0
 
 
 def test_samples_of_an_evaluation_hear_noise_of_their_own():

@@ -260,7 +260,7 @@ def test_what_is_no_weight_is_refused(refusal, parts):
 )
 def test_weights_of_any_real_type(parts, weight):
     parts.connect(weight=weight)
-    assert parts.simulator().n_synapses == 12
+    assert parts.simulator().n_synapses() == 12
 
 
 @pytest.mark.parametrize("bounds", [{"w_max": 0.5}, {"w_min": 2.0}], ids=str)

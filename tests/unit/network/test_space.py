@@ -88,7 +88,7 @@ def test_groups_take_a_value_for_each_pair():
     assert [p.weight.mean for p in made] == [1.0, -4.0, -4.0, 1.0, -4.0]
     assert [p.delay for p in made] == [0.1, 0.2, 0.4, 0.5, 0.6]
     sim = ep.Simulator(net)
-    assert [sim.connection_count(p.name) for p in made] == [50, 60, 70, 80, 90]
+    assert [sim.n_synapses(p.name) for p in made] == [50, 60, 70, 80, 90]
 
 
 def test_values_by_pair():
