@@ -76,6 +76,8 @@ def a_state_and_copies_in_the_middle(setting: Setting) -> None:
     """They go on as the one that they were taken of, which they do not touch."""
     one, other = simulator(setting), simulator(setting, partitions=3)
     half(one, setting, 0)
+    for sim in (one, other):
+        sim.scale_learning_rates(0.5)
     copies = [copy.copy(one), pickle.loads(pickle.dumps(one)), other]
     other.set_state(one.state())
     wanted = half(one, setting, 1)
