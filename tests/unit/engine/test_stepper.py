@@ -195,9 +195,9 @@ def test_all_ways_to_give_arguments_are_one(way):
     plain, stepper = one.stepper(), other.stepper()
     for t in range(30):
         given = {"target": target, "signal": signal} | ({"error": error} if t % 3 == 2 else {})
-        plain.step(np.array([t % 5, 5]), **{name: np.array(told) for name, told in given.items()})
+        plain.step(np.array([t % 5, 5]), **{name: np.array(told) for name, told in given.items()}, modulator=0.5)
         named = {name: WAYS[way]([], told)[1] for name, told in given.items()}
-        stepper.step(WAYS[way]([t % 5, 5], [])[0], **named, modulator=np.array(1.0), reward=0)
+        stepper.step(WAYS[way]([t % 5, 5], [])[0], **named, modulator=np.array(0.5), reward=0)
     same_state(one, other)
     assert one.events > 0
     assert one.time == other.time == 30.0
