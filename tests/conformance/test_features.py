@@ -165,18 +165,16 @@ def steps_one_by_one(setting: Setting) -> None:
 
 
 def parts_of_a_training(setting: Setting) -> None:
-    """`Simulator.forward`, `Rollout.backward` and `Simulator.learn` do what `Simulator.train` does."""
+    """`Lanes.forward`, `Lanes.backward` and `Lanes.learn` do what `Simulator.train` does."""
     one, other = simulator(setting), simulator(setting)
     for k in range(2):
-        rollout = other.forward(samples_of(other, setting, k))
-        gradient = rollout.backward()
-        assert_same(gradient, one.gradients(samples_of(one, setting, k)))
+        rollout = other.lanes(samples_of(other, setting, k))
         wanted = half(one, setting, k)
         assert_same(
             {name: getattr(rollout, name) for name in ("y", "loss", "spikes")},
             {name: wanted[name] for name in ("y", "loss", "spikes")},
         )
-        other.learn(gradient)
+        rollout.learn(rollout.backward())
     assert_same(weights_of(other), weights_of(one))
 
 

@@ -73,15 +73,15 @@ def learn_samples(make: Any, comm: Communicator, threads: int, states: list[Any]
 def rollouts(sim: ep.Simulator, external: Any) -> Results:
     """A rollout of samples, and one that continues it; lanes that learn, with the end of an episode, and their replay."""
     out: Results = {}
-    rollout: ep.engine.Rollout | None = None
+    rollout = sim.lanes(3)
     for k in range(2):
         given = cases.inputs(11, 3, seed=k), cases.targets(11, 3, seed=k)
-        rollout = sim.forward(sim.samples(3, 11, *given, **external(11, 3)), rollout)
+        rollout.forward(sim.samples(3, 11, *given, **external(11, 3)))
         gradient = rollout.backward()
-        sim.learn(gradient)
+        rollout.learn(gradient)
         out |= {f"rollout {k} {name}": getattr(rollout, name).copy() for name in ("y", "errors", "loss", "spikes")}
         out |= {f"rollout {k} gradient of {name}": value for name, value in gradient.items()}
-        out[f"rollout {k} again"] = rollout.replay().y.copy()
+        out[f"rollout {k} again"] = rollout.replay()
         rollout.reset([k])
     lanes = sim.lanes(2)
     for k in range(2):
@@ -91,7 +91,7 @@ def rollouts(sim: ep.Simulator, external: Any) -> Results:
         out[f"lanes {k} last"] = lanes.step(events[8]).copy()
         gradient = lanes.backward(np.random.default_rng(k).normal(size=(2, 9, 4)))
         out |= {f"lanes {k} gradient of {name}": value for name, value in gradient.items()}
-        sim.learn(gradient)
+        lanes.learn(gradient)
         out[f"lanes {k} again"], out[f"lanes {k} spikes"] = lanes.replay(), lanes.spikes
     resumed, state = sim.lanes(2), lanes.state()
     resumed.set_state(state)

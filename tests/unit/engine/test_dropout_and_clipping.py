@@ -69,8 +69,8 @@ def test_learning_from_gradients_drops_other_events_at_each_update() -> None:
     for _ in range(3):
         samples = samples_of(whole)
         whole.train(samples)
-        parts.gradients(samples)
-        parts.learn(parts.gradients(samples))  # as another call gave it
+        lanes = parts.lanes(samples)
+        lanes.learn(lanes.backward())
         assert_same(weights_of(parts), weights_of(whole))
     assert parts.state()["counters"].tolist()[3] == whole.state()["counters"].tolist()[3]
 
@@ -110,9 +110,9 @@ def test_all_ways_of_learning_lose_the_same_spikes(rule: ep.Rule | None) -> None
         y = runs.run(40.0, {"in": events[0]}, {"out": targets[0]}, record=[("rec", "v")]).y["out"]
         assert_same(y, wanted["y"][seed])
         if rule is None:
-            rollout = parts.forward(samples_of(parts, seed)[[0]])
-            assert_same(rollout.replay().y, wanted["y"][[seed]])
-            parts.learn(rollout.backward())
+            rollout = parts.lanes(samples_of(parts, seed)[[0]])
+            assert_same(rollout.replay(), wanted["y"][[seed]])
+            rollout.learn(rollout.backward())
     assert_same(weights_of(runs), {name: wanted[name] for name in weights_of(runs)})
     if rule is None:
         assert_same(weights_of(parts), weights_of(runs))
@@ -152,7 +152,7 @@ def test_a_gradient_beyond_the_limit_is_scaled_down_to_it() -> None:
     }
     free = ep.Simulator(network(optimizer=ep.GradientDescent(eta=0.5)), threads=1)
     before, samples = weights_of(free), samples_of(free)
-    gradients = free.gradients(samples)
+    gradients = free.lanes(samples).backward()
     for sim in (free, *sims.values()):
         sim.train(samples)
     assert_same(weights_of(sims["large"]), weights_of(free))

@@ -95,10 +95,10 @@ def test_a_run_is_the_same_in_pieces_and_as_a_sample() -> None:
 def test_parts_of_a_training_take_the_currents() -> None:
     whole, parts = (ep.Simulator(network(NEURONS["CurrentLIF"]()), threads=1) for _ in range(2))
     samples = samples_of(whole)
-    rollout = parts.forward(samples)
+    rollout = parts.lanes(samples)
     y = rollout.y.copy()
-    assert_same(rollout.replay().y, y)
-    parts.learn(rollout.backward())
+    assert_same(rollout.replay(), y)
+    rollout.learn(rollout.backward())
     result = whole.train(samples)
     assert_same(result.y, y)
     assert_same(weights_of(parts), weights_of(whole))

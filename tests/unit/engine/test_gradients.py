@@ -38,7 +38,7 @@ def batch(sim: ep.Simulator, n: int = 5, **told: Any) -> ep.engine.Samples:
 def test_gradients_are_what_gradient_descent_follows(partitions: int) -> None:
     sim = learner(partitions=partitions)
     samples, before = batch(sim), {name: sim.connections(name)[2] for name in ("in->rec", "rec->out")}
-    found = sim.gradients(samples)
+    found = sim.lanes(samples).backward()
     assert list(found) == ["in->rec", "rec->out"]
     assert all(found[name].any() for name in found)
     assert_same({name: sim.connections(name)[2] for name in before}, before)
@@ -71,8 +71,8 @@ def test_chosen_samples_run_as_among_the_others(which: object) -> None:
     assert_same(sim.evaluate(chosen).y, sim.evaluate(samples).y[rows])
     assert_same([chosen.window[:, :, 0], chosen.modulator, chosen.signals["rec"]],
                 [told["window"][rows], told["modulator"][rows], signals[rows]])  # fmt: skip
-    each = [sim.gradients(samples[k])["in->rec"] for k in rows]
-    np.testing.assert_allclose(sim.gradients(chosen)["in->rec"], np.mean(each, axis=0), rtol=1e-12)
+    each = [sim.lanes(samples[k]).backward()["in->rec"] for k in rows]
+    np.testing.assert_allclose(sim.lanes(chosen).backward()["in->rec"], np.mean(each, axis=0), rtol=1e-12)
     assert chosen == samples[which]
     assert chosen != batch(sim, **told)[which]
     assert "signals of 'rec'; modulator" in repr(samples)

@@ -208,7 +208,7 @@ def test_lanes_rollouts_and_steppers_take_one_line() -> None:
     lanes.step([[0], [1, 2]])
     stepper.step([0, 1])
     assert repr(lanes) == "Lanes(2 in parallel, 1 steps of this rollout)"
-    assert repr(sim.forward(sim.samples(2, 5))).startswith("Rollout(2 samples of 5 steps; y (2, 5, 2); 0 spikes)")
+    assert repr(sim.lanes(sim.samples(2, 5))) == "Lanes(2 in parallel, 5 steps of this rollout)"
     assert repr(stepper) == "Stepper(at 1 ms)"
 
 

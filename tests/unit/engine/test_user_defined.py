@@ -273,15 +273,15 @@ def results_of(loss: Loss, rule: ep.EProp, **options: Any) -> dict[str, np.ndarr
     shares = np.broadcast_to([0.25, 0.75], (3, 1, 2))
     targets = {"own": rng.normal(size=(3, 80, 2)), "classes": shares, "out": np.ones((3, 1, 2))}
     samples = sim.samples(3, 80, {"in": EVENTS}, targets, {"own": window, "classes": window[::-1]})
-    found = {f"gradient {name}": values for name, values in sim.gradients(samples).items()}
+    found = {f"gradient {name}": values for name, values in sim.lanes(samples).backward().items()}
     trained = [sim.train(samples) for _ in range(3)]
     found["train"], found["y"], found["events"] = trained[-1].loss, trained[-1].y, np.array([t.events for t in trained])
     found["evaluate"], found["chunks"] = sim.evaluate(samples).loss, sim.evaluate(samples, reset=False).loss
     given = {"in": EVENTS[0]}, {name: values[0] for name, values in targets.items()}
     runs = [sim.run(80.0, *given, learn=learn, spikes=["rec"]) for learn in (True, False)]
     found |= {"run": runs[0].loss, "frozen run": runs[1].loss, "spikes": runs[0].spikes["rec"][0]}
-    rollout = sim.forward(samples)
-    found |= {"errors": rollout.errors, "rollout": rollout.loss, "replay": rollout.replay().loss}
+    rollout = sim.lanes(samples)
+    found |= {"errors": rollout.errors, "rollout": rollout.loss, "replay": (rollout.replay(), rollout.loss)[1]}
     return found | {p.name: sim.connections(p.name)[2] for p in sim.network.projections}
 
 

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from eprop.engine.build.fingerprint import check_fingerprint
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.ranks.gathering import SpikeLog
-from eprop.engine.run.rollouts import LaneGroup
 from eprop.engine.state.checks import COUNTS, MOST_COUNTED, SOURCES, check_log, checked_numbers, damaged
 from eprop.engine.state.weights import all_synapses
 from eprop.errors import InputError
 from eprop.rules import EProp
+
+if TYPE_CHECKING:
+    from eprop.engine.run.lanes import Lanes
 
 # Numbers of each lane in ``counters``, see core/bindings/lane_state.hpp; the core also counts the logged spikes.
 TRACED, CUTS, COUNTERS = 1, 3, 4
@@ -25,21 +28,21 @@ TRACED, CUTS, COUNTERS = 1, 3, 4
 NAMES_OF_CONSTANTS = "kept", "kept_outputs", "product_traces", "product_traces_outputs"
 
 
-def state_of_lanes(lanes: LaneGroup, closed: bool) -> dict[str, np.ndarray]:
+def state_of_lanes(lanes: Lanes, closed: bool) -> dict[str, np.ndarray]:
     """The state of all lanes, the same on every rank; ``closed``: whether the rollout is over."""
-    built, replicas = lanes.episodes.arrays.built, lanes.episodes.replicas
-    found = {name: np.asarray(part) for name, part in lanes.core.state().items()}
+    built, replicas = lanes._episodes.arrays.built, lanes._episodes.replicas
+    found = {name: np.asarray(part) for name, part in lanes._core.state().items()}
     starts = found["start"].reshape(-1, len(built.topology.populations) + 1)
     counts, sources = starts[:, -1] - starts[:, 0], found["log"].astype(np.int64)
     out = _shaped(lanes, found) | {COUNTS: counts, SOURCES: sources}
     if replicas.several:
         parts = replicas.comm.gather(out)
         out = {name: np.concatenate([part[name] for part in parts]) for name in out}
-    flags = np.array([lanes.n, lanes.core.steps, closed], np.int64)
+    flags = np.array([lanes.n, lanes._core.steps, closed], np.int64)
     return {"lanes": flags, "network": built.fingerprint.copy(), **out}
 
 
-def set_lanes(lanes: LaneGroup, state: Mapping[str, np.ndarray]) -> bool:
+def set_lanes(lanes: Lanes, state: Mapping[str, np.ndarray]) -> bool:
     """Continue from a state of all lanes; returns whether its rollout is over.
 
     Raises
@@ -51,33 +54,33 @@ def set_lanes(lanes: LaneGroup, state: Mapping[str, np.ndarray]) -> bool:
     own = state_of_lanes(lanes, False)
     check = partial(_checked, lanes, state, own)
     given = run_on_all_ranks(
-        lanes.episodes.comm, "set_state", check, lambda given: {name: checksum(part) for name, part in given.items()}
+        lanes._episodes.comm, "set_state", check, lambda given: {name: checksum(part) for name, part in given.items()}
     )
     steps = int(given["lanes"][1])
-    if not lanes.core.set_state(steps, _for_core(lanes, _of_rank(lanes, given, steps), steps)):
+    if not lanes._core.set_state(steps, _for_core(lanes, _of_rank(lanes, given, steps), steps)):
         raise damaged("its arrays are not as long as its counters say")
     return bool(given["lanes"][2])
 
 
-def _of_constants(lanes: LaneGroup) -> tuple[str, ...]:
+def _of_constants(lanes: Lanes) -> tuple[str, ...]:
     """Names of the arrays of constants, if there are any."""
-    return NAMES_OF_CONSTANTS if lanes.episodes.arrays.constants else ()
+    return NAMES_OF_CONSTANTS if lanes._episodes.arrays.constants else ()
 
 
-def _rows(lanes: LaneGroup, counters: np.ndarray, steps: int) -> np.ndarray:
+def _rows(lanes: Lanes, counters: np.ndarray, steps: int) -> np.ndarray:
     """Rows of each lane: its history, the steps, and silent rows after the end of each episode."""
-    delay = max(int(lanes.episodes.arrays.built.topology.groups["delay"].max(initial=1)), 1)
-    return np.array([lanes.core.history + steps + delay * cuts for cuts in counters[:, CUTS].tolist()], np.int64)
+    delay = max(int(lanes._episodes.arrays.built.topology.groups["delay"].max(initial=1)), 1)
+    return np.array([lanes._core.history + steps + delay * cuts for cuts in counters[:, CUTS].tolist()], np.int64)
 
 
-def _traces(lanes: LaneGroup) -> int:
+def _traces(lanes: Lanes) -> int:
     """Traces of a synapse: components of the eligibility, and the filtered one."""
-    return int(lanes.episodes.arrays.built.topology.populations["n_components"].max(initial=1)) + 1
+    return int(lanes._episodes.arrays.built.topology.populations["n_components"].max(initial=1)) + 1
 
 
-def _columns_without_learning(lanes: LaneGroup) -> np.ndarray:
+def _columns_without_learning(lanes: Lanes) -> np.ndarray:
     """Columns of neurons onto which no synapse learns by e-prop."""
-    arrays = lanes.episodes.arrays
+    arrays = lanes._episodes.arrays
     table, learning = (
         arrays.built.topology.populations,
         {p.post.index for p in arrays.network.projections if isinstance(p.rule, EProp)},
@@ -88,11 +91,11 @@ def _columns_without_learning(lanes: LaneGroup) -> np.ndarray:
     )
 
 
-def _shaped(lanes: LaneGroup, found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _shaped(lanes: Lanes, found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The flat arrays of the core with their axes, without padding; synapses in the order of `Simulator.connections`."""
-    built, n, order = lanes.episodes.arrays.built, lanes.own.size, all_synapses(lanes.episodes.arrays)
+    built, n, order = lanes._episodes.arrays.built, lanes._own.size, all_synapses(lanes._episodes.arrays)
     counters = found["counters"].reshape(n, -1)[:, :COUNTERS] if n else np.zeros((0, COUNTERS), np.int64)
-    rows = int(_rows(lanes, counters, lanes.core.steps).sum()) if lanes.core.learns else 0
+    rows = int(_rows(lanes, counters, lanes._core.steps).sum()) if lanes._core.learns else 0
     psi = found["psi"].reshape(rows, found["psi"].size // max(rows, 1))
     psi[:, _columns_without_learning(lanes)] = 0.0  # the core overwrites them in each step
     traces = found["traces"].reshape(_traces(lanes) * int(np.count_nonzero(counters[:, TRACED])), order.size)
@@ -104,14 +107,14 @@ def _shaped(lanes: LaneGroup, found: Mapping[str, np.ndarray]) -> dict[str, np.n
         "neurons": found["neurons"].reshape(neurons), "begin_neurons": found["begin_neurons"].reshape(neurons),
         "y": found["y"].reshape(readouts), "begin_y": found["begin_y"].reshape(readouts),
     }  # fmt: skip
-    return out | (_shaped_of_constants(lanes, found, rows, counters) if lanes.episodes.arrays.constants else {})
+    return out | (_shaped_of_constants(lanes, found, rows, counters) if lanes._episodes.arrays.constants else {})
 
 
 def _shaped_of_constants(
-    lanes: LaneGroup, found: Mapping[str, np.ndarray], rows: int, counters: np.ndarray
+    lanes: Lanes, found: Mapping[str, np.ndarray], rows: int, counters: np.ndarray
 ) -> dict[str, np.ndarray]:
     """As `_shaped`, of constants that learn: (rows, slots, nodes) and (traces of all lanes, products, nodes)."""
-    built = lanes.episodes.arrays.built
+    built = lanes._episodes.arrays.built
     n, slots, products = built.n_neurons, built.topology.kept_rows.size, len(built.topology.products)
     traced = _traces(lanes) * int(np.count_nonzero(counters[:, TRACED]))
     out = {}
@@ -123,9 +126,9 @@ def _shaped_of_constants(
     return out
 
 
-def _of_rank(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int) -> dict[str, np.ndarray]:
+def _of_rank(lanes: Lanes, given: Mapping[str, np.ndarray], steps: int) -> dict[str, np.ndarray]:
     """The part of a state that belongs to the lanes of this rank."""
-    counters, here = given["counters"], lanes.here
+    counters, here = given["counters"], lanes._here
 
     def part(name: str, lengths: np.ndarray) -> np.ndarray:
         return given[name][int(lengths[: here.start].sum()) : int(lengths[: here.stop].sum())]
@@ -136,16 +139,16 @@ def _of_rank(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int) -> d
     spikes = slice(int(given[COUNTS][:first].sum()), int(given[COUNTS][:stop].sum()))
     traced = _traces(lanes) * (counters[:, TRACED] != 0)
     for name in _of_constants(lanes):
-        out[name] = part(name, rows * lanes.core.learns if name.startswith("kept") else traced)
+        out[name] = part(name, rows * lanes._core.learns if name.startswith("kept") else traced)
     return out | {
-        "cuts": part("cuts", counters[:, CUTS]), "psi": part("psi", rows * lanes.core.learns), COUNTS: part(COUNTS, rows),
+        "cuts": part("cuts", counters[:, CUTS]), "psi": part("psi", rows * lanes._core.learns), COUNTS: part(COUNTS, rows),
         "traces": part("traces", traced), SOURCES: given[SOURCES][spikes],
     }  # fmt: skip
 
 
-def _for_core(lanes: LaneGroup, given: dict[str, np.ndarray], steps: int) -> dict[str, np.ndarray]:
+def _for_core(lanes: Lanes, given: dict[str, np.ndarray], steps: int) -> dict[str, np.ndarray]:
     """A state of this rank's lanes as the core takes it, the inverse of `_shaped`."""
-    arrays, own = lanes.episodes.arrays, lanes.core.state()
+    arrays, own = lanes._episodes.arrays, lanes._core.state()
     order, log = all_synapses(arrays), SpikeLog(given[COUNTS], given[SOURCES])
     rows, starts = _rows(lanes, given["counters"], steps), log.starts(arrays.gatherer.first_sources)
     ends = np.append(starts[:, 0], log.sources.size)[np.concatenate([[0], np.cumsum(rows)])]
@@ -154,7 +157,7 @@ def _for_core(lanes: LaneGroup, given: dict[str, np.ndarray], steps: int) -> dic
     out["traces"] = np.empty_like(given["traces"])
     out["traces"][:, order] = given["traces"]
     if len(given["psi"]):
-        own_rows = int(_rows(lanes, own["counters"].reshape(lanes.own.size, -1), lanes.core.steps).sum())
+        own_rows = int(_rows(lanes, own["counters"].reshape(lanes._own.size, -1), lanes._core.steps).sum())
         columns = own["psi"].size // own_rows
         out["psi"] = np.pad(given["psi"], ((0, 0), (0, columns - given["psi"].shape[1])))
         for name in ("kept", "product_traces") if arrays.constants else ():
@@ -163,7 +166,7 @@ def _for_core(lanes: LaneGroup, given: dict[str, np.ndarray], steps: int) -> dic
     return {name: np.ascontiguousarray(out[name], have.dtype).ravel() for name, have in own.items()}
 
 
-def _checked(lanes: LaneGroup, state: object, own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _checked(lanes: Lanes, state: object, own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Check that a state is one of lanes of this network, whose present state is ``own``."""
     given = dict(state) if isinstance(state, Mapping) else {}
     if lacking := sorted(set(own) - set(given)):
@@ -182,7 +185,7 @@ def _checked(lanes: LaneGroup, state: object, own: Mapping[str, np.ndarray]) -> 
     return out
 
 
-def _check_lengths(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int) -> None:
+def _check_lengths(lanes: Lanes, given: Mapping[str, np.ndarray], steps: int) -> None:
     """Counters that can be, and arrays that are as long as they say."""
     n, counters = lanes.n, given["counters"]
     if len(counters) != n or counters.min() < 0 or counters.max() > MOST_COUNTED:
@@ -195,7 +198,7 @@ def _check_lengths(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int
     rows = sum(_rows(lanes, counters, steps).tolist())
     lengths = dict.fromkeys(("neurons", "y", "begin_neurons", "begin_y"), n)
     lengths |= {
-        "psi": rows * lanes.core.learns,
+        "psi": rows * lanes._core.learns,
         "traces": _traces(lanes) * int(np.count_nonzero(counters[:, TRACED])),
     }
     for name in _of_constants(lanes):
@@ -203,4 +206,4 @@ def _check_lengths(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int
     for name, length in lengths.items():
         if len(given[name]) != length:
             raise damaged(f"{name} has {len(given[name]):,} rows, but its counters tell of {length:,}")
-    check_log(SpikeLog(given[COUNTS], given[SOURCES]), rows, lanes.episodes.arrays.gatherer.n_sources)
+    check_log(SpikeLog(given[COUNTS], given[SOURCES]), rows, lanes._episodes.arrays.gatherer.n_sources)
