@@ -260,7 +260,8 @@ class Lanes:
             self._check_learns("backward")
             self._check_whole()
             check = partial(self._checked_errors, errors, signals, modulator)
-            given, external = run_on_all_ranks(self._episodes.comm, "backward", check, self._keys_of_errors)
+            comm = self._episodes.comm
+            given, external = run_on_all_ranks(comm, "backward", check, lambda found: {"errors": checksum(found[0])})
             self._follow_weights()
             self._check_diverged("backward")
             found = self._gradients(given, external)
@@ -359,7 +360,7 @@ class Lanes:
             sizes = self._own.size, steps, True, self._learns, threads
             run_on_all_ranks(self._episodes.comm, "lanes", partial(self._episodes.check_room, *sizes))
         read = partial(self._read, n_steps, channels)
-        start, events = run_on_all_ranks(self._episodes.comm, "step", read, self._keys)
+        start, events = run_on_all_ranks(self._episodes.comm, "step", read)
         request = self._request_of_steps(n_steps)
         request.event_start, request.event_channels = start, events
         self._simulate(request, "step")
@@ -496,14 +497,6 @@ class Lanes:
         return given, External(
             {name: value[here] for name, value in values.items()}, factors[here] if len(factors) > 1 else factors
         )
-
-    def _keys(self, arrays: tuple[np.ndarray, ...]) -> dict[str, Any]:
-        """Consistency keys of a call. Each rank has the values of its own lanes."""
-        return {} if self._own.size < self.n else {"arguments": checksum(*arrays)}
-
-    def _keys_of_errors(self, given: tuple[np.ndarray, External]) -> dict[str, Any]:
-        errors, external = given
-        return {"errors": checksum(errors)} | self._keys((external.modulator, *external.signals.values()))
 
     # ---------------------------------------------------------------- checks
 
