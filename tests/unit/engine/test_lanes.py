@@ -158,8 +158,8 @@ def test_a_state_has_no_surrogate_gradients_of_neurons_that_do_not_learn() -> No
     lanes = ep.Simulator(net, threads=1).lanes(N)
     stepped(lanes, range(20))
     psi = lanes.state()["psi"]
-    assert psi[:, :size].any()
-    assert not psi[:, size:].any()
+    assert psi[..., :size].any()
+    assert not psi[..., size:].any()
 
 
 def resumed(state: list[dict[str, np.ndarray]], **options: Any) -> tuple[dict[str, np.ndarray], list[Any]]:
@@ -329,18 +329,19 @@ DAMAGES = [
         ("sources", lambda values: values + 99, "nodes that do not exist"),
         ("sources", lambda values: values - 99, "nodes that do not exist"),
         ("sources", lambda values: np.sort(values)[::-1], "in the wrong order"),
-        ("counts", lambda values: values - 1, "does not tell the spikes"))),
+        ("counts", lambda values: values - 1, "does not tell the spikes|in the wrong order"))),
     ("counters", lambda values: values - 10**6, "its counters must be"),
     ("counters", lambda values: values + 2**40, "cuts has"),  # room would be made for as many
     *((name, lambda values: values[:-1], "damaged") for name in (
-        "neurons", "psi", "traces", "spikes/counts", "spikes/sources")),
-    ("lanes", lambda _: [N, 2**50, 0], "rows, but its counters tell"),
+        "counters", "neurons", "psi", "traces", "spikes/counts", "spikes/sources")),
+    *((name, lambda values: values[..., :-1], "has another shape") for name in ("neurons", "y", "psi", "traces")),
+    ("lanes", lambda _: [N, 2**50, 0], "does not tell the spikes of all steps"),
     ("lanes", lambda _: [N, STEPS, 2], "'lanes' must hold"),
     ("lanes", lambda _: [N, 1.5, 0], "'lanes' must be whole numbers"),
     ("counters", lambda values: values + 0.5, "whole numbers"),
     ("neurons", lambda values: values * np.nan, "not finite"),
     ("psi", lambda values: values + 0j, "must be real numbers"),
-    ("y", lambda values: values[:, None], "damaged: y has shape"),
+    ("y", lambda values: values[:, None], "damaged: y has 4 axes, not 3"),
     ("cuts", lambda values: values + 10**6, "at the latest after step"),
 ]  # fmt: skip
 

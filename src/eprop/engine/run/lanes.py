@@ -11,6 +11,7 @@ import numpy as np
 from eprop import random
 from eprop.core import lib
 from eprop.engine.build.drives import refuse_modulation
+from eprop.engine.build.fingerprint import check_fingerprint
 from eprop.engine.build.memory import check_room
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.run.core_inputs import External, set_external
@@ -18,13 +19,14 @@ from eprop.engine.run.episodes import TERMS, Episodes, request_of
 from eprop.engine.run.guards import check_outputs
 from eprop.engine.run.inputs import RunPlan, check_samples, check_switch, keys_of
 from eprop.engine.run.lane_events import ChannelReader, chosen_parts
-from eprop.engine.run.lane_state import set_lanes, state_of_lanes
 from eprop.engine.run.online import OnlineRunner
 from eprop.engine.run.optimizers import batch_scale, constant_scales, lengths_of, sample_scales
 from eprop.engine.run.probes import Core
 from eprop.engine.run.results import BatchResult, Recording
 from eprop.engine.run.sample_events import without_dropped
 from eprop.engine.run.samples import Arrangement, Samples, count_of
+from eprop.engine.state.checks import MOST_COUNTED, NETWORK, checked_numbers, damaged
+from eprop.engine.state.weights import all_synapses
 from eprop.errors import DivergenceError, InputError, Status, check_status, warn
 from eprop.parameters import Floats, Integers, real_numbers
 
@@ -329,7 +331,15 @@ class Lanes:
         """
         with self._episodes.lock:
             self._check_whole()
-            return state_of_lanes(self, self._closed)
+            order, comm = all_synapses(self._arrays), self._episodes.comm
+            own = {
+                name: part[..., order] if axis is lib.Axis.synapse else part for name, axis, part in self._core.kept()
+            }
+            if comm.size > 1:
+                everyone = comm.gather(own)
+                own = {name: np.concatenate([parts[name] for parts in everyone]) for name in own}
+            flags = np.array([self.n, self.steps, self._closed], np.int64)
+            return {"lanes": flags, NETWORK: self._arrays.built.fingerprint.copy(), **own}
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Continue from a `state` of the same number of lanes of the same network, with any number of threads and ranks.
@@ -340,9 +350,21 @@ class Lanes:
             If the state belongs to other lanes, or to another network.
         """
         with self._episodes.lock:
-            self._closed = set_lanes(self, state)
-            self._set_random(np.asarray(state["counters"])[self._own, 2].astype(np.int64))
-            self._interrupted, self._weights, self._stepped, self._samples = "", -1, False, None
+            comm, order, own = self._episodes.comm, all_synapses(self._arrays), self._core.kept()
+            check = partial(self._checked_state, state, {name: part for name, _, part in own})
+            given = run_on_all_ranks(
+                comm, "set_state", check, lambda found: {k: checksum(part) for k, part in found.items()}
+            )
+            _, steps, closed = given.pop("lanes").tolist()
+            for name, axis, _ in own:
+                if axis is lib.Axis.synapse and given[name].shape[-1] == order.size:
+                    given[name] = given[name][..., np.argsort(order)]
+            given = {name: np.ascontiguousarray(given[name], part.dtype) for name, _, part in own}
+            if problem := self._core.set_kept(self._here.start, steps, given):
+                raise damaged(problem)
+            self._set_random(np.ascontiguousarray(given["counters"][self._own, 2]))
+            self._interrupted, self._closed, self._weights = "", bool(closed), -1
+            self._stepped, self._samples = False, None
 
     def count_events(self) -> int:
         """Synaptic events of samples from rest, in all lanes on all ranks."""
@@ -499,6 +521,27 @@ class Lanes:
         )
 
     # ---------------------------------------------------------------- checks
+
+    def _checked_state(self, state: object, own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Arrays of a state of this network, with types and axes as the ``own`` ones; the core checks that they fit together."""
+        given = dict(state) if isinstance(state, Mapping) else {}
+        if lacking := sorted({"lanes", NETWORK, *own} - set(given)):
+            raise InputError(
+                f"set_state takes a dictionary as Lanes.state() gives it; this one lacks {', '.join(lacking)}"
+            )
+        check_fingerprint(given[NETWORK], self._arrays.built.fingerprint)
+        out = {name: checked_numbers(name, given[name], part.dtype) for name, part in own.items()}
+        flags = out["lanes"] = checked_numbers("lanes", given["lanes"], np.dtype(np.int64))
+        if flags.shape != (3,) or flags.min() < 0 or flags.max() > MOST_COUNTED or flags[2] > 1:
+            raise damaged("'lanes' must hold the number of lanes, the steps of the rollout, and 0 or 1")
+        if flags[0] != self.n:
+            raise InputError(f"the state has {flags[0]} lanes, but there are {self.n} lanes here")
+        for name, part in own.items():
+            if out[name].ndim != part.ndim:
+                raise damaged(f"{name} has {out[name].ndim} axes, not {part.ndim}")
+        if len(out["counters"]) != self.n:
+            raise damaged(f"counters has {len(out['counters'])} rows, not {self.n}")
+        return out
 
     def _check_forward(self, samples: Samples) -> None:
         check_samples(self._episodes.layout, samples)
