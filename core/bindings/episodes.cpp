@@ -149,31 +149,39 @@ template <class Real> nb::list kept_of(PyEpisodes<Real>& self) {
     Index units = 0;
     for (Lane<Real>& lane : episodes.lanes) {
       const Index own = units_of(episodes, lane).of(field.units);
-      each_part(lane.*field.member, shape, own * shape.rows, [&](auto begin, auto end) { joined.insert(joined.end(), begin, end); });
+      each_part(lane.*field.member, shape, own * shape.rows,
+                [&](auto begin, auto end) { joined.insert(joined.end(), begin, end); });
       units += own;
     }
-    found.append(nb::make_tuple(
-        field.name, field.axis,
-        handed_over<3>(std::move(joined), {size(units), size(shape.rows * shape.parts), size(shape.entries())})));
+    found.append(
+        nb::make_tuple(field.name, field.axis,
+                       handed_over<3>(std::move(joined), {size(units), size(shape.rows * shape.parts), size(shape.entries())})));
   });
   return found;
 }
 
-// Takes the lanes from number `first` on from a state of all lanes, whose arrays have the types of `kept_of`. Returns what is wrong
-// with the state, and then changes nothing.
-template <class Real> std::string set_kept(PyEpisodes<Real>& self, Index first, Index steps, const nb::dict& state) {
+// Takes the lanes from number `first` on from a state of all lanes, whose arrays have the types of `kept_of`. Returns what is
+// wrong with the state, and then changes nothing.
+template <class Real> std::string set_kept(PyEpisodes<Real>& self, Index n, Index first, Index steps, const nb::dict& state) {
   Episodes<Real> next = self.episodes;
-  const auto given1 = [&](const char* name) { return view1(nb::cast<In1<Index>>(state[name], false)); };
-  const GivenLanes given{first, steps, view2(nb::cast<In2<Index>>(state["counters"], false)),
-                         given1("cuts"), given1("spikes/counts"), given1("spikes/sources")};
-  if (given.counters.columns != kCounters || first + self.n() > given.counters.rows) return "counters has another shape";
+  In2<Index> counters;
+  In1<Index> cuts, counts, sources;
+  if (!nb::try_cast(state["counters"], counters, false) || !nb::try_cast(state["cuts"], cuts, false) ||
+      !nb::try_cast(state["spikes/counts"], counts, false) || !nb::try_cast(state["spikes/sources"], sources, false))
+    return "its counters, cuts or spikes have other axes";
+  const GivenLanes given{first, steps, view2(counters), view1(cuts), view1(counts), view1(sources)};
+  if (given.counters.columns != kCounters || given.counters.rows != n || first + self.n() > n)
+    return "counters must have " + std::to_string(kCounters) + " entries for each of " + std::to_string(n) + " lanes";
   std::vector<Units> units;
   if (std::string problem = take_log(next, given, units); !problem.empty()) return problem;
   std::string problem;
   each_field<Lane<Real>>([&](const auto& field) {
     if ((field.kept & kState) == 0 || !problem.empty()) return;
     using Value = typename std::decay_t<decltype((next.lanes.front().*field.member).values)>::value_type;
-    const auto array = view3(nb::cast<In3<Value>>(state[field.name], false));
+    In3<Value> taken;
+    if (!nb::try_cast(state[field.name], taken, false)) problem = std::string(field.name) + " has another number of axes";
+    if (!problem.empty()) return;
+    const auto array = view3(taken);
     const LaneShape shape = field.shape(lane_sizes(next));
     const Index rows = shape.rows * shape.parts, entries = shape.entries();
     Index sum = 0;
@@ -296,7 +304,7 @@ template <class Real> void bind_lanes(nb::class_<PyEpisodes<Real>>& bound) {
       "seeds"_a.noconvert(), "clocks"_a.noconvert(), "Random spikes of the rollout that begins.");
   bound.def("kept", &kept_of<Real>, nb::sig("def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]"),
             "Names, axes and arrays of the state of these lanes: everything that a step changes.");
-  bound.def("set_kept", &set_kept<Real>, "first"_a, "steps"_a, "state"_a,
+  bound.def("set_kept", &set_kept<Real>, "n"_a, "first"_a, "steps"_a, "state"_a,
             "Take the lanes from `first` on from a state of all lanes; returns what is wrong with it, or nothing.");
   bound.def(
       "spikes",

@@ -35,8 +35,8 @@ template <class S, class Array> struct LaneField {
   int kept;  // see Kept
   LaneShape (*shape)(const LaneSizes& sizes);
 };
-template <class S, class Array>
-LaneField(const char*, Array S::*, Axis, RowsFor, int, LaneShape (*)(const LaneSizes&)) -> LaneField<S, Array>;
+template <class S, class Array> LaneField(const char*, Array S::*, Axis, RowsFor, int, LaneShape (*)(const LaneSizes&))
+    -> LaneField<S, Array>;
 
 template <class S, class Visit> void each_field(const Visit& visit) {
   std::apply([&](const auto&... field) { (visit(field), ...); }, S::fields());
@@ -58,7 +58,8 @@ template <class S> Index bytes_of_lane(const LaneSizes& sizes, const Units& unit
   Index bytes = 0;
   each_field<S>([&](const auto& field) {
     const LaneShape shape = field.shape(sizes);
-    bytes += units.of(field.units) * shape.rows * shape.columns * static_cast<Index>(sizeof(*(std::declval<S&>().*field.member).values.data()));
+    bytes += units.of(field.units) * shape.rows * shape.columns *
+             static_cast<Index>(sizeof(*(std::declval<S&>().*field.member).values.data()));
   });
   return bytes;
 }

@@ -1,4 +1,5 @@
-// The state of lanes that continue: arrays of all lanes, one lane after the other, so that it fits any number of threads and ranks.
+// The state of lanes that continue: arrays of all lanes, one lane after the other, so that it fits any number of threads and
+// ranks.
 //
 // What of a lane's table is kept has a row for each of its units; counters say how many. Spikes are counted for each row of the
 // history, and listed by source. A given state is checked before it is read: its arrays could lead out of those of the lanes.
@@ -43,8 +44,7 @@ template <class Real> Units units_of(const Episodes<Real>& episodes, const Lane<
 }
 
 // Calls visit(begin, end) for the kept entries of each part of the first `rows` rows of an array.
-template <class Array, class Visit>
-void each_part(Array& array, const LaneShape& shape, Index rows, const Visit& visit) {
+template <class Array, class Visit> void each_part(Array& array, const LaneShape& shape, Index rows, const Visit& visit) {
   const Index stride = shape.parts > 0 ? array.columns / shape.parts : 0;
   for (Index row = 0; row < rows; row++)
     for (Index part = 0; part < shape.parts; part++) {

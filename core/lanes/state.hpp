@@ -42,16 +42,24 @@ inline Horizon horizon_of(const Topology& topology, bool continues) {
 // The numbers on which the shapes of a lane's arrays depend.
 struct LaneSizes {
   Index state_rows, neurons, readouts, populations, partitions, synapses, products;
-  Index slots;          // rows of the state that are kept for learned constants
-  Index columns;        // of a row with all targets, padded
-  Index input_rows;     // of all receptors
+  Index slots;       // rows of the state that are kept for learned constants
+  Index columns;     // of a row with all targets, padded
+  Index input_rows;  // of all receptors
   bool continues;
   Index targets() const { return neurons + readouts; }
 };
 inline LaneSizes lane_sizes(const Topology& topology, const PlanSizes& plan, Index state_rows, bool continues) {
-  return {state_rows, topology.n_neurons(), topology.n_readouts(), topology.populations.size, topology.n_partitions(),
-          topology.targets.size, topology.products.size, topology.kept_rows.size, plan.columns,
-          plan.receptors * plan.input_rows(), continues};
+  return {state_rows,
+          topology.n_neurons(),
+          topology.n_readouts(),
+          topology.populations.size,
+          topology.n_partitions(),
+          topology.targets.size,
+          topology.products.size,
+          topology.kept_rows.size,
+          plan.columns,
+          plan.receptors * plan.input_rows(),
+          continues};
 }
 
 // The spikes of a rollout before it is replayed: the spikes of its sources are taken from here.

@@ -606,7 +606,7 @@ class EpisodesDouble:
         Names, axes and arrays of the state of these lanes: everything that a step changes.
         """
 
-    def set_kept(self, first: int, steps: int, state: dict[str, NDArray[numpy.generic]]) -> str:
+    def set_kept(self, n: int, first: int, steps: int, state: dict[str, NDArray[numpy.generic]]) -> str:
         """
         Take the lanes from `first` on from a state of all lanes; returns what is wrong with it, or nothing.
         """
@@ -706,7 +706,7 @@ class EpisodesSingle:
         Names, axes and arrays of the state of these lanes: everything that a step changes.
         """
 
-    def set_kept(self, first: int, steps: int, state: dict[str, NDArray[numpy.generic]]) -> str:
+    def set_kept(self, n: int, first: int, steps: int, state: dict[str, NDArray[numpy.generic]]) -> str:
         """
         Take the lanes from `first` on from a state of all lanes; returns what is wrong with it, or nothing.
         """

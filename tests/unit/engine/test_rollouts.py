@@ -68,7 +68,7 @@ def test_samples_whose_episodes_end_start_again_at_rest() -> None:
     errors[1] = 1.0
     assert_same(first.backward(errors), fresh.backward(errors))
     assert differ(first.backward(errors), kept.backward(errors))
-    with refuse("lanes are 0..4, got 5..5"):
+    with refuse("indices of lanes, 0..4, or 5 booleans"):
         first.reset(5)
 
 

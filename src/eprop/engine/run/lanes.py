@@ -260,7 +260,7 @@ class Lanes:
         """
         with self._episodes.lock:
             self._check_learns("backward")
-            self._check_whole()
+            self._check_usable()
             check = partial(self._checked_errors, errors, signals, modulator)
             comm = self._episodes.comm
             given, external = run_on_all_ranks(comm, "backward", check, lambda found: {"errors": checksum(found[0])})
@@ -290,6 +290,7 @@ class Lanes:
         """
         with self._episodes.lock:
             self._check_learns("replay")
+            self._check_usable("replay")
             request = self._request_of_steps(self.steps) if self._samples is None else self._request
             self._follow_weights()
             self._simulate(request, "replay")
@@ -330,7 +331,7 @@ class Lanes:
         projection by projection. With several ranks every rank gets the state of all lanes.
         """
         with self._episodes.lock:
-            self._check_whole()
+            self._check_usable()
             order, comm = all_synapses(self._arrays), self._episodes.comm
             own = {
                 name: part[..., order] if axis is lib.Axis.synapse else part for name, axis, part in self._core.kept()
@@ -360,7 +361,7 @@ class Lanes:
                 if axis is lib.Axis.synapse and given[name].shape[-1] == order.size:
                     given[name] = given[name][..., np.argsort(order)]
             given = {name: np.ascontiguousarray(given[name], part.dtype) for name, _, part in own}
-            if problem := self._core.set_kept(self._here.start, steps, given):
+            if problem := self._core.set_kept(self.n, self._here.start, steps, given):
                 raise damaged(problem)
             self._set_random(np.ascontiguousarray(given["counters"][self._own, 2]))
             self._interrupted, self._closed, self._weights = "", bool(closed), -1
@@ -455,15 +456,13 @@ class Lanes:
 
     def _begin(self) -> None:
         """Begin the next rollout if this one is closed."""
-        self._check_whole()
-        self._check_wiring()
+        self._check_usable()
         if self._closed or (not self._learns and self._samples is None and self.steps >= STEPS_UNLEARNED):
             self._core.begin_next()
             self._closed = False
 
     def _follow_weights(self) -> None:
         """Use the present weights from now on."""
-        self._check_wiring()
         if self._weights != self._arrays.weight_changes:
             self._core.set_weights(self._arrays.effective_weights())
             self._weights = self._arrays.weight_changes
@@ -536,17 +535,11 @@ class Lanes:
             raise damaged("'lanes' must hold the number of lanes, the steps of the rollout, and 0 or 1")
         if flags[0] != self.n:
             raise InputError(f"the state has {flags[0]} lanes, but there are {self.n} lanes here")
-        for name, part in own.items():
-            if out[name].ndim != part.ndim:
-                raise damaged(f"{name} has {out[name].ndim} axes, not {part.ndim}")
-        if len(out["counters"]) != self.n:
-            raise damaged(f"counters has {len(out['counters'])} rows, not {self.n}")
         return out
 
     def _check_forward(self, samples: Samples) -> None:
         check_samples(self._episodes.layout, samples)
-        self._check_whole()
-        self._check_wiring()
+        self._check_usable()
         if len(samples) != self.n:
             raise InputError(f"forward: there are {self.n} lanes, got {len(samples)} samples")
         if self._stepped:
@@ -560,23 +553,20 @@ class Lanes:
         if not self.steps:
             raise InputError(f"{call}: there has been no step since the last rollout")
 
-    def _check_whole(self) -> None:
-        """Raise if the last call was interrupted."""
-        if self._interrupted:
+    def _check_usable(self, again: str = "") -> None:
+        """Raise if a call other than ``again`` was interrupted, or connections have moved: traces would belong to others."""
+        if self._interrupted not in ("", again):
             advice = "call replay() once more" if self._interrupted == "replay" else "make new ones, or restore a state"
             raise InputError(f"the last {self._interrupted} of these lanes was interrupted; {advice}")
-
-    def _check_wiring(self) -> None:
-        """Raise if connections have moved: the traces of synapses would belong to others."""
         if self._wiring != self._arrays.wiring_changes:
             raise InputError("connections have moved since these lanes began; make new ones after a rewiring")
 
     def _check_diverged(self, where: str) -> None:
         """Raise with advice if a lane has a voltage or output that is not finite or implausibly large."""
         found, comm = self._core.diverged(), self._episodes.comm
-        lanes = comm.gather(found + self._here.start if found >= 0 else -1) if comm.size > 1 else [found]
-        if max(lanes) >= 0:
-            check_status(Status.EXPLODED, f"{where}: lane {min(lane for lane in lanes if lane >= 0)}")
+        lanes = [lane for lane in comm.gather(found + self._here.start if found >= 0 else -1) if lane >= 0]
+        if lanes:
+            check_status(Status.EXPLODED, f"{where}: lane {min(lanes)}")
 
     def _joined(self, part: np.ndarray) -> np.ndarray:
         """Rows of all lanes, from those of this rank."""
@@ -596,16 +586,12 @@ def _checked_sizes(episodes: Episodes, n: Any, steps: Any, learn: Any, by_steps:
 
 
 def _chosen(n: int, lanes: Any) -> np.ndarray:
-    """Indices of some of ``n`` lanes, from indices or a boolean for each."""
+    """Some of ``n`` lanes, from indices or a boolean for each."""
     given: np.ndarray = np.atleast_1d(real_numbers("lanes", lanes, InputError))
-    if given.dtype.kind == "b" and given.shape == (n,):
-        return np.flatnonzero(given).astype(np.int64)
-    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
-        raise InputError(f"reset takes indices of lanes, or {n} booleans, got {lanes!r:.80}")
-    chosen = given.astype(np.int64)
-    if chosen.size and (np.min(chosen) < 0 or np.max(chosen) >= n):
-        raise InputError(f"reset: lanes are 0..{n - 1}, got {np.min(chosen)}..{np.max(chosen)}")
-    return chosen
+    try:
+        return np.arange(n)[given if given.size else []]
+    except IndexError:
+        raise InputError(f"reset takes indices of lanes, 0..{n - 1}, or {n} booleans, got {lanes!r:.80}") from None
 
 
 def train(episodes: Episodes, samples: Samples, progress: Callable[[int], None] | None = None) -> BatchResult:
