@@ -5,7 +5,6 @@
 #include <string>
 #include <utility>
 
-#include "bindings/interruptible.hpp"
 #include "bindings/lane_events.hpp"
 #include "bindings/lane_state.hpp"
 #include "bindings/requests.hpp"
