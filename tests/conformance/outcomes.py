@@ -112,6 +112,6 @@ def rollouts(
                 lanes.reset([1 + seed])
         found += [y, lanes.run(2, {"in": rng.random((2, LANES, N_IN)) < 0.15}), lanes.spikes]
         gradient = lanes.backward(rng.normal(size=(LANES, 20, y[0].shape[1])))
-        sim.learn(gradient)
+        lanes.learn(gradient)
         found += [gradient, lanes.replay()]
     return found, (sim.state(), lanes.state())

@@ -165,18 +165,17 @@ def steps_one_by_one(setting: Setting) -> None:
 
 
 def parts_of_a_training(setting: Setting) -> None:
-    """`Simulator.forward`, `Rollout.backward` and `Simulator.learn` do what `Simulator.train` does."""
+    """`Lanes.forward`, `Lanes.backward` and `Lanes.learn` do what `Simulator.train` does."""
     one, other = simulator(setting), simulator(setting)
     for k in range(2):
-        rollout = other.forward(samples_of(other, setting, k))
-        gradient = rollout.backward()
-        assert_same(gradient, one.gradients(samples_of(one, setting, k)))
+        rollout = other.lanes(samples_of(other, setting, k))
         wanted = one.train(samples_of(one, setting, k))
         assert_same(
             [getattr(rollout, name) for name in ("y", "loss", "spikes")], [wanted.y, wanted.loss, wanted.spikes]
         )
-        assert_same(rollout.replay().y, wanted.y)
-        other.learn(gradient)
+        gradient = rollout.backward()
+        assert_same(rollout.replay(), wanted.y)
+        rollout.learn(gradient)
     assert_same(weights_of(other), weights_of(one))
 
 

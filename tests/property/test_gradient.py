@@ -97,7 +97,7 @@ def test_sampled_actions_and_advantages_give_the_gradient_of_reinforce():
     advantages = rng.normal(0.0, 1.0, 40)
     samples = sim.samples(1, 40, {"in": c.inputs[None]}, {"out": np.eye(3)[actions][None]}, advantages)
     assert sim.evaluate(samples).loss[0] == pytest.approx(-np.sum(advantages * np.log(policy[np.arange(40), actions])))
-    found, step = sim.gradients(samples)["rec->out"], 1e-5
+    found, step = sim.lanes(samples).backward()["rec->out"], 1e-5
     *_, weights = sim.connections("rec->out")
     for synapse in range(weights.size):
         moved = []
@@ -109,7 +109,7 @@ def test_sampled_actions_and_advantages_give_the_gradient_of_reinforce():
     stepped = time_driven(sim)
     wanted, _ = stepped.gradient(Stimulus(40, {"in": c.inputs}, {"out": np.eye(3)[actions]}, advantages))
     for projection in PROJECTIONS.values():
-        assert_close(sim.gradients(samples)[projection], wanted[stepped.synapses.parts[projection]], 1e-10)
+        assert_close(sim.lanes(samples).backward()[projection], wanted[stepped.synapses.parts[projection]], 1e-10)
     assert np.abs(found).max() > 1e-3
 
 

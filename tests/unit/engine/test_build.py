@@ -138,7 +138,7 @@ class Crowd(Serial):
 
 @pytest.mark.tiny
 @pytest.mark.parametrize("comm", [Serial(), Crowd()], ids=["alone", "crowd"])
-@pytest.mark.parametrize("call", ["lanes", "train", "evaluate", "forward"])
+@pytest.mark.parametrize("call", ["lanes", "train", "evaluate", "samples in lanes"])
 def test_failed_allocations_are_refused_and_change_nothing(comm, call, monkeypatch):
     sim = ep.Simulator(network(FixedIndegree(2), EProp(), neurons=10), threads=1, comm=comm)
     samples, before = sim.samples(2 * comm.size, 3, targets={"out": np.zeros((2 * comm.size, 1, 3))}), sim.state()
@@ -146,7 +146,7 @@ def test_failed_allocations_are_refused_and_change_nothing(comm, call, monkeypat
     with pytest.raises(
         MemoryLimitError, match=r"the system grants no more memory \(.+\): take fewer or shorter samples"
     ):
-        getattr(sim, call)(2 * comm.size if call == "lanes" else samples)
+        getattr(sim, call.split()[-1])(2 * comm.size if call == "lanes" else samples)
     assert_same(sim.state(), before)
     monkeypatch.undo()
     if comm.size == 1:

@@ -45,13 +45,13 @@ def test_threads_divide_many_neurons_or_when_they_are_asked_to() -> None:
 
 def rollouts(sim: ep.Simulator, n: int = 3) -> list[np.ndarray]:
     """Everything that two rollouts and three of lanes compute, with replays, ends of episodes and learning between them."""
-    out, rollout = [], None
+    out, rollout = [], sim.lanes(5)
     for k in range(2):
-        rollout = sim.forward(samples_of(sim, seed=k, modulator=np.linspace(0.5, 1.5, 30)), rollout)
+        rollout.forward(samples_of(sim, seed=k, modulator=np.linspace(0.5, 1.5, 30)))
         gradient = rollout.backward()
         out += [rollout.y.copy(), rollout.errors.copy(), rollout.loss.copy(), rollout.spikes.copy(), *gradient.values()]
-        sim.learn(gradient)
-        out += [rollout.replay().y, *rollout.backward(np.ones(rollout.y.shape)).values()]
+        rollout.learn(gradient)
+        out += [rollout.replay(), *rollout.backward(np.ones(rollout.y.shape)).values()]
         rollout.reset([1])
     lanes, draw = sim.lanes(n, steps=2), np.random.default_rng(1)
     for _ in range(3):
@@ -60,7 +60,7 @@ def rollouts(sim: ep.Simulator, n: int = 3) -> list[np.ndarray]:
         out += [lanes.run(11, draw.random((11, n, SIZES[0])) < 0.3), lanes.spikes]
         signals = {"rec": draw.normal(size=(n, 20, SIZES[1]))}
         gradient = lanes.backward(draw.normal(size=(n, 20, SIZES[2])), signals=signals)
-        sim.learn(gradient)
+        lanes.learn(gradient)
         out += [*gradient.values(), lanes.replay()]
     return [*out, *weights_of(sim).values()]
 
@@ -71,7 +71,7 @@ def many_lanes(sim: ep.Simulator) -> list[np.ndarray]:
 
 def one_lane(sim: ep.Simulator) -> list[np.ndarray]:
     """With fewer lanes than threads, the neurons of each lane are divided."""
-    rollout = sim.forward(samples_of(sim, 1, 400))
+    rollout = sim.lanes(samples_of(sim, 1, 400))
     return [rollout.y, *rollout.backward().values()]
 
 
@@ -97,7 +97,7 @@ def test_ranks_divide_samples_and_lanes(n: int, threads: int, precision: str, mo
     def work(**options: Any) -> list[Any]:
         sim = ep.Simulator(net, **{"threads": threads, "precision": precision} | options)
         samples, progress = samples_of(sim), list[int]()
-        out: list[Any] = [sim.gradients(samples)]
+        out: list[Any] = [sim.lanes(samples).backward()]
         for _ in range(2):
             results = sim.train(samples, progress=progress.append), sim.evaluate(samples)
             out += [getattr(r, name) for r in results for name in ("y", "loss", "spikes", "neuron_spikes")]
@@ -121,7 +121,7 @@ def test_ranks_refuse_rollouts_together() -> None:
         with refuse(words, ep.errors.NetworkError):
             ep.Simulator(network(c_reg=float(comm.rank)), threads=1, comm=comm)
         sim = ep.Simulator(network(), threads=1, comm=comm)
-        lanes, rollout = sim.lanes(2), sim.forward(samples_of(sim))
+        lanes, rollout = sim.lanes(2), sim.lanes(samples_of(sim))
         none = [np.zeros(0, int)] * 2
         lanes.step(none)
         state = lanes.state()
@@ -130,8 +130,8 @@ def test_ranks_refuse_rollouts_together() -> None:
             ("refused on rank 1|out of range", lambda: lanes.step([[], [9 * comm.rank]])),
             ("refused on rank 1|hold values", lambda: rollout.backward(nan)),
             ("rank 1 got other arguments", lambda: rollout.backward(np.full((5, 30, 2), float(comm.rank)))),
-            ("calls .* where rank", lambda: sim.forward(samples_of(sim)) if comm.rank else rollout.backward()),
-            ("rank 1 got other arguments", lambda: sim.forward(samples_of(sim, seed=comm.rank))),
+            ("calls .* where rank", lambda: sim.lanes(samples_of(sim)) if comm.rank else rollout.backward()),
+            ("rank 1 got other arguments", lambda: rollout.forward(samples_of(sim, seed=comm.rank))),
             ("rank 1 got other arguments", lambda: lanes.set_state(state | {"y": state["y"] + comm.rank})),
         ):
             with refuse(words):

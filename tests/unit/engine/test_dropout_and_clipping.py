@@ -101,7 +101,7 @@ def test_a_gradient_beyond_the_limit_is_scaled_down_to_it() -> None:
     }
     free = ep.Simulator(network(optimizer=ep.GradientDescent(eta=0.5)), threads=1)
     before, samples = weights_of(free), samples_of(free)
-    gradients = free.gradients(samples)
+    gradients = free.lanes(samples).backward()
     for sim in (free, *sims.values()):
         sim.train(samples)
     assert_same(weights_of(sims["large"]), weights_of(free))

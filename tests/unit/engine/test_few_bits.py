@@ -69,7 +69,7 @@ def test_the_mean_of_stochastic_rounding_is_the_update():
     sim = ep.Simulator(few_bits(ep.FixedPoint(16, 0.01), ep.EProp(optimizer=ep.GradientDescent(1.0))), threads=1)
     before, gradients = sim.connections("in->rec")[2], {"rec->out": np.zeros(60), "in->rec": np.full(600, -0.0025)}
     for _ in range(300):
-        sim.learn(gradients)
+        sim.lanes(1).learn(gradients)
     change = (sim.connections("in->rec")[2] - before) / 0.01
     assert change.mean() == pytest.approx(75.0, abs=5.0 * np.sqrt(300 * 0.25 * 0.75 / 600))
     assert change.std() == pytest.approx(np.sqrt(300 * 0.25 * 0.75), rel=0.15)

@@ -57,8 +57,8 @@ def test_chosen_samples_run_as_among_the_others(which: object) -> None:
     assert_same(sim.evaluate(chosen).y, sim.evaluate(samples).y[rows])
     assert_same([chosen.window[:, :, 0], chosen.modulator, chosen.signals["rec"]],
                 [told["window"][rows], told["modulator"][rows], signals[rows]])  # fmt: skip
-    each = [sim.gradients(samples[k])["in->rec"] for k in rows]
-    np.testing.assert_allclose(sim.gradients(chosen)["in->rec"], np.mean(each, axis=0), rtol=1e-12)
+    each = [sim.lanes(samples[k]).backward()["in->rec"] for k in rows]
+    np.testing.assert_allclose(sim.lanes(chosen).backward()["in->rec"], np.mean(each, axis=0), rtol=1e-12)
     assert chosen == samples[which]
     assert chosen != batch(sim, **told)[which]
     assert "signals of 'rec'; modulator" in repr(samples)

@@ -90,7 +90,7 @@ def test_mini_batches_equal_the_reference(neuron: str, average: str) -> None:
     reference, before = time_driven(sim), learned_of(sim)
     for seed in range(3):
         samples = samples_of(sim, seed=seed)
-        found = sim.gradients(samples)
+        found = sim.lanes(samples).backward()
         stimuli = stimuli_of(net, samples)
         wanted = [reference.gradients(stimulus)[1] for stimulus in stimuli]
         for key in keys_of(net):
@@ -148,7 +148,7 @@ def test_gradients_without_recurrence_are_those_of_backpropagation(name: str) ->
     samples = samples_of(sim)
     kappa, value = np.exp(-1.0 / 12.0), sim.parameters("rec")[name]
     wanted = tangents(sim, samples, name) * (value if name.startswith("tau") else 1.0) / len(samples)
-    found = sim.gradients(samples)[f"rec.{name}"] / (1.0 - kappa)
+    found = sim.lanes(samples).backward()[f"rec.{name}"] / (1.0 - kappa)
     assert np.abs(wanted).max() > 1e-3
     assert_close(found, wanted, 1e-10)
 
@@ -232,7 +232,7 @@ class Own(ep.LIF):
     (lambda: simulate(readout=ep.Readout(tau_m=ep.Learned(9.0, low=5.0, high=20.0))), NetworkError, "set EProp.kappa"),
     (with_noise, NetworkError, "GaussianNoise depends on rec.tau_m, which learns"),
     (by_eprop_plus, NetworkError, "rec.tau_m learns by the rule .* only EProp can"),
-    (lambda: simulate(ep.LIF(tau_m=TAU_M)).learn({}), InputError, "rec.tau_m"),
+    (lambda: simulate(ep.LIF(tau_m=TAU_M)).lanes(1).learn({}), InputError, "rec.tau_m"),
     (lambda: simulate(ep.LIF(tau_m=TAU_M)).set_constants("rec", {"v_th": 1.0}), InputError, "rec.v_th does not learn"),
     (lambda: simulate(ep.LIF(tau_m=TAU_M)).set_constants("rec", {"tau_m": 1.0}), InputError, r"must lie in 2..100"),
     (lambda: simulate(ep.LIF(tau_m=TAU_M)).set_constants("rec", {"tau_m": [9.0]}), InputError, r"or shape \(7,\)"),

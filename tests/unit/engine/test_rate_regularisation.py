@@ -66,7 +66,7 @@ def test_the_terms_of_nest_with_the_same_strength_per_sample(dt: float) -> None:
     def gradients(rule: ep.EProp) -> dict[str, np.ndarray]:
         sim, given = ep.Simulator(network(rule, dt)), stimulus()
         samples = sim.samples(1, STEPS, {"in": given.spikes["in"][None]}, {"out": given.targets["out"][None]})
-        return sim.gradients(samples)
+        return sim.lanes(samples).backward()
 
     counted = STEPS - 1  # the last spike reaches no readout
     nest = ep.EProp(c_reg=2e-3 * counted * 1000.0 / dt)

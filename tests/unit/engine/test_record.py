@@ -191,9 +191,7 @@ def test_samples_and_what_comes_of_them_take_one_line(simulator: ep.Simulator) -
     lanes, stepper = learner.lanes(2), simulator.stepper()
     lanes.step([[0], [1, 2]])
     assert repr(lanes) == "Lanes(2 in parallel, 1 steps of this rollout)"
-    assert repr(learner.forward(learner.samples(2, 5))).startswith(
-        "Rollout(2 samples of 5 steps; y (2, 5, 2); 0 spikes)"
-    )
+    assert repr(learner.lanes(learner.samples(2, 5))) == "Lanes(2 in parallel, 5 steps of this rollout)"
     assert repr(stepper) == "Stepper(at 0 ms)"
     labels, predictions = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
     evaluation = Evaluation((labels != predictions).astype(float), np.full(4, 0.5), labels, predictions, 2)

@@ -183,7 +183,9 @@ def test_the_engine_equals_the_reference_after_synapses_have_moved():
         sim.train(samples)
     stepped = time_driven(sim)
     gradients = np.mean([stepped.gradient(stimulus)[0] for stimulus in stimuli_of(sim.network, samples)], axis=0)
-    np.testing.assert_allclose(np.concatenate(list(sim.gradients(samples).values())), gradients, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        np.concatenate(list(sim.lanes(samples).backward().values())), gradients, rtol=1e-9, atol=1e-12
+    )
     events = sim.evaluate(samples).events
     other = ep.Simulator(network(MOVES, delay=ep.Uniform(1.0, 4.0)), threads=1, partitions=2)
     other.set_state(sim.state())
@@ -197,7 +199,7 @@ def test_learning_in_lanes_warns_that_synapses_stay():
     with pytest.warns(
         UserWarning, match="learn: synapses of in->rec, rec->rec do not move: of EProp only Simulator.train"
     ):
-        sim.learn(lanes.backward(y[:, None]))
+        lanes.learn(lanes.backward(y[:, None]))
     assert sim.updates == 1
     assert sim.moved("in->rec").total == 0
 
@@ -205,14 +207,14 @@ def test_learning_in_lanes_warns_that_synapses_stay():
 def test_lanes_of_other_connections_are_refused():
     sim = ep.Simulator(network(), threads=1)
     samples = samples_of(sim)
-    lanes, rollout = sim.lanes(2), sim.forward(samples)
+    lanes, rollout = sim.lanes(2), sim.lanes(samples)
     sim.train(samples)
     with pytest.raises(ep.errors.InputError, match="connections have moved since"):
         lanes.step({"in": np.zeros((2, N_IN))})
     with pytest.raises(ep.errors.InputError, match="connections have moved since"):
         rollout.backward()
     with pytest.raises(ep.errors.InputError, match="connections have moved since"):
-        sim.forward(samples, after=rollout)
+        rollout.forward(samples)
 
 
 @pytest.mark.parametrize(

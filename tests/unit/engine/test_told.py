@@ -109,7 +109,7 @@ def test_a_modulator_of_ones_and_signals_of_zeros_change_nothing():
     sim = ep.Simulator(network(RULES["e-prop"], c_reg=0.0), threads=1)
 
     def gradients(**told):
-        return sim.gradients(sim.samples(2, STEPS, {"in": np.stack([EVENTS, EVENTS])}, AIMS, **told))
+        return sim.lanes(sim.samples(2, STEPS, {"in": np.stack([EVENTS, EVENTS])}, AIMS, **told)).backward()
 
     wanted = gradients()
     assert_same(gradients(modulator=np.ones(STEPS)), wanted)

@@ -166,7 +166,7 @@ def test_optimiser_in_python_is_clipped_as_well():
 def test_gradients_of_ones_own_stop_at_zero():
     """As with rollouts and objectives of a user: gradients are given, and the optimiser clips."""
     sim = ep.Simulator(one_by_one([0.1, -0.1, 0.1, -0.1], "fixed"), threads=1)
-    sim.learn({"in->out": np.array([5.0, 5.0, -5.0, -5.0])})
+    sim.lanes(1).learn({"in->out": np.array([5.0, 5.0, -5.0, -5.0])})
     assert_same(sim.connections("in->out")[2], np.array([0.0, -0.6, 0.6, -0.0]))
 
 
