@@ -78,15 +78,6 @@ def test_single_precision_is_close(rule):
         np.testing.assert_allclose(single[name, "weight"], double[name, "weight"], atol=1e-5)
 
 
-def test_rows_of_more_synapses_than_are_taken_at_a_time():
-    net, steps = pair_network(6, sizes=(4, 30)), 150
-    _, start, (recording,) = run(net, stimulus(6, steps, 4))
-    assert np.bincount(start["in->rec"][0]).min() > 8
-    worst, compared = worst_pair(net, start, recording, steps)
-    assert worst < TOLERANCE
-    assert compared > 1000
-
-
 def test_memory_is_bounded():
     """As many spikes are kept as come within the longest window, not as many as there were."""
     net, kept = pair_network(1), []

@@ -72,18 +72,6 @@ def test_many_runs_warn_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert text.startswith("loud: 196 Hz on average over 1,000 ms")
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
-def test_one_rank_warns_for_all(ranks: int) -> None:
-    def of(size: int) -> Told:
-        def work(comm: Any) -> None:
-            ep.Simulator(static(), threads=1, comm=comm).run(500.0, every(8, 500))
-
-        return told(lambda: on_ranks(size, work))
-
-    assert of(ranks) == of(1)
-    assert len(of(1)) == 1
-
-
 # ---------------------------------------------------------------- neurons that always fire
 
 RULES = [

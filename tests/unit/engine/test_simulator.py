@@ -142,26 +142,6 @@ def test_a_projection_without_synapses_may_have_delays_of_each():
     assert ep.Simulator(net, threads=1).n_synapses("in->rec") == 0
 
 
-def test_samples_of_an_evaluation_hear_noise_of_their_own():
-    """Whatever chunks they are put into, and as every other way of running them.
-
-    Samples that follow each other without a reset are put into eight chunks, here of 3, 3, 3, 3, 2, 2, 2 and 2.
-    """
-    models = {"source": ep.PoissonSource(50.0), "neuron": ep.LIF(v_th=0.8), "feedback": ep.Symmetric()}
-    connections = {"in->rec": ep.Uniform(0.0, 0.3), "rec->out": ep.Uniform(-0.5, 0.5)}
-    net = small_network((20, 20, 2), connections, **models, rule=PLUS, seed=1)
-    sim = ep.Simulator(net, threads=1)
-    samples = sim.samples(20, 60, targets={"out": np.ones((20, 1, 2))})
-    found = [sim.evaluate(samples, reset=reset).loss for reset in (None, True)]
-    for reset, losses in zip((None, True), found, strict=True):
-        assert len(set(losses)) == 20
-        by_reference = [run.loss.sum() for run in evaluated(net, samples, reset=bool(reset))]
-        np.testing.assert_allclose(losses, by_reference, rtol=1e-12)
-    from_rest = np.isclose(*found, rtol=1e-12)
-    assert np.flatnonzero(from_rest).tolist() == [0, 3, 6, 9, 12, 14, 16, 18]
-    assert sim.events == 0
-
-
 @pytest.mark.parametrize("rule", [ep.EProp(), ep.EPropPlus(cutoff=20.0)], ids=["e-prop", "e-prop+"])
 @pytest.mark.parametrize("reset", [None, True, False])
 def test_evaluations_are_those_of_the_reference(rule, reset):

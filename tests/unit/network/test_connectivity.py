@@ -188,15 +188,6 @@ def test_ends_that_leave_nothing_of_a_normal_distribution(given, words):
         ep.Normal(**given)
 
 
-def test_neurons_and_delays_take_a_part_of_a_normal_distribution():
-    net = ep.Network(seed=1)
-    x, y = net.add(ep.EventSource(), 8, "x"), net.add(ep.LIF(tau_m=ep.Normal(20.0, 15.0, low=5.0)), 300, "y")
-    net.connect(x, y, ep.Bernoulli(0.5), delay=ep.Normal(5.0, 4.0, low=1.0, high=9.0))
-    ep.Simulator(net, threads=1)
-    with pytest.raises(ep.errors.EPropError, match="delay must be > 0 ms"):
-        net.connect(x, y, delay=ep.Normal(5.0, 4.0, low=-1.0, high=9.0), name="other")
-
-
 def test_seeds_and_projections_draw_apart():
     def weights(seed):
         net = ep.Network(seed=seed)
