@@ -65,19 +65,6 @@ def driven(model: str, steps: int = 200, seed: int = 0, dt: float = 1.0) -> tupl
 
 
 @every_model
-@pytest.mark.parametrize("dt", [1.0, 0.5])
-def test_every_row_of_a_model_has_a_value(model, dt):
-    neuron = member(model)
-    derived = neuron.derived(dt)
-    assert set(derived) == set(neuron.parameter_rows)
-    assert len(set(neuron.state_rows)) == len(neuron.state_rows)
-    assert all(not np.isnan(value) for value in derived.values())
-    initial = neuron.initial(dt, range(3), 0)
-    assert set(initial) <= set(neuron.state_rows)
-    assert all(np.shape(value) in ((), (3,)) for value in initial.values())
-
-
-@every_model
 def test_check_neuron_accepts_the_model(model):
     """What anyone can ask of a model of their own."""
     if model == "delta ALIF, pausing":

@@ -30,16 +30,6 @@ def stepped(neuron: ep.Neuron, inputs, dt: float = 1.0) -> dict[str, np.ndarray]
 
 
 @pytest.mark.parametrize("t_ref", [0.0, 1.0, 3.0])
-def test_clamp(t_ref):
-    found = stepped(ep.DeltaLIF(v_reset=0.3, t_ref=t_ref), [1.1, *[0.2] * 5])
-    clamped = int(t_ref)
-    np.testing.assert_allclose(found["v"][: clamped + 1], 0.3)
-    assert found["v"][clamped + 1] == pytest.approx(ALPHA * 0.3 + 0.2)
-    # The last clamped step has a surrogate gradient, as the step of the spike has.
-    np.testing.assert_array_equal(found["psi"] == 0.0, [0 < k < clamped for k in range(6)])
-
-
-@pytest.mark.parametrize("t_ref", [0.0, 1.0, 3.0])
 @pytest.mark.parametrize("v_reset", [0.3, None])
 def test_refractory_time_of_a_neuron_with_a_current(v_reset, t_ref):
     """Input takes a step; the neuron rests for all steps of ``t_ref``, at ``v_reset`` or below its own voltage."""
