@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
 from eprop.engine.build.assemble import build
 
 pytestmark = pytest.mark.tiny
@@ -62,9 +63,8 @@ def test_rule_and_targets_decide(rule):
 def test_each_projection_keeps_its_connections(rule, threads, monkeypatch):
     bundled, single = ep.Simulator(network(RULES[rule]), threads=threads), apart(monkeypatch, RULES[rule], threads)
     for p in bundled.network.projections:
-        for found, expected in zip(bundled.connections(p), single.connections(p.name), strict=True):
-            np.testing.assert_array_equal(found, expected)
-        np.testing.assert_array_equal(bundled.delays(p), single.delays(p.name))
+        assert_same(bundled.connections(p), single.connections(p.name))
+        assert_same(bundled.delays(p), single.delays(p.name))
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -180,9 +180,8 @@ def test_delays_that_are_drawn_again_are_those_that_were_kept(monkeypatch, threa
     monkeypatch.setattr("eprop.engine.build.delay_groups.available_memory", lambda: 0)
     drawn = ep.Simulator(net, threads=1)
     for p in net.projections:
-        assert np.array_equal(kept.delays(p.name), drawn.delays(p.name))
-        for ours, theirs in zip(kept.connections(p.name), drawn.connections(p.name), strict=True):
-            assert np.array_equal(ours, theirs)
+        assert_same(kept.delays(p.name), drawn.delays(p.name))
+        assert_same(kept.connections(p.name), drawn.connections(p.name))
     assert kept.delays("rec->rec").max() > 25.6
     assert kept.delays("in->rec").min() == 0.1
 

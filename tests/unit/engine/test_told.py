@@ -44,8 +44,7 @@ def ran(net: ep.Network, *given) -> tuple[ep.engine.Recording, dict[str, np.ndar
 def test_without_targets_is_outside_the_window(rule, targets):
     run, found = ran(network(rule), targets)
     _, wanted = ran(network(rule), {"out": TARGET, "more": TARGET}, np.zeros(STEPS))
-    for name in NAMES:
-        np.testing.assert_array_equal(found[name], wanted[name])
+    assert_same(found, wanted)
     assert not run.loss.any()
     assert not run["out", "error"].any()
     first = ep.Simulator(network(rule), threads=1)
