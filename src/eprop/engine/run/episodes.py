@@ -18,7 +18,7 @@ from eprop.engine.ranks.replicas import Replicas
 from eprop.engine.run.collapse import CollapseWatch, by_population
 from eprop.engine.run.core_inputs import set_inputs
 from eprop.engine.run.guards import check_losses
-from eprop.engine.run.optimizers import Optimizers, constant_scales, lengths_of, sample_scales
+from eprop.engine.run.optimizers import Optimizers, lengths_of, scales_of
 from eprop.engine.run.own_loss import OwnLosses
 from eprop.engine.run.probes import Core, spikes_of_sample
 from eprop.engine.run.results import BatchResult
@@ -90,7 +90,7 @@ class Episodes:
         arrays = self.arrays
         if not arrays.constants:
             return {}
-        means = constant_scales(arrays, lengths_of(samples), np.arange(1)).of_sum
+        means = scales_of(arrays, lengths_of(samples)).of_product_sum
         return arrays.constants.gradients(arrays.constants.pending, means, arrays.exchange)
 
     def run(self, samples: Samples, learn: bool, progress: Progress) -> BatchResult:
@@ -196,13 +196,11 @@ class Episodes:
 
     def _request(self, samples: Samples, index: np.ndarray, learn: bool) -> lib.EpisodeRequest:
         """Make a request for samples ``index``, with arrays for their results."""
-        arrays, n, lengths = self.arrays, len(index), lengths_of(samples)
+        arrays, n, scales = self.arrays, len(index), scales_of(self.arrays, lengths_of(samples))
         request = request_of(arrays, samples, index)
         request.seed, request.learn, request.drops = arrays.network.seed, learn, learn
         request.clocks = arrays.noise_clocks(samples.n_steps, index, learn)
-        request.scales = sample_scales(arrays, lengths, index)
-        if arrays.constants:
-            request.product_scales = constant_scales(arrays, lengths, index).of_samples
+        request.scales, request.product_scales = scales.of_samples[index], scales.of_products[index]
         request.y, request.loss = np.zeros((n, samples.n_steps, arrays.built.n_readouts)), np.zeros(n)
         request.spikes, request.events = np.zeros(n, np.int64), np.zeros(n, np.int64)
         request.of_neurons = np.zeros(arrays.built.n_neurons, np.int64)

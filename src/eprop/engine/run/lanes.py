@@ -20,7 +20,7 @@ from eprop.engine.run.guards import check_outputs
 from eprop.engine.run.inputs import RunPlan, check_samples, check_switch, keys_of
 from eprop.engine.run.lane_events import ChannelReader, chosen_parts
 from eprop.engine.run.online import OnlineRunner
-from eprop.engine.run.optimizers import batch_scale, constant_scales, lengths_of, sample_scales
+from eprop.engine.run.optimizers import lengths_of, scales_of
 from eprop.engine.run.probes import Core
 from eprop.engine.run.results import BatchResult, Recording
 from eprop.engine.run.sample_events import without_dropped
@@ -471,18 +471,18 @@ class Lanes:
 
     def _gradients(self, errors: np.ndarray, external: External) -> dict[str, Any]:
         """Gradients for errors of all lanes and external values of those of this rank, by projection and by constant."""
-        arrays, episodes, n, every = self._arrays, self._episodes, self._own.size, np.arange(self.n)
+        arrays, episodes, n = self._arrays, self._episodes, self._own.size
         arrays.tie_feedback()
         lengths = np.full(self.n, float(self.steps)) if self._samples is None else lengths_of(self._samples)
-        scales, of_constants = sample_scales(arrays, lengths, every), constant_scales(arrays, lengths, every)
+        scales = scales_of(arrays, lengths)
         totals = [np.zeros_like(arrays.synapses.pending), arrays.constants.no_products(), *episodes.rewirer.watched]
         each = [TERMS, *(1 for _ in totals[1:])]
         terms = [episodes.replicas.terms(total, self.n, count) for total, count in zip(totals, each, strict=True)]
         request = lib.EpisodeRequest()
         request.samples, request.feedback = np.arange(n), arrays.neurons.feedback
-        request.scales, request.given_errors = scales[self._here], errors[self._here]
+        request.scales, request.given_errors = scales.of_samples[self._here], errors[self._here]
         set_external(request, arrays, external)
-        request.product_scales, request.products = of_constants.of_samples[self._here], terms[1]
+        request.product_scales, request.products = scales.of_products[self._here], terms[1]
         if n:
             with episodes.rewirer.watching(self._core, terms[2:]):
                 self._core.backward(request, terms[0])
@@ -495,7 +495,7 @@ class Lanes:
             raise DivergenceError(
                 "backward: a gradient became infinite or NaN: make the errors, or what they weigh, smaller"
             )
-        return episodes.optimizers.by_name(pending, batch_scale(arrays, lengths), products, of_constants.of_sum)
+        return episodes.optimizers.by_name(pending, products, scales)
 
     def _checked_errors(self, errors: Any, signals: Any, modulator: Any) -> tuple[np.ndarray, External]:
         """Errors of all lanes, and external values for the lanes of this rank."""
@@ -613,8 +613,8 @@ def train(episodes: Episodes, samples: Samples, progress: Callable[[int], None] 
             arrays.online.events += result.events
         else:
             arrays.constants.pending[:] = 0.0
-            scale, steps = batch_scale(arrays, lengths_of(samples)), len(samples) * samples.n_steps
-            episodes.optimizers.take_step(scale, gradients, "train", steps)
+            scale = scales_of(arrays, lengths_of(samples)).of_sum
+            episodes.optimizers.take_step(scale, gradients, "train", len(samples) * samples.n_steps)
         episodes.rewirer.finish()
         return result
 

@@ -25,58 +25,41 @@ from eprop.parameters import real_numbers
 from eprop.rules import EProp
 
 
-def batch_scale(arrays: Arrays, lengths: np.ndarray) -> np.ndarray:
-    """Per delay group: mean over samples of some `lengths_of`; if the rule says so, also over the window of the first one."""
-    return np.where(_averaged(arrays), 1.0 / len(lengths) / lengths[0], 1.0 / len(lengths))
-
-
-def sample_scales(arrays: Arrays, lengths: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Factors of gradients as they are added up, per delay group, for samples ``index`` (samples, groups).
-
-    A factor is the unit of the readouts times the length of the first sample's window relative to the sample's own window.
-    """
-    shares = np.where(_averaged(arrays), (lengths[0] / lengths[index])[:, None], 1.0)
-    dtype = arrays.built.dtype  # the type of a synapse
-    scales = arrays.built.topology.groups["input_scale"].astype(dtype) * shares.astype(dtype)
-    return np.ascontiguousarray(scales, np.float64)
-
-
-class ConstantScales(NamedTuple):
-    """Factors of the inner products of constants that learn, per population.
+class Scales(NamedTuple):
+    """Factors of gradients.
 
     Attributes
     ----------
-    of_samples : (samples, populations)
-        As the samples are added up.
-    of_sum : (populations,)
-        Of their sum.
+    of_samples : (samples, delay groups)
+        As the samples are added up: the unit of the readouts; if the rule averages over the learning window, times the length
+        of the first sample's window relative to the sample's own.
+    of_sum : (delay groups,)
+        Of their sum: the mean over the samples; if the rule says so, also over the window of the first one.
+    of_products, of_product_sum : (samples, populations), (populations,)
+        The same of the inner products of constants that learn, as of synapses onto the population.
     """
 
     of_samples: np.ndarray
     of_sum: np.ndarray
+    of_products: np.ndarray
+    of_product_sum: np.ndarray
 
 
-def constant_scales(arrays: Arrays, lengths: np.ndarray, index: np.ndarray) -> ConstantScales:
-    """Factors for samples ``index``; they are those of synapses onto the population."""
-    averaged = _averaged_populations(arrays)
-    shares = np.where(averaged, (lengths[0] / lengths[index])[:, None], 1.0)
-    return ConstantScales(shares, np.where(averaged, 1.0 / len(lengths) / lengths[0], 1.0 / len(lengths)))
+def scales_of(arrays: Arrays, lengths: np.ndarray) -> Scales:
+    """Factors for samples of some `lengths_of`."""
 
+    def factors(averaged: list[bool]) -> tuple[np.ndarray, np.ndarray]:
+        n, shares = len(lengths), np.where(averaged, (lengths[0] / lengths)[:, None], 1.0)
+        return shares, np.where(averaged, 1.0 / n / lengths[0], 1.0 / n)
 
-def _averaged_populations(arrays: Arrays) -> np.ndarray:
-    """Per population: whether all `EProp` rules onto it average their gradients over the learning window."""
-    found = []
-    for q in arrays.network.populations:
-        rules = [p.rule for p in arrays.network.projections if p.post is q]
-        own = [rule.average_gradient for rule in rules if isinstance(rule, EProp)]
-        found.append(bool(own) and all(own))
-    return np.array(found, np.bool_)
-
-
-def _averaged(arrays: Arrays) -> np.ndarray:
-    """Per delay group: whether its gradients are averaged over the learning window."""
-    rules = [arrays.network.projections[k].rule for k in arrays.built.topology.groups["projection"]]
-    return np.array([getattr(rule, "average_gradient", False) for rule in rules], np.bool_)
+    network, table = arrays.network, arrays.built.topology.groups
+    rules = [network.projections[k].rule for k in table["projection"]]
+    shares, of_sum = factors([getattr(rule, "average_gradient", False) for rule in rules])
+    dtype = arrays.built.dtype  # the type of a synapse
+    of_samples = np.asarray(table["input_scale"].astype(dtype) * shares.astype(dtype), np.float64)
+    onto = [[p.rule.average_gradient for p in network.projections if p.post is q and isinstance(p.rule, EProp)]
+            for q in network.populations]  # fmt: skip
+    return Scales(of_samples, of_sum, *factors([bool(own) and all(own) for own in onto]))
 
 
 def lengths_of(samples: Samples) -> np.ndarray:
@@ -169,23 +152,18 @@ class Optimizers:
         if self._wiring != self._arrays.wiring_changes:
             self._orders, self._groups, self._wiring = {}, None, self._arrays.wiring_changes
 
-    def by_name(
-        self, pending: np.ndarray, scale: np.ndarray, products: np.ndarray, of_constants: np.ndarray
-    ) -> dict[str, np.ndarray]:
+    def by_name(self, pending: np.ndarray, products: np.ndarray, scales: Scales) -> dict[str, np.ndarray]:
         """Gradients as the optimisers take them, by projection and by constant.
 
         Parameters
         ----------
         pending : (synapses,)
-        scale : (delay groups,)
-            Factors of ``pending``.
         products : (products, targets)
             Sums for the constants that learn.
-        of_constants : (populations,)
-            Factors of ``products``.
+        scales : Scales
         """
-        found = self._by_projection(pending, scale)
-        return found | self._arrays.constants.gradients(products, of_constants, self._arrays.exchange)
+        found = self._by_projection(pending, scales.of_sum)
+        return found | self._arrays.constants.gradients(products, scales.of_product_sum, self._arrays.exchange)
 
     def _by_projection(self, pending: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
         arrays = self._arrays
