@@ -366,6 +366,11 @@ def parameters_of(cls: type) -> Iterator[tuple[str, ParameterInfo]]:
             yield field.name, info
 
 
+def in_package(thing: type) -> bool:
+    """Whether a class belongs to the package."""
+    return thing.__module__.split(".")[0] == "eprop"
+
+
 def instead_of(value: object, *kinds: type) -> str:
     """End of a message that refuses ``value``: the descriptions of these kinds, and the given value."""
     choices = list(dict.fromkeys(choice.__name__ for kind in kinds for choice in _choices(kind)))

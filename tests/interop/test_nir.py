@@ -14,7 +14,7 @@ import pytest
 
 import eprop as ep
 from compare import assert_same
-from eprop.engine.build import memory
+from eprop.engine.build import check
 from eprop.errors import DataError, InputError, MemoryLimitError, MissingExtraError, NetworkError, ParameterError
 from eprop.interop.nir import NearestWarning, from_nir, to_nir
 from networks import small_network
@@ -261,8 +261,8 @@ def test_what_the_graph_does_not_tell():
 
 def test_matrices_that_will_not_fit(monkeypatch: pytest.MonkeyPatch):
     sim = ep.Simulator(network(), threads=1)
-    monkeypatch.setattr(memory, "NOTICEABLE", 0)
-    monkeypatch.setattr(memory, "available_memory", lambda: 1000)
+    monkeypatch.setattr(check, "NOTICEABLE", 0)
+    monkeypatch.setattr(check, "available_memory", lambda: 1000)
     with pytest.raises(MemoryLimitError, match=r"a graph of NIR would take .* a matrix for each delay"):
         to_nir(sim)
 

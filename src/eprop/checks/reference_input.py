@@ -6,7 +6,7 @@ import numpy as np
 
 from eprop import random
 from eprop.engine import Samples, Simulator
-from eprop.engine.build.draws import draw_signal_delays
+from eprop.engine.build.connections import draw_signal_delays
 from eprop.engine.build.drives import receptor_of_drive
 from eprop.engine.build.neurons import parameters_of_neurons, present_neurons, values_of
 from eprop.models import EventSource, PoissonSource

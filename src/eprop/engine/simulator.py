@@ -12,11 +12,15 @@ import scipy.sparse
 
 from eprop.display import Display
 from eprop.engine.build.assemble import build
-from eprop.engine.build.check import untaught_projections, warn_of_filters, warn_of_no_feedback
+from eprop.engine.build.check import (
+    refusing_failed_allocations,
+    untaught_projections,
+    warn_of_filters,
+    warn_of_no_feedback,
+)
+from eprop.engine.build.connections import BuildProgress
 from eprop.engine.build.feedback import check_single_pairs
-from eprop.engine.build.memory import refusing_failed_allocations
 from eprop.engine.build.neurons import parameters_of_neurons
-from eprop.engine.build.progress import BuildProgress
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks, same_network
 from eprop.engine.ranks.parallelism import PRECISIONS, check_options, learns_from_samples, partition_count
 from eprop.engine.ranks.replicas import Replicas

@@ -38,7 +38,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import Simulator
-from eprop.engine.build.memory import check_room
+from eprop.engine.build.check import check_room
 from eprop.engine.build.neurons import present_neurons
 from eprop.errors import InputError, NetworkError, ParameterError, optional_module, warn
 from eprop.files import memory_budget, parsing

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import eprop as ep
 from compare import assert_same
-from eprop.engine.build import check, memory
+from eprop.engine.build import check
 from eprop.engine.build.assemble import build
 from eprop.errors import MemoryLimitError, NetworkError
 from eprop.free_memory import available_memory
@@ -54,8 +54,8 @@ LEARNING = {
 @pytest.mark.parametrize("precision", ["single", "double"])
 def test_the_estimate_is_what_is_built(rule, precision, monkeypatch):
     found = []
-    estimate = memory.estimate
-    monkeypatch.setattr(memory, "estimate", lambda *given: found.append(estimate(*given)) or found[-1])
+    estimate = check.estimate
+    monkeypatch.setattr(check, "estimate", lambda *given: found.append(estimate(*given)) or found[-1])
     sim = ep.Simulator(network(FixedIndegree(200), rule), threads=1, precision=precision)
     held = sim.memory()
     assert found[0].per_synapse * sim.n_synapses() == held["synapses"]
@@ -92,7 +92,7 @@ def samples(reset: bool) -> Any:
     (lambda: results(1e9), r"events of 1 x 1,000,000,000 steps would take 8\.0 GB, .* in parts"),
 ], lambda call: call(), MemoryLimitError))  # fmt: skip
 def test_what_does_not_fit_is_refused_with_advice(refusal, monkeypatch):
-    monkeypatch.setattr(memory, "available_memory", lambda: 1_000_000_000)
+    monkeypatch.setattr(check, "available_memory", lambda: 1_000_000_000)
     refusal.check()
 
 
@@ -103,12 +103,12 @@ def test_what_does_not_fit_is_refused_with_advice(refusal, monkeypatch):
       for reset in (False, True)),
 ], lambda call: call(), MemoryLimitError))  # fmt: skip
 def test_results_that_do_not_fit_are_refused_with_advice(refusal, monkeypatch):
-    monkeypatch.setattr(memory, "available_memory", lambda: 150_000_000)
+    monkeypatch.setattr(check, "available_memory", lambda: 150_000_000)
     refusal.check()
 
 
 def test_copies_of_a_network_share_the_memory_of_a_machine(monkeypatch):
-    monkeypatch.setattr(memory, "available_memory", lambda: 40_000_000)
+    monkeypatch.setattr(check, "available_memory", lambda: 40_000_000)
     ep.Simulator(ring(600, 1000, EProp()), threads=1)
     with pytest.raises(MemoryLimitError, match=r"but 0\.0 GB are available to each of 4 ranks"):
         ep.Simulator(ring(600, 1000, EProp()), threads=1, comm=Crowd())
@@ -161,7 +161,7 @@ def no_memory(*_):
 def test_the_command_line_says_so_as_well(monkeypatch, tmp_path):
     from eprop.cli import app
 
-    monkeypatch.setattr(memory, "available_memory", lambda: 1_000_000)
+    monkeypatch.setattr(check, "available_memory", lambda: 1_000_000)
     done = CliRunner().invoke(app, ["train", "pattern-generation", "--neurons", "3000", "--out", str(tmp_path / "run")])
     assert done.exit_code == 2
     assert "GB are available" in done.stderr
@@ -198,4 +198,4 @@ def test_limits_of_control_groups_count(name, tmp_path):
         (tmp_path / where).write_text(text)
     assert available_memory(tmp_path) == left
     assert available_memory(tmp_path / "nothing") is None
-    assert (memory.available_memory() or 1) > 0
+    assert (check.available_memory() or 1) > 0

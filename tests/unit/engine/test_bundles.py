@@ -40,7 +40,9 @@ def network(rule: ep.Rule) -> ep.Network:
 def apart(monkeypatch: pytest.MonkeyPatch, rule: ep.Rule, threads: int) -> ep.Simulator:
     """The same network with a bundle for each projection."""
     with monkeypatch.context() as patched:
-        patched.setattr("eprop.engine.build.delay_groups.bundles_of", lambda net, _: [(p,) for p in net.projections])
+        patched.setattr(
+            "eprop.engine.build.delay_groups.bundles_of", lambda nodes: [(p,) for p in nodes.network.projections]
+        )
         return ep.Simulator(network(rule), threads=threads)
 
 

@@ -139,5 +139,5 @@ def test_what_does_not_fit_a_rollout_is_refused(refusal: Refusal, refusing: Any)
 def test_lanes_that_do_not_fit_into_memory_are_refused(refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:
     sim = ep.Simulator(network(), threads=1)
     samples = samples_of(sim, 200, 3000)
-    monkeypatch.setattr("eprop.engine.build.memory.available_memory", lambda: 50_000_000)
+    monkeypatch.setattr("eprop.engine.build.check.available_memory", lambda: 50_000_000)
     refusal.check(sim, samples)

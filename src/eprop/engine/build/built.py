@@ -9,9 +9,9 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.constants import Constant
+from eprop.engine.build.eligibility import TraceGroups, span_blocks_of
 from eprop.engine.build.levels import level_type
 from eprop.engine.build.neurons import n_state_rows
-from eprop.engine.build.propagators import TraceGroups, span_blocks_of
 from eprop.engine.build.records import Kind, Role, Rule, Topology
 from eprop.engine.ranks.partition import RankPartition
 from eprop.network import Adaptive, FixedPoint, Network

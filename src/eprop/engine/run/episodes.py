@@ -12,7 +12,7 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.built import Built, all_targets
-from eprop.engine.build.memory import check_room
+from eprop.engine.build.check import check_room
 from eprop.engine.build.records import Rule, Topology
 from eprop.engine.ranks.replicas import Replicas
 from eprop.engine.run.collapse import CollapseWatch, by_population

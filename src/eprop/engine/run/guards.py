@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.build.memory import refusing_failed_allocations
+from eprop.engine.build.check import refusing_failed_allocations
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError, Status, check_status
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eprop.engine.build.memory import check_results
+from eprop.engine.build.check import check_results
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks
 from eprop.engine.run.long import MOST_STEPS, Keeping
 from eprop.engine.run.probes import Probes, make_probes

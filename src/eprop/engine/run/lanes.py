@@ -10,9 +10,9 @@ import numpy as np
 
 from eprop import random
 from eprop.core import lib
+from eprop.engine.build.check import check_room
 from eprop.engine.build.drives import refuse_modulation
 from eprop.engine.build.fingerprint import check_fingerprint
-from eprop.engine.build.memory import check_room
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.run.core_inputs import External, set_external
 from eprop.engine.run.episodes import TERMS, Episodes, request_of

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.build.memory import NOTICEABLE, check_room, refusing_failed_allocations
+from eprop.engine.build.check import NOTICEABLE, check_room, refusing_failed_allocations
 from eprop.engine.run.results import ByValue
 from eprop.engine.run.sample_events import find_events
 from eprop.errors import InputError
