@@ -5,7 +5,6 @@
 #include <string>
 #include <utility>
 
-#include "bindings/interruptible.hpp"
 #include "bindings/lane_events.hpp"
 #include "bindings/requests.hpp"
 #include "bindings/topology.hpp"

@@ -16,7 +16,7 @@ from eprop.parallel.launch import available_threads
 from networks import small_network, two_threads
 from ranks_in_threads import on_ranks
 from refusals import refuse
-from rollout_networks import SIZES, network, samples_of, weights_of
+from rollout_networks import DELAYS, SIZES, network, samples_of, weights_of
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 SMALL = 30
@@ -41,54 +41,6 @@ def test_threads_divide_many_neurons_or_when_they_are_asked_to() -> None:
         sim = simulator(neurons, rule, threads=threads)
         assert len(sim._arrays.built.topology.branch_start) == parts, (neurons, rule, threads)
         assert sim.threads == (threads or available)
-
-
-# ---------------------------------------------------------------------------------------- what is computed in every division
-RULES = {
-    "STDP": ep.STDP(rate=0.02, w_max=1.0),
-    "e-prop": ep.EProp(optimizer=ep.Adam(eta=1e-2), kappa=0.9, c_reg=0.2),
-    "e-prop+": ep.EPropPlus(optimizer=ep.GradientDescent(eta=1e-3), c_reg=0.05, cutoff=15.0),
-    "e-prop+, Adam": ep.EPropPlus(optimizer=ep.Adam(eta=1e-3), kappa_reg=0.9, c_reg=0.05, cutoff=15.0),
-}
-
-
-def two_populations(rule: ep.Rule, readouts: bool) -> ep.Network:
-    """Inputs and noise, a recurrent population with delays, a second one, and readouts or none."""
-    net = ep.Network(seed=4)
-    x, noise = net.add(ep.EventSource(), 9, "in"), net.add(ep.PoissonSource(rate=40.0), 3, "noise")
-    a, b = net.add(ep.LIF(tau_m=12.0, v_th=0.6), 17, "a"), net.add(ep.LIF(v_th=0.5), 3, "b")
-    net.connect(x, a, weight=ep.Uniform(0.0, 0.5), rule=rule, delay=2.0)
-    net.connect(noise, a, weight=0.3, delay=2.0)
-    net.connect(a, a, ep.FixedIndegree(5), weight=ep.Uniform(0.0, 0.2), rule=rule, delay=ep.Uniform(2.0, 6.0))
-    net.connect(a, b, weight=0.2, rule=rule, delay=2.0)
-    if readouts:
-        out, learns = net.add(ep.Readout(), 2, "out"), not isinstance(rule, ep.STDP)
-        net.connect(a, out, weight=ep.Normal(0.0, 0.4), rule=rule if learns else ep.Static(), delay=2.0)
-        if learns:
-            net.feedback(out, a, ep.Symmetric())
-    return net
-
-
-def learned(sim: ep.Simulator) -> dict[str, Any]:
-    """Two mini-batches and a run that is recorded, with signals from outside, and the state after them."""
-    rng, n, steps = np.random.default_rng(3), 3, 40
-    told = {"inputs": {"in": rng.random((n, steps, 9)) < 0.2}, "signals": {"b": rng.normal(size=(n, steps, 3))}}
-    told["modulator"] = rng.normal(size=(n, steps))
-    if any(p.name == "out" for p in sim.network.populations):
-        told["targets"] = {"out": rng.normal(0.0, 0.4, (n, steps, 2))}
-    samples = sim.samples(n, steps, **told)
-    found = [getattr(sim.train(samples), name) for _ in range(2) for name in ("y", "loss", "spikes")]
-    first = {
-        key: {k: v[0] for k, v in part.items()} if isinstance(part, dict) else part[0] for key, part in told.items()
-    }
-    record = [("a", "learning_signal"), ("b", "learning_signal"), ("a", "v"), ("a->a", "weight")]
-    run = sim.run(float(steps), **first, record=record)
-    assert run["a", "v"].any()
-    # Steps of the history have work space behind them.
-    state = sim.state()
-    if "history/steps" in state:
-        state["history/steps"] = state["history/steps"][:, :3]
-    return {"trained": found, "run": run, "state": state}
 
 
 def rollouts(sim: ep.Simulator, n: int = 3) -> list[np.ndarray]:
@@ -123,32 +75,15 @@ def one_lane(sim: ep.Simulator) -> list[np.ndarray]:
     return [rollout.y, *rollout.backward().values()]
 
 
-WORK: dict[str, tuple[ep.Network, Callable[[ep.Simulator], Any], str]] = {
-    **{f"{rule}, readouts: {given}": (two_populations(RULES[rule], given), learned, "double")
-       for rule in RULES for given in (True, False)},
-    **{f"rollouts of {neuron}, delays: {delays}, {precision}": (network(neuron, delays, noise=True), rollouts, precision)
-       for neuron in ("LIF", "DeltaALIF") for delays in ("1", "more", "each its own") for precision in ("double", "single")},
-    "many lanes": (network("ALIF", "each its own", noise=True), many_lanes, "double"),
-    "one lane": (network("ALIF", "more", noise=True), one_lane, "double"),
-}  # fmt: skip
-DIVISIONS: list[dict[str, int]] = [{"partitions": 3}, {"threads": 2}, {"threads": 2, "partitions": 2}]
-
-
 @two_threads
 @pytest.mark.threads
-@pytest.mark.parametrize("work", WORK)
-def test_no_division_changes_a_bit(work: str) -> None:
-    net, compute, precision = WORK[work]
-
-    def found(**options: Any) -> Any:
-        return compute(ep.Simulator(net, **{"threads": 1, "precision": precision} | options))
-
-    wanted = found()
-    for options in DIVISIONS:
-        assert_same(found(**options), wanted, str(options))
-    for ranks, partitions in () if compute is many_lanes else ((2, 1), (3, 2)):
-        for rank, outcome in enumerate(on_ranks(ranks, lambda comm, n=partitions: found(comm=comm, partitions=n))):
-            assert_same(outcome, wanted, f"rank {rank} of {ranks}")
+@pytest.mark.parametrize("delays", DELAYS)
+@pytest.mark.parametrize("work", [many_lanes, one_lane])
+def test_threads_divide_lanes_or_their_neurons(work: Callable[[ep.Simulator], Any], delays: str) -> None:
+    net = network("ALIF", delays, noise=True)
+    wanted = work(ep.Simulator(net, threads=1))
+    for options in ({"partitions": 3}, {"threads": 2}, {"threads": 2, "partitions": 2}):
+        assert_same(work(ep.Simulator(net, **{"threads": 1} | options)), wanted, str(options))
 
 
 @two_threads

@@ -10,9 +10,6 @@ import pytest
 import eprop as ep
 from compare import assert_same, differ
 from eprop.engine.run import lanes as module
-from networks import disagreement
-from own_neurons import AdaptingCurrent
-from ranks_in_threads import on_ranks
 from refusals import Refusal, each_of, refusals, refuse
 from rollout_networks import DELAYS, NEURONS, SIZES, assert_close, check_lanes, network, stimulus
 
@@ -63,32 +60,6 @@ def play(lanes: Any, first: int, rollouts: int = ROLLOUTS, replays: int = 0) -> 
 def test_lanes_equal_traces_that_run_on(neuron: str, delays: str) -> None:
     net = network(neuron, delays, "symmetric", average_gradient=True)
     assert check_lanes(net, N, (STEPS, STEPS, 1, STEPS), channels, ended, external=True) > 10
-
-
-def two_populations(several: bool) -> ep.Network:
-    """Neurons of two kinds with different latencies and filters; connections that are dense, sparse and local."""
-    net, optimizer = ep.Network(seed=2), ep.Adam(eta=0.01)
-    rules = [ep.EProp(optimizer=optimizer, kappa=kappa, c_reg=0.2, f_target=50.0) for kappa in (0.9, 0.5)]
-    x, out = net.add(ep.EventSource(), SIZES[0], "in"), net.add(ep.Readout(tau_m=9.0), 2, "out")
-    delay = (lambda most: ep.Uniform(0.5, most + 0.49)) if several else float
-    parts = [net.add(NEURONS["ALIF"], 40, "a"), net.add(AdaptingCurrent(tau_m=10.0), 70, "b")]
-    for k, (rec, rule) in enumerate(zip(parts, rules, strict=True)):
-        other = parts[1 - k]
-        net.connect(x, rec, weight=ep.Normal(0.3, 0.3), rule=rule, delay=delay(1 + k))
-        net.connect(rec, rec, ep.FixedIndegree(2), weight=ep.Normal(0.0, 0.4), rule=rule, delay=delay(4 - k))
-        sources, targets = (np.array([(i, (5 * i + j) % rec.size) for i in range(other.size) for j in range(9)])).T
-        net.connect(other, rec, ep.Explicit(sources=sources, targets=targets), weight=0.02, rule=rule, delay=2.0)
-        net.connect(rec, out, weight=ep.Normal(0.0, 0.4), rule=rule, delay=delay(3 - k))
-        net.connect(other, rec, ep.FixedIndegree(3), weight=0.05, name=f"static {k}")
-        net.feedback(out, rec, ep.Symmetric() if k else ep.RandomFeedback(ep.Normal(0.0, 1.0)))
-    return net
-
-
-@pytest.mark.parametrize("partitions", [1, 3])
-@pytest.mark.parametrize("several", [False, True], ids=["one delay", "several delays"])
-def test_every_way_through_connections_equals_traces_that_run_on(partitions: int, several: bool) -> None:
-    three = {"channels": lambda step: channels(step, 3), "ended": lambda step: ended(step, 3)}
-    assert check_lanes(two_populations(several), 3, (15, 15, 15), **three, partitions=partitions) > 10
 
 
 @pytest.mark.parametrize("neuron", NEURONS)
@@ -149,40 +120,6 @@ def test_a_state_resumes_with_the_same_bits(cut: str) -> None:
         assert_same(again.replay(), lanes.replay())
     assert_same(play(lanes, 5, 2), play(again, 5, 2))
     assert_same(again.state(), lanes.state())
-
-
-def test_a_state_has_no_surrogate_gradients_of_neurons_that_do_not_learn() -> None:
-    net = network("ALIF", "each its own", noise=True)
-    size = sum(p.size for p in net.populations if p.model.role == "neuron")
-    net.connect("in", net.add(ep.LIF(), 3, name="static"), weight=2.0)
-    lanes = ep.Simulator(net, threads=1).lanes(N)
-    stepped(lanes, range(20))
-    psi = lanes.state()["psi"]
-    assert psi[..., :size].any()
-    assert not psi[..., size:].any()
-
-
-def resumed(state: list[dict[str, np.ndarray]], **options: Any) -> tuple[dict[str, np.ndarray], list[Any]]:
-    """The state of lanes that continue from one after a rollout, and what they compute."""
-    sim = ep.Simulator(network("ALIF", "each its own", noise=True), threads=1, **options)
-    lanes = sim.lanes(N, steps=3)
-    sim.set_state(state[0])
-    lanes.set_state(state[1])
-    return lanes.state(), [lanes.replay(), *play(lanes, 5, 2)]
-
-
-def test_a_state_fits_any_number_of_ranks() -> None:
-    sim = ep.Simulator(network("ALIF", "each its own", noise=True), threads=1)
-    lanes = sim.lanes(N)
-    play(lanes, 0, 2)
-    lanes.backward(errors_like(stepped(lanes, range(90, 100)), 0))
-    state = [sim.state(), lanes.state()]
-    assert state[1]["cuts"].size
-    _, wanted = resumed(state)
-    for n in (2, 3, 7):
-        for own, found in on_ranks(n, lambda comm: resumed(state, comm=comm)):
-            assert_same(own, state[1])
-            assert_same(found, wanted)
 
 
 def test_a_reset_lane_is_one_at_rest() -> None:
@@ -361,20 +298,6 @@ def test_states_refuse_what_does_not_fit() -> None:
         with refuse(words):
             taker.set_state(state)
     assert_same(lanes.state(), before)
-
-
-def test_single_precision_is_close_in_rollouts_that_continue() -> None:
-    found: list[list[dict[str, np.ndarray]]] = []
-    for precision in ("double", "single"):
-        lanes, gradients = ep.Simulator(network("ALIF", "more"), threads=1, precision=precision).lanes(N), []
-        for number in range(3):
-            lanes.run(20, stimulus(number, 20, N))
-            lanes.reset([number])
-            gradients.append(lanes.backward(np.ones((N, 20, SIZES[2]))))
-        found.append(gradients)
-    for double, single in zip(*found, strict=True):
-        for name, gradient in double.items():
-            assert 0.0 < disagreement(single[name], gradient) < 1e-5
 
 
 class InterruptedOnce:

@@ -14,7 +14,6 @@ from eprop.checks import stimuli_of, time_driven
 from eprop.errors import InputError, NetworkError, ParameterError
 from families import in_turn
 from networks import small_network
-from ranks_in_threads import on_ranks
 from refusals import Refusal, refusals
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -155,50 +154,6 @@ def test_gradients_without_recurrence_are_those_of_backpropagation(name: str) ->
 
 
 # -------------------------------------------------------------------------------------------------- divisions, state, rollouts
-def trained(neuron: str = "ALIF", batches: int = 3, **options: Any) -> dict[str, np.ndarray]:
-    sim = ep.Simulator(network(NEURONS[neuron]()), **options)
-    for seed in range(batches):
-        sim.train(samples_of(sim, n=9, seed=seed))
-    return learned_of(sim) | {name: sim.connections(name)[2] for name in ("in->rec", "rec->rec", "rec->out")}
-
-
-def test_replicas_learn_the_same_constants() -> None:
-    wanted = trained(threads=1)
-    found = on_ranks(2, lambda comm: trained(threads=1, comm=comm))
-    assert_same(found[0], found[1])
-    assert_close(found[0], wanted, 1e-9)
-
-
-@pytest.mark.parametrize("neuron", ["LIF", "ALIF", "CurrentLIF"])
-def test_gradients_of_parts_add_up_to_that_of_the_whole(neuron: str) -> None:
-    sim = ep.Simulator(network(NEURONS[neuron](), c_reg=0.0), threads=1)
-    whole = samples_of(sim, steps=60)
-    events, targets = (np.stack([s.spikes["in"] for s in stimuli_of(sim.network, whole)]), whole.target)
-    wanted = sim.lanes(whole).backward()
-    rollout, total = sim.lanes(4), dict[str, np.ndarray]()
-    for begin, end in ((0, 25), (25, 31), (31, 60)):
-        part = sim.samples(4, end - begin, {"in": events[:, begin:end]}, {"out": targets[:, begin:end]})
-        rollout.forward(part)
-        for key, gradient in rollout.backward().items():
-            total[key] = total.get(key, 0.0) + gradient
-    assert_close(total, wanted, 1e-9)
-
-
-def test_the_state_of_lanes_continues_with_the_same_bits() -> None:
-    def run(lanes: ep.engine.Lanes, steps: int, seed: int) -> dict[str, np.ndarray]:
-        rng = np.random.default_rng(seed)
-        y = lanes.run(steps, rng.random((steps, lanes.n, SIZES[0])) < 0.3)
-        return lanes.backward(rng.normal(size=y.shape))
-
-    net = network(NEURONS["ALIF"]())
-    sim, other = ep.Simulator(net, threads=1), ep.Simulator(net, threads=2)
-    lanes, copies = sim.lanes(3), other.lanes(3)
-    for seed in range(2):
-        lanes.learn(run(lanes, 20, seed))
-    other.set_state(sim.state())
-    copies.set_state(lanes.state())
-    assert_same(copies.state(), lanes.state())
-    assert_same(run(copies, 15, 5), run(lanes, 15, 5))
 
 
 def test_constants_can_be_set() -> None:

@@ -134,12 +134,8 @@ def test_what_does_not_fit_a_rollout_is_refused(refusal: Refusal, refusing: Any)
 @refusals(
     (lambda sim, samples: sim.lanes(samples), ep.errors.MemoryLimitError, r"200 lanes of 3,00. steps"),
     (lambda sim, _: sim.lanes(10_000, steps=2000), ep.errors.MemoryLimitError, "10,000 lanes of 2,000 steps"),
-    (
-        lambda sim, _: sim.lanes(2, steps=10**18),
-        ep.errors.MemoryLimitError,
-        "2 lanes of 1,(000,){5}000 .* take 16000000000.0 GB",
-    ),
-)
+    (lambda sim, _: sim.lanes(2, steps=10**18), ep.errors.MemoryLimitError, "2 lanes of 1,(000,){5}000 .* take 16000000000.0 GB"),
+)  # fmt: skip
 def test_lanes_that_do_not_fit_into_memory_are_refused(refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:
     sim = ep.Simulator(network(), threads=1)
     samples = samples_of(sim, 200, 3000)
