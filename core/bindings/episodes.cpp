@@ -223,13 +223,6 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
       },
       "request"_a, "Run all lanes for the steps of a request that have begun.");
   bound.def(
-      "finish",
-      [](Object& self, const PyEpisodeRequest& request) {
-        self.check_forward(request);
-        finish(self.episodes, request);
-      },
-      "request"_a, "Count spikes and events of lanes that have run all their steps.");
-  bound.def(
       "backward",
       [](Object& self, const PyEpisodeRequest& request, Out2<Real> pending) {
         self.check_backward(request);

@@ -304,11 +304,6 @@ template <class Real> bool forward(Episodes<Real>& episodes, const EpisodeReques
                    [&](Index s, int threads, Watch& watch) { run_steps(running(episodes, chunk, s, request, threads), watch); });
 }
 
-template <class Real> void finish(Episodes<Real>& episodes, const EpisodeRequest& request) {
-  const Chunk chunk = all_lanes(episodes);
-  for (Index s = 0; s < chunk.width; s++) finish_lane(running(episodes, chunk, s, request, 1));
-}
-
 template <class Real>
 bool backward(Episodes<Real>& episodes, const EpisodeRequest& request, Array2<Real> pending, Interrupt interrupt) {
   const Index n = all_lanes(episodes).width, most = lanes_at_once(n, episodes.threads);
@@ -407,7 +402,6 @@ void read_spikes(const Lane<Real>& lane, Index first, Index stop, std::vector<In
   template void begin_replay(Episodes<Real>&);                                                               \
   template void end_replay(Episodes<Real>&);                                                                 \
   template bool forward(Episodes<Real>&, const EpisodeRequest&, Interrupt);                                  \
-  template void finish(Episodes<Real>&, const EpisodeRequest&);                                              \
   template bool backward(Episodes<Real>&, const EpisodeRequest&, Array2<Real>, Interrupt);                   \
   template void add_terms(Array1<Real>, Array2<const Real>);                                                 \
   template Index run_samples(Episodes<Real>&, Index, Index, const EpisodeRequest&, Array2<Real>, Interrupt); \

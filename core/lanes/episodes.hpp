@@ -35,8 +35,6 @@ template <class Real> void end_replay(Episodes<Real>& episodes);
 
 // Runs all lanes for the steps of a request that have begun; returns false if it was interrupted: the lanes are then invalid.
 template <class Real> bool forward(Episodes<Real>& episodes, const EpisodeRequest& request, Interrupt interrupt);
-// Counts spikes and synaptic events of all lanes, which have run all their steps; the loss of a lane that diverged becomes NaN.
-template <class Real> void finish(Episodes<Real>& episodes, const EpisodeRequest& request);
 
 // Adds the gradients of all lanes, scaled, to `pending` (sums, synapses): what is added in turn, two terms of each lane that
 // continues or one of each sample, goes to one sum after the other, and from the last one on to the first again. With one sum

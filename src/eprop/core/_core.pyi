@@ -567,9 +567,6 @@ class EpisodesDouble:
     def forward(self, request: EpisodeRequest) -> None:
         """Run all lanes for the steps of a request that have begun."""
 
-    def finish(self, request: EpisodeRequest) -> None:
-        """Count spikes and events of lanes that have run all their steps."""
-
     def backward(self, request: EpisodeRequest, pending: NDArray[numpy.float64]) -> None:
         """
         Add the gradients of all lanes to the sums `pending`, see `core/lanes/episodes.hpp`.
@@ -666,9 +663,6 @@ class EpisodesSingle:
 
     def forward(self, request: EpisodeRequest) -> None:
         """Run all lanes for the steps of a request that have begun."""
-
-    def finish(self, request: EpisodeRequest) -> None:
-        """Count spikes and events of lanes that have run all their steps."""
 
     def backward(self, request: EpisodeRequest, pending: NDArray[numpy.float32]) -> None:
         """

@@ -28,7 +28,7 @@ from eprop.engine.run import inputs as checks
 from eprop.engine.run.collapse import CollapseWatch
 from eprop.engine.run.episodes import Episodes
 from eprop.engine.run.guards import OneThread
-from eprop.engine.run.lanes import Lanes, learn_from_run, train
+from eprop.engine.run.lanes import Lanes
 from eprop.engine.run.long import Keeping, LongRun
 from eprop.engine.run.online import OnlineRunner
 from eprop.engine.run.results import BatchResult, Record, Recording
@@ -282,7 +282,7 @@ class Simulator(FixedProperties):
             if self._by_batch:
                 self._arrays.reset()
             if self._by_batch and learn:
-                return learn_from_run(self._episodes, self._online, run)
+                return self._episodes.learn_from_run(self._online, run)
             if run.keeping is None:
                 recording = self._online.run(run.sample, run.probes, run.spiking, not learn)
             else:
@@ -427,7 +427,7 @@ class Simulator(FixedProperties):
             checks.check_errors(self.network, samples)
             warn_of_no_feedback(self._untaught, samples.signals)
             learned, progress = self._online.learned(samples), self._lock.outside(progress)
-            return train(self._episodes, learned, progress) if self._by_batch else self._online.train(learned, progress)
+            return (self._episodes if self._by_batch else self._online).train(learned, progress)
 
     def evaluate(
         self, samples: Samples, *, reset: bool | None = None, progress: Callable[[int], None] | None = None

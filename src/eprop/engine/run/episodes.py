@@ -6,7 +6,6 @@ import functools
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from typing import TypeVar
 
 import numpy as np
 
@@ -18,10 +17,12 @@ from eprop.engine.ranks.replicas import Replicas
 from eprop.engine.run.collapse import CollapseWatch, by_population
 from eprop.engine.run.core_inputs import set_inputs
 from eprop.engine.run.guards import check_losses
+from eprop.engine.run.inputs import RunPlan
+from eprop.engine.run.online import OnlineRunner
 from eprop.engine.run.optimizers import Optimizers, lengths_of, scales_of
 from eprop.engine.run.own_loss import OwnLosses
 from eprop.engine.run.probes import Core, spikes_of_sample
-from eprop.engine.run.results import BatchResult
+from eprop.engine.run.results import BatchResult, Recording
 from eprop.engine.run.rewiring import Rewirer
 from eprop.engine.run.samples import SampleLayout, Samples
 from eprop.engine.run.timing import PhaseTimer
@@ -38,8 +39,6 @@ BYTES_PER_THREAD = 1 << 21
 TERMS = 2
 # No machine has so much memory; the estimate of the core would overflow above.
 MOST_BYTES = 1 << 46
-Collected = TypeVar("Collected")
-Used = TypeVar("Used")
 
 
 class Episodes:
@@ -71,31 +70,47 @@ class Episodes:
         self._learned = False  # whether the previous lanes could learn
         self._learners = _count_learners(arrays.built)
 
-    def with_gradients(self, collect: Callable[[], Collected], use: Callable[[Collected], Used]) -> Used:
-        """Collect the gradients of a mini-batch, and use them; Ctrl-C gives up the mini-batch, or waits until they are used."""
-        arrays, events, clock = self.arrays, self.arrays.events, self.arrays.learned_steps
+    def train(self, samples: Samples, progress: Progress = None) -> BatchResult:
+        """Run a mini-batch and apply an optimiser step; Ctrl-C gives up the mini-batch, or waits until the step is done."""
+        arrays, events, scales = self.arrays, self.arrays.events, scales_of(self.arrays, lengths_of(samples))
+        arrays.tie_feedback()
         with ExitStack() as whole:
             try:
-                found = collect()
+                self.rewirer.begin()
+                result = self.run(samples, True, progress)
+                products = arrays.constants.pending
+                of_constants = arrays.constants.gradients(products, scales.of_product_sum, arrays.exchange)
                 whole.enter_context(Postponed())
             except BaseException:
                 arrays.discard_gradients()
                 self.rewirer.discard()
-                arrays.online.events, arrays.learned_steps = events, clock
+                arrays.online.events = events
                 raise
-            return use(found)
+            products[:] = 0.0
+            self.optimizers.take_step(scales.of_sum, of_constants, "train", len(samples) * samples.n_steps)
+            self.rewirer.finish()
+        self.watch.batch(result, samples)
+        return result
 
-    def gradients_of_constants(self, samples: Samples) -> dict[str, np.ndarray]:
-        """Gradients of constants that learn, after the samples have run."""
-        arrays = self.arrays
-        if not arrays.constants:
-            return {}
-        means = scales_of(arrays, lengths_of(samples)).of_product_sum
-        return arrays.constants.gradients(arrays.constants.pending, means, arrays.exchange)
+    def learn_from_run(self, online: OnlineRunner, run: RunPlan) -> Recording:
+        """Learn from a run as from one sample; simulate it again if more than outputs and spikes is recorded."""
+        arrays, sample, wanted = self.arrays, online.learned(run.sample), run.spiking
+        recording, events = None, arrays.events
+        # Of several ranks, only one runs the sample and has its spikes.
+        simple = not self.replicas.several
+        if run.probes.columns or (wanted and not simple):  # the same condition on all ranks
+            # Learn from the recorded sample, with its random spikes.
+            recording = online.run(sample, run.probes, wanted, frozen=False, clock=arrays.learned_steps)
+            arrays.online.events = events  # the second simulation counts them again
+            arrays.reset()
+        result = self.train(sample)
+        arrays.online.t = sample.n_steps
+        spikes = {} if recording else self.spikes(wanted)
+        return recording or online.outputs(sample, result.y[0], spikes)
 
     def run(self, samples: Samples, learn: bool, progress: Progress) -> BatchResult:
         """Run all samples from rest and sum the gradients. Replicas divide the samples and join the results."""
-        return self.losses.add_to(self._run_all(self.losses.without_targets(samples), learn, progress), samples)
+        return self.losses.add_to(self._run_all(samples, learn, progress), samples)
 
     def _run_all(self, samples: Samples, learn: bool, progress: Progress) -> BatchResult:
         index, parts = np.arange(len(samples)), []
@@ -181,6 +196,8 @@ class Episodes:
             pending, request.products = terms[:2]
         core.set_weights(arrays.synapses.weight if learn else arrays.effective_weights())
         began = time.perf_counter()
+        if learn and self.losses:
+            request.given_errors = self._errors(core, samples[index], request)
         with self.rewirer.watching(core, terms[2:]):
             while done < n:
                 reached = core.run_samples(done, n, request, pending)
@@ -194,10 +211,19 @@ class Episodes:
             arrays.online.events += events
         return BatchResult(request.loss, request.y, request.spikes, events, by_population(arrays, request.of_neurons))
 
+    def _errors(self, core: Core, samples: Samples, request: lib.EpisodeRequest) -> np.ndarray:
+        """Errors of samples whose readouts have a loss in Python: they run once without learning before they learn."""
+        request.learn, request.error, done = False, np.zeros(request.y.shape), 0
+        while done < len(samples):
+            done = core.run_samples(done, len(samples), request, self.arrays.synapses.pending[None])
+        request.learn, request.of_neurons[:] = True, 0
+        errors: np.ndarray = request.error + self.losses.compare(samples, request.y)[0]
+        return errors
+
     def _request(self, samples: Samples, index: np.ndarray, learn: bool) -> lib.EpisodeRequest:
         """Make a request for samples ``index``, with arrays for their results."""
         arrays, n, scales = self.arrays, len(index), scales_of(self.arrays, lengths_of(samples))
-        request = request_of(arrays, samples, index)
+        request = request_of(arrays, self.losses.without_targets(samples), index)
         request.seed, request.learn, request.drops = arrays.network.seed, learn, learn
         request.clocks = arrays.noise_clocks(samples.n_steps, index, learn)
         request.scales, request.product_scales = scales.of_samples[index], scales.of_products[index]

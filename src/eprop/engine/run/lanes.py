@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -17,12 +17,10 @@ from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.run.core_inputs import External, set_external
 from eprop.engine.run.episodes import TERMS, Episodes, request_of
 from eprop.engine.run.guards import check_outputs
-from eprop.engine.run.inputs import RunPlan, check_samples, check_switch, keys_of
+from eprop.engine.run.inputs import check_samples, check_switch, keys_of
 from eprop.engine.run.lane_events import ChannelReader, chosen_parts
-from eprop.engine.run.online import OnlineRunner
 from eprop.engine.run.optimizers import lengths_of, scales_of
 from eprop.engine.run.probes import Core
-from eprop.engine.run.results import BatchResult, Recording
 from eprop.engine.run.sample_events import without_dropped
 from eprop.engine.run.samples import Arrangement, Samples, count_of
 from eprop.engine.state.checks import MOST_COUNTED, NETWORK, checked_numbers, damaged
@@ -367,12 +365,6 @@ class Lanes:
             self._interrupted, self._closed, self._weights = "", bool(closed), -1
             self._stepped, self._samples = False, None
 
-    def count_events(self) -> int:
-        """Synaptic events of samples from rest, in all lanes on all ranks."""
-        self._request.events = events = np.zeros(self._own.size, np.int64)
-        self._core.finish(self._request)
-        return int(self._episodes.comm.sum(np.array([events.sum()]))[0])
-
     # ---------------------------------------------------------------- forward
 
     def _run(self, n_steps: int, channels: object) -> Floats:
@@ -592,51 +584,3 @@ def _chosen(n: int, lanes: Any) -> np.ndarray:
         return np.arange(n)[given if given.size else []]
     except IndexError:
         raise InputError(f"reset takes indices of lanes, 0..{n - 1}, or {n} booleans, got {lanes!r:.80}") from None
-
-
-def train(episodes: Episodes, samples: Samples, progress: Callable[[int], None] | None = None) -> BatchResult:
-    """Run a mini-batch from rest and apply an optimiser step; a loss in Python takes the parts that lanes are for."""
-    arrays, in_parts = episodes.arrays, bool(episodes.losses)
-    arrays.tie_feedback()
-
-    def collect() -> tuple[BatchResult, dict[str, np.ndarray]]:
-        episodes.rewirer.begin()
-        if not in_parts:
-            return episodes.run(samples, True, progress), episodes.gradients_of_constants(samples)
-        lanes = Lanes(episodes, samples)
-        return BatchResult(lanes.loss, lanes.y, lanes.spikes, lanes.count_events()), lanes.backward()
-
-    def step(found: tuple[BatchResult, dict[str, np.ndarray]]) -> BatchResult:
-        result, gradients = found
-        if in_parts:
-            episodes.optimizers.learn(gradients)
-            arrays.online.events += result.events
-        else:
-            arrays.constants.pending[:] = 0.0
-            scale = scales_of(arrays, lengths_of(samples)).of_sum
-            episodes.optimizers.take_step(scale, gradients, "train", len(samples) * samples.n_steps)
-        episodes.rewirer.finish()
-        return result
-
-    result = episodes.with_gradients(collect, step)
-    episodes.watch.batch(result, samples)
-    if in_parts and progress:
-        progress(len(samples))
-    return result
-
-
-def learn_from_run(episodes: Episodes, online: OnlineRunner, run: RunPlan) -> Recording:
-    """Learn from a run as from one sample; simulate it again if more than outputs and spikes is recorded."""
-    arrays, sample, wanted = episodes.arrays, online.learned(run.sample), run.spiking
-    recording, events = None, arrays.events
-    # Of several ranks, only one runs the sample and has its spikes.
-    simple = not episodes.replicas.several and not episodes.losses
-    if run.probes.columns or (wanted and not simple):  # the same condition on all ranks
-        # Learn from the recorded sample, with its random spikes.
-        recording = online.run(sample, run.probes, wanted, frozen=False, clock=arrays.learned_steps)
-        arrays.online.events = events  # the second simulation counts them again
-        arrays.reset()
-    result = train(episodes, sample)
-    arrays.online.t = sample.n_steps
-    spikes = {} if recording else episodes.spikes(wanted)
-    return recording or online.outputs(sample, result.y[0], spikes)
