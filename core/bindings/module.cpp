@@ -32,6 +32,7 @@ void bind_events(nb::module_& m);
 void bind_neurons(nb::module_& m);
 void bind_random(nb::module_& m);
 void bind_inputs(nb::module_& m);
+void bind_requests(nb::module_& m);
 void bind_stepper(nb::module_& m);
 void bind_online(nb::module_& m);
 void bind_episodes(nb::module_& m);
@@ -54,6 +55,7 @@ NB_MODULE(EPROP_MODULE, m) {
   bind_events(m);
   bind_random(m);
   bind_neurons(m);
+  bind_requests(m);
   bind_episodes(m);
   bind_rewiring(m);
   bind_inputs(m);

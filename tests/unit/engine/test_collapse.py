@@ -48,7 +48,7 @@ def test_the_loss_of_outputs_at_zero_is_known() -> None:
     samples = sim.samples(1, 4, targets={name: goal[None] for name, goal in goals.items()}, window=window)
     assert sim._arrays.online.silent_loss(samples.target, samples.window) == pytest.approx(wanted)
     loss = sim.run(4.0, targets=goals, window=window).loss.sum()
-    np.testing.assert_allclose(sim._watch.sums, [4.0, 4.0, loss, wanted])
+    np.testing.assert_allclose(sim._watch.sums, [4.0, 4.0, loss, wanted, 996.0])
     sim.run(4.0, targets=goals, window=-np.ones(4), learn=False)
     np.testing.assert_allclose(sim._watch.sums, [8.0, 4.0, loss, wanted])
     sim.run(4.0, targets=goals, window=-np.ones(4))

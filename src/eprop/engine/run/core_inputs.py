@@ -28,7 +28,7 @@ class External(NamedTuple):
 
 
 def set_inputs(
-    request: lib.RunRequest | lib.EpisodeRequest, arrays: Arrays, samples: Samples, first_step: int = 0
+    request: lib.Request, arrays: Arrays, samples: Samples, first_step: int = 0
 ) -> None:
     """Give a request the inputs of samples; drives that change with time begin at ``first_step``.
 
@@ -37,8 +37,8 @@ def set_inputs(
     InputError
         If neurons take no current, or learn a constant on which its effect depends.
     """
-    if samples.event_channels.size or isinstance(request, lib.EpisodeRequest):
-        request.event_start, request.event_channels = samples.event_start, samples.event_channels
+    request.n_steps = samples.n_steps
+    request.event_start, request.event_channels = samples.event_start, samples.event_channels
     request.target, request.window = samples.target, samples.window
     if samples.signals or samples.modulator.size or samples.reward.size:
         set_external(request, arrays, samples)
@@ -54,7 +54,7 @@ def set_inputs(
         request.currents = values, first, row, rest.ravel()
 
 
-def set_external(request: lib.RunRequest | lib.EpisodeRequest, arrays: Arrays, external: Samples | External) -> None:
+def set_external(request: lib.Request, arrays: Arrays, external: Samples | External) -> None:
     """Give a request signals, modulator and reward."""
     signals, first = _own_columns(arrays, external.signals)
     request.external = signals, first, external.modulator, external.reward

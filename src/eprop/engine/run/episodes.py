@@ -229,7 +229,7 @@ class Episodes:
             arrays.online.events += events
         return BatchResult(request.loss, request.y, request.spikes, events, by_population(arrays, request.of_neurons))
 
-    def _request(self, samples: Samples, index: np.ndarray, learn: bool) -> lib.EpisodeRequest:
+    def _request(self, samples: Samples, index: np.ndarray, learn: bool) -> lib.Request:
         """Make a request for samples ``index``, with arrays for their results."""
         arrays, n = self.arrays, len(index)
         request = request_of(arrays, samples, index)
@@ -273,9 +273,9 @@ class Episodes:
         return self._core
 
 
-def request_of(arrays: Arrays, samples: Samples, index: np.ndarray) -> lib.EpisodeRequest:
+def request_of(arrays: Arrays, samples: Samples, index: np.ndarray) -> lib.Request:
     """Make a request of the core for the steps of samples ``index``, without arrays for results."""
-    request = lib.EpisodeRequest()
+    request = lib.Request()
     request.n_steps, request.samples = samples.n_steps, index
     request.feedback = arrays.neurons.feedback
     set_inputs(request, arrays, samples)

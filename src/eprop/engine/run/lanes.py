@@ -278,9 +278,9 @@ class Lanes:
             self._reader.refuse(found + here.start)
         return start, events
 
-    def _request(self, n_steps: int) -> tuple[lib.EpisodeRequest, np.ndarray]:
+    def _request(self, n_steps: int) -> tuple[lib.Request, np.ndarray]:
         """Make a request for steps, and an array for the outputs of the lanes of this rank."""
-        request, own = lib.EpisodeRequest(), self._lanes.own.size
+        request, own = lib.Request(), self._lanes.own.size
         request.n_steps, request.learn, request.samples = n_steps, self._learns, np.arange(own)
         request.event_start = np.zeros((len(self._layout.sources), own * n_steps + 1), np.int64)
         request.y = y = np.zeros((own, n_steps, self._y.shape[1]))

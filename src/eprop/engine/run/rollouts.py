@@ -64,12 +64,12 @@ class LaneGroup:
             self.core.set_weights(arrays.effective_weights())
             self.weights = arrays.weight_changes
 
-    def run(self, request: lib.EpisodeRequest) -> None:
+    def run(self, request: lib.Request) -> None:
         """Run the steps of a request."""
         self.core.begin_steps(request.n_steps)
         self.core.forward(request)
 
-    def replay(self, request: lib.EpisodeRequest) -> None:
+    def replay(self, request: lib.Request) -> None:
         """Run the steps of this rollout once more, with the present weights."""
         self.whole = False
         self.follow_weights()
@@ -96,7 +96,7 @@ class LaneGroup:
         of_constants : ConstantScales
             The same of constants, for all lanes.
         """
-        arrays, replicas, n, request = self.episodes.arrays, self.episodes.replicas, self.own.size, lib.EpisodeRequest()
+        arrays, replicas, n, request = self.episodes.arrays, self.episodes.replicas, self.own.size, lib.Request()
         self.check_wiring()
         arrays.tie_feedback()
         totals = [
