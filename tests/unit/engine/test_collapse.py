@@ -50,7 +50,7 @@ def test_the_loss_of_outputs_at_zero_is_known() -> None:
     loss = sim.run(4.0, targets=goals, window=window).loss.sum()
     np.testing.assert_allclose(sim._watch.sums, [4.0, 4.0, loss, wanted, 996.0])
     sim.run(4.0, targets=goals, window=-np.ones(4), learn=False)
-    np.testing.assert_allclose(sim._watch.sums, [8.0, 4.0, loss, wanted])
+    np.testing.assert_allclose(sim._watch.sums, [8.0, 4.0, loss, wanted, 992.0])
     sim.run(4.0, targets=goals, window=-np.ones(4))
     assert sim._watch.sums[:2].tolist() == [12.0, 8.0]
     assert np.isnan(sim._watch.sums[3])
