@@ -20,16 +20,16 @@ namespace {
 // Refuses a request whose arrays do not fit together, the network or the steps of a call.
 void check_request(const Request& r, const Topology& topology, Index state_rows, Index n_steps, Index offset) {
   const Index steps = r.loss.size, samples = r.target.planes;
-  const bool fits = r.window.rows > 0 && r.window.rows * samples == steps && r.y.planes == samples && r.y.rows == r.window.rows &&
+  const bool fits = r.n_steps > 0 && r.n_steps * samples == steps && r.y.planes == samples && r.y.rows == r.n_steps &&
                     (r.spikes.size == 0 || r.spikes.size == samples) &&
                     (r.probes.rows == 0 || (r.probed.rows == steps && r.probes.columns == 4)) &&
                     r.probed.columns == r.probes.rows && (r.event_start.rows == 0 || r.event_start.columns > steps) &&
                     (r.of_neurons.size == 0 || r.of_neurons.size == topology.n_neurons()) &&
-                    (r.sums.size == 0 || r.sums.size == kSums);
+                    (r.times.size == 0 || r.times.size == steps) && (r.sums.size == 0 || r.sums.size == kSums);
   if (!fits) throw nb::value_error("Request: the arrays do not fit together");
   if (n_steps < 1 || offset < 0 || offset + n_steps > steps) throw nb::value_error("run: more steps than the request has");
-  if (r.y.columns != topology.readouts.size || !inputs_fit(topology, r, samples, r.window.rows, state_rows) ||
-      !external_fits(topology, r.external, samples, r.window.rows))
+  if (r.y.columns != topology.readouts.size || !inputs_fit(topology, r, samples, r.n_steps, state_rows) ||
+      !external_fits(topology, r.external, samples, r.n_steps))
     throw nb::value_error("run: the request is for another network");
 }
 

@@ -60,7 +60,7 @@ void bind_requests(nb::module_& m) {
   b.array<In2<Index>>("event_start", &R::event_start, "(event sources, steps of all samples + 1)");
   b.array<In1<std::int32_t>>("event_channels", &R::event_channels, "Channels of all events, in order.");
   b.array<In3<double>>("target", &R::target, "(samples, steps or 1, readouts)");
-  b.array<In3<double>>("window", &R::window, "(samples or 1, steps, readout populations or 1)");
+  b.array<In3<double>>("window", &R::window, "(samples or 1, steps or 1, readout populations or 1)");
   b.array<In2<double>>("drive", &R::drive, "(steps of a sample or 0, stimuli): factors of the stimuli in time.");
   b.field<ExternalArrays>(
       "external",
@@ -85,6 +85,7 @@ void bind_requests(nb::module_& m) {
   b.number("threads", &R::threads);
   b.array<In2<Index>>("probes", &R::probes, "(probes, 4): a `Probe`, row of the state or branch, index, delay group.");
   b.array<Out2<double>>("probed", &R::probed, "Out: (steps of all samples, probes)");
+  b.array<Out1<double>>("times", &R::times, "Out: (steps of all samples or 0,) steps of the network at the end of each.");
   b.array<Out1<double>>("sums", &R::sums, "Out: (5 or 0,) numbers that are added up, see `Sum`.");
   // Of lanes:
   b.array<In1<Index>>("samples", &R::samples, "(n,) indices among all samples.");

@@ -66,7 +66,7 @@ inline bool inputs_fit(const Topology& topology, const Inputs& in, Index samples
       drive_fits(topology, in.drive, n_steps) && currents_fit(topology, in.currents, samples, n_steps, state_rows);
   if (in.target.planes == 0 || !driven) return driven;
   return in.target.planes == samples && in.target.columns == topology.n_readouts() && windows_fit(topology, in.window) &&
-         (in.target.rows == 1 || in.target.rows == n_steps) && in.window.rows == n_steps &&
+         (in.target.rows == 1 || in.target.rows == n_steps) && (in.window.rows == 1 || in.window.rows == n_steps) &&
          (in.window.planes == 1 || in.window.planes >= samples);
 }
 

@@ -214,7 +214,7 @@ template <class Real> void compare_step(const Running<Real>& run, const LaneStep
   for (Index k = 0; k < topology.n_readouts(); k++) to[k] = lane.y[k] + topology.readouts[k].leak;
   if (request.target.planes == 0) return;
   const double* target = request.target.row(run.sample(), request.target.rows > 1 ? step.t : 0);
-  const double* window = request.window.row(request.window.planes > 1 ? run.sample() : 0, step.t);
+  const double* window = request.window.row(request.window.planes > 1 ? run.sample() : 0, request.window.rows == 1 ? 0 : step.t);
   double* error =
       request.error.planes > 0 ? request.error.row(run.index, step.t) : lane.error.row(lane.error.rows > 1 ? step.row : 0);
   request.loss[run.index] += compare_readouts(topology, lane.y.data(), true, target, window, error);

@@ -12,7 +12,7 @@ struct Inputs {
   Array2<const Index> event_start;  // (event sources, steps of all samples + 1); in the online loop without rows: no events
   Array1<const std::int32_t> event_channels;
   Array3<const double> target;  // (samples, steps or 1, readouts) NaN: none; in episodes without planes: none
-  Array3<const double> window;  // (samples or 1, steps, readout populations or 1)
+  Array3<const double> window;  // (samples or 1, steps or 1, readout populations or 1)
   External external;            // for all samples
   Array2<const double> drive;   // (steps of a sample or 0, stimuli) their factors in time
   GivenCurrents currents;       // for all samples
@@ -34,6 +34,7 @@ struct Request : Inputs {
   bool errors_given = false;   // whether the errors of the step before were given (stepper)
   Array2<const Index> probes;  // (probes, 4), see `Probe`
   Array2<double> probed;       // (steps of all samples, probes)
+  Array1<double> times;        // (steps of all samples or 0,) steps of the network at the end of each
   Array1<double> sums;         // (kSums or 0,), see `Sum`
   // Lanes:
   Array1<const Index> samples;          // (n,) indices among all given samples

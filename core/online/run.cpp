@@ -146,7 +146,7 @@ template <class Real> void draw_poisson(OnlineRun<Real>& run, Index partition, s
 template <class Real>
 void gather_external(const OnlineState<Real>& state, const Request& request, Index column, Index begin, Index end) {
   const External& external = request.external;
-  const Index sample = column / request.window.rows, step = column % request.window.rows;
+  const Index sample = column / request.n_steps, step = column % request.n_steps;
   const double factor = external.factor(sample, step);
   for (Index b = 0; b < state.topology.populations.size; b++) {
     const Population& population = state.topology.populations[b];
@@ -188,7 +188,7 @@ template <class Real> void step_partition(OnlineRun<Real>& run, const Request& r
   if (run.has_plus || run.has_pairs)
     notes.input_finite &=
         inputs_finite(state.neurons.input, begin, end) && all_finite(readout_input + first_readout, last_readout - first_readout);
-  const Index steps = request.window.rows, sample = column / steps, step = column % steps;
+  const Index steps = request.n_steps, sample = column / steps, step = column % steps;
   const double* factor = request.drive.rows > 0 ? request.drive.row(step) : nullptr;
   const DriveStep drive{request.seed, t + request.clock, factor, request.currents, sample, step};
   advance_partition(state, partition, drive, request.drops, notes.drawn);
@@ -290,7 +290,7 @@ template <class Real> void collect_step(OnlineRun<Real>& run, Index column, cons
       request.of_neurons[state.spikes[partition][k]]++;
     post_full |= notes.post_full;
   }
-  if (request.spikes.size > 0) request.spikes[column / request.window.rows] += spikes;
+  if (request.spikes.size > 0) request.spikes[column / request.n_steps] += spikes;
   if (post_full) grow_post_spikes(state.post);
   const Index tied = run.has_plus ? count_tied_weights(state) : 0;
   const auto tie = [&](Index partition) { tie_branches(state, partition, t); };
@@ -308,12 +308,12 @@ template <class Real> void collect_step(OnlineRun<Real>& run, Index column, cons
 
 // The targets of all readouts in a step, and the window's weights of their populations.
 const double* target_of(const Request& request, Index column) {
-  const Index steps = request.window.rows;
+  const Index steps = request.n_steps;
   return request.target.row(column / steps, request.target.rows == 1 ? 0 : column % steps);
 }
 const double* window_of(const Request& request, Index column) {
-  const Index steps = request.window.rows;
-  return request.window.row(request.window.planes > 1 ? column / steps : 0, column % steps);
+  const Index steps = request.n_steps;
+  return request.window.row(request.window.planes > 1 ? column / steps : 0, request.window.rows == 1 ? 0 : column % steps);
 }
 
 // Whether there can be learning signals of a step: a readout population has a target in its window, or errors or signals are
@@ -347,8 +347,7 @@ template <class Real> void compare_step(OnlineRun<Real>& run, Index column, cons
     silent = silent_loss(state.topology, target, window);
     request.loss[column] += loss;
     if (run.sums_errors && !waits_for_reward(state)) extend_error_sums(state, run.t);
-    std::copy_n(state.neurons.y.data, state.neurons.y.size,
-                request.y.row(column / request.window.rows, column % request.window.rows));
+    std::copy_n(state.neurons.y.data, state.neurons.y.size, request.y.row(column / request.n_steps, column % request.n_steps));
   }
   if (request.sums.size > 0) add_sums(request, loss, silent);
 }
@@ -393,7 +392,7 @@ template <class Real> void read_probes(OnlineRun<Real>& run, const Request& requ
 template <class Real> void take_external(OnlineRun<Real>& run, Index column, const Request& request) {
   OnlineState<Real>& state = run.state;
   if (!waits_for_reward(state)) return;
-  const Index steps = request.window.rows;
+  const Index steps = request.n_steps;
   store_reward(state, run.t, request.external.reward_of(column / steps, column % steps));
   if (run.sums_errors && run.t > 0) extend_error_sums(state, run.t - 1);
 }
@@ -541,6 +540,7 @@ template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Inde
     if (request.probes.rows > 0) read_probes(run, request, request.probed.row(column));
     run.unchecked_work += 4.0 * targets;
     run.t++;
+    if (request.times.size > 0) request.times[column] = static_cast<double>(run.t);
     if (std::chrono::steady_clock::now() > end) return done + 1;
   }
   return n_steps;

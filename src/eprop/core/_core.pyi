@@ -407,7 +407,7 @@ class Request:
 
     @property
     def window(self) -> NDArray[numpy.float64]:
-        """(samples or 1, steps, readout populations or 1)"""
+        """(samples or 1, steps or 1, readout populations or 1)"""
 
     @window.setter
     def window(self, value: NDArray[numpy.float64]) -> None: ...
@@ -497,6 +497,15 @@ class Request:
 
     @probed.setter
     def probed(self, value: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def times(self) -> NDArray[numpy.float64]:
+        """
+        Out: (steps of all samples or 0,) steps of the network at the end of each.
+        """
+
+    @times.setter
+    def times(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def sums(self) -> NDArray[numpy.float64]:

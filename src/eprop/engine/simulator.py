@@ -143,7 +143,7 @@ class Simulator(FixedProperties):
         self._timer, self._layout = PhaseTimer(timers), SampleLayout.of(self.network)
         self._rewirer = Rewirer(self._arrays, self.comm, self._timer)
         self._watch = CollapseWatch(self._arrays, self.comm)
-        self._online = OnlineRunner(self._arrays, self._timer, self._rewirer, self._watch)
+        self._online = OnlineRunner(self._arrays, self._layout, self._timer, self._rewirer, self._watch)
         self._by_batch, self._eta_factor, self._lock = built.learning.eprop, 1.0, OneThread()
         shared = self._timer, self._rewirer, self._lock, self._watch
         self._episodes = Episodes(self._arrays, Replicas(replicas), *shared)
@@ -268,21 +268,22 @@ class Simulator(FixedProperties):
         UserWarning
             If ``interval`` is longer than the run: the recording has no rows.
         """
-        given = Given(inputs, targets, window, None, signals, modulator, reward)
-        keeping = None
+        given, keeping = None, None
+        if self._by_batch or not inputs is targets is window is signals is modulator is reward is None:
+            given = Given(inputs, targets, window, None, signals, modulator, reward)
         if progress is not False or spikes_to is not None or interval is not None or checkpoint is not None:
             keeping = Keeping(spikes_to, interval, checkpoint, progress)
         plan = partial(checks.plan_run, self._arrays, self._layout, duration, learn, given, record, spikes, keeping)
         with self._lock:
             run = run_on_all_ranks(self.comm, "run", plan, checks.RunPlan.keys, BATCH)
             if self._untaught and learn:
-                self._warn_of_no_feedback(run.sample)
+                self._warn_of_no_feedback(run.sample.signals if run.sample else {})
             if self._by_batch:
                 self._arrays.reset()
-            if self._by_batch and learn:
+            if run.sample and self._by_batch and learn:
                 return self._learn_from_one(run.sample, run.probes, run.spiking)
             if run.keeping is None:
-                recording = self._online.run(run.sample, run.probes, run.spiking, not learn)
+                recording = self._online.run(run.n_steps, run.sample, run.probes, run.spiking, not learn)
             else:
                 recording = LongRun(self._arrays, self.comm, self._online, run).run()
             self._watch.end_of_run(run.n_steps)
@@ -323,11 +324,11 @@ class Simulator(FixedProperties):
         rewirer = self._rewirer if learn and self._rewirer.runs_on else None
         return Stepper(self._arrays, inputs, readouts, bool(learn), self._lock, rewirer, self._watch)
 
-    def _warn_of_no_feedback(self, samples: Samples) -> None:
+    def _warn_of_no_feedback(self, signals: Mapping[str, Floats]) -> None:
         """Warn once, when learning begins, of neurons without learning signals."""
         if self._untaught:
             untaught, self._untaught = self._untaught, {}
-            warn_of_no_feedback(untaught, samples.signals)
+            warn_of_no_feedback(untaught, signals)
 
     def _learn_from_one(self, sample: Samples, probes: Probes, wanted: list[Population]) -> Recording:
         """Run a network with `EProp`; simulate again if more than outputs and spikes is recorded."""
@@ -338,7 +339,7 @@ class Simulator(FixedProperties):
         if probes.columns or (wanted and not simple):  # the same condition on all ranks
             # Learn from the recorded sample, with its random spikes.
             clock = self._arrays.learned_steps
-            recording = self._online.run(sample, probes, wanted, frozen=False, clock=clock)
+            recording = self._online.run(sample.n_steps, sample, probes, wanted, frozen=False, clock=clock)
             self._arrays.online.events = events  # the second simulation counts them again
             self._arrays.reset()
         result = self._train(sample)

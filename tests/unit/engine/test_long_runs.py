@@ -54,8 +54,7 @@ def assert_same_spikes(found: Spikes, expected: Spikes) -> None:
 @pytest.fixture(params=[1, 7, 10_000])
 def most_steps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Pieces of one step, of an odd number of steps, and a single piece."""
-    for module in ("long", "inputs"):
-        monkeypatch.setattr(f"eprop.engine.run.{module}.MOST_STEPS", request.param)
+    monkeypatch.setattr("eprop.engine.run.long.MOST_STEPS", request.param)
     most: int = request.param
     return most
 
@@ -83,7 +82,6 @@ def test_a_run_in_pieces_has_the_bits_of_one_run(most_steps: int, given: bool, t
 def test_memory_does_not_grow_with_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     """No array of a piece, nor the sample, is longer than a piece, and the rows are those of the intervals."""
     monkeypatch.setattr("eprop.engine.run.long.MOST_STEPS", 50)
-    monkeypatch.setattr("eprop.engine.run.inputs.MOST_STEPS", 50)
     sim, lengths, counts = ep.Simulator(network(ep.Static()), threads=1), [], []
     run = sim._online.run
 

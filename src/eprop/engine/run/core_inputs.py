@@ -28,22 +28,23 @@ class External(NamedTuple):
 
 
 def set_inputs(
-    request: lib.Request, arrays: Arrays, samples: Samples, first_step: int = 0
+    request: lib.Request, arrays: Arrays, samples: Samples | None, first_step: int = 0
 ) -> None:
-    """Give a request the inputs of samples; drives that change with time begin at ``first_step``.
+    """Give a request of ``n_steps`` the inputs of samples; drives that change with time begin at ``first_step``.
 
     Raises
     ------
     InputError
         If neurons take no current, or learn a constant on which its effect depends.
     """
-    request.n_steps = samples.n_steps
+    if arrays.network.stimulations:
+        request.drive = drive_factors(arrays.network, request.n_steps, first_step)
+    if samples is None:
+        return
     request.event_start, request.event_channels = samples.event_start, samples.event_channels
     request.target, request.window = samples.target, samples.window
     if samples.signals or samples.modulator.size or samples.reward.size:
         set_external(request, arrays, samples)
-    if arrays.network.stimulations:
-        request.drive = drive_factors(arrays.network, samples.n_steps, first_step)
     if samples.currents:
         effects = {name: _effect(arrays, arrays.network.population(name)) for name in samples.currents}
         values, first = _own_columns(arrays, {name: c * effects[name][0] for name, c in samples.currents.items()})

@@ -17,10 +17,10 @@ from eprop.engine.run.core_inputs import set_inputs
 from eprop.engine.run.guards import check_losses, check_state
 from eprop.engine.run.own_loss import OwnLosses
 from eprop.engine.run.probes import Probes, SpikeReader
-from eprop.engine.run.results import BatchResult, Recording
+from eprop.engine.run.results import BatchResult, Outputs, Recording, Spikes
 from eprop.engine.run.rewiring import Rewirer
 from eprop.engine.run.sample_events import without_dropped
-from eprop.engine.run.samples import Samples
+from eprop.engine.run.samples import SampleLayout, Samples
 from eprop.engine.run.timing import PhaseTimer
 from eprop.engine.state.arrays import Arrays
 from eprop.models import EventSource
@@ -38,12 +38,15 @@ class OnlineRunner:
     Parameters
     ----------
     arrays : Arrays
+    layout : SampleLayout
     timer : PhaseTimer
     rewirer : Rewirer
     watch : CollapseWatch
     """
 
-    def __init__(self, arrays: Arrays, timer: PhaseTimer, rewirer: Rewirer, watch: CollapseWatch):
+    def __init__(
+        self, arrays: Arrays, layout: SampleLayout, timer: PhaseTimer, rewirer: Rewirer, watch: CollapseWatch
+    ):
         self._arrays, self._timer, self._rewirer, self._watch = arrays, timer, rewirer, watch
         table, n, learning = arrays.built.topology.populations, arrays.built.n_neurons, arrays.built.learning
         self._dt = arrays.network.dt
@@ -56,6 +59,7 @@ class OnlineRunner:
         self._options, losses = lib.Request(), OwnLosses(arrays.network)
         self._options.seed, self._options.threads = arrays.network.seed, arrays.threads
         self._options.of_neurons, self._options.sums = watch.spikes, watch.sums
+        self._options.target, self._options.window = layout.no_target, layout.no_window
         self._losses = losses if losses else None
         self._columns = [
             (p.name, slice(int(table["target_begin"][p.index]) - n, int(table["target_end"][p.index]) - n))
@@ -63,17 +67,18 @@ class OnlineRunner:
             if p.model.role == "readout"
         ]
 
-    def run(self, sample: Samples, probes: Probes, wanted: list[Population], frozen: bool, clock: int = 0) -> Recording:
-        """Run one sample; see `Simulator.run`. Random numbers start at step ``clock``."""
-        arrays, online, n_steps = self._arrays, self._arrays.online, sample.n_steps
+    def run(
+        self, n_steps: int, sample: Samples | None, probes: Probes, wanted: list[Population], frozen: bool, clock: int = 0
+    ) -> Recording:
+        """Run one sample, or steps without inputs; see `Simulator.run`. Random numbers start at step ``clock``."""
+        arrays, online = self._arrays, self._arrays.online
         t0, before, reader, done = online.t, online.events, SpikeReader(arrays, wanted) if wanted else None, 0
-        if self._drops_inputs and not frozen:
+        if sample is not None and self._drops_inputs and not frozen:
             sample = self.learned(sample)
-        shown = sample if self._losses is None else self._losses.without_targets(sample)
-        request = self._request_of(shown, frozen, clock, t0)
+        request = self._request_of(None if sample is None else self._shown(sample), n_steps, frozen, clock, t0)
         request.y = y = np.zeros((1, n_steps, self._leak.size))
         request.loss = loss = np.zeros(n_steps)
-        y = y[0]
+        request.times = times = np.zeros(n_steps)
         if probes.count:
             probed = np.zeros((n_steps, len(probes.table)))
             request.probes, request.probed = probes.table, probed
@@ -86,18 +91,19 @@ class OnlineRunner:
                 check_state(arrays, "run", found)
             if reader:
                 reader.read()
-        times = np.arange(t0 + 1.0, t0 + n_steps + 1.0)
         if self._dt != 1.0:
             times *= self._dt
-        spikes = reader.spikes() if reader else {}
-        traces = probes.collect(probed, arrays.exchange) if probes.count else {}
-        y = y + self._leak if self._leaks else y
-        recording = Recording(
-            times, {name: y[:, span] for name, span in self._columns}, loss, spikes, traces, probes.index
-        )
+        if self._leaks:
+            y += self._leak
+        outputs = Outputs()
+        for name, span in self._columns:
+            outputs[name] = y[0, :, span]
+        recording = Recording(times, outputs, loss, Spikes(reader.spikes() if reader else ()))
+        if probes.count:
+            recording.traces, recording.index = probes.collect(probed, arrays.exchange), probes.index
         if arrays.exchange.several:
             self._count_events_of_all(before)
-        return recording if self._losses is None else self._losses.add_to(recording, sample)
+        return self._losses.add_to(recording, sample) if self._losses and sample is not None else recording
 
     def learned(self, samples: Samples) -> Samples:
         """Samples as the network learns from them, see `EventSource.dropout`."""
@@ -111,22 +117,26 @@ class OnlineRunner:
         """Samples as the core knows them."""
         return samples if self._losses is None else self._losses.without_targets(samples)
 
-    def _request_of(self, samples: Samples, frozen: bool, clock: int = 0, first_step: int = 0) -> lib.Request:
+    def _request_of(
+        self, samples: Samples | None, n_steps: int, frozen: bool, clock: int = 0, first_step: int = 0
+    ) -> lib.Request:
         """Make a request to the core for samples in sequence, without arrays for results.
 
         Random numbers start at step ``clock``, and drives that change with time at ``first_step``.
         """
         request = lib.Request(self._options)
+        request.n_steps = n_steps
         if not frozen:
             request.learn, request.drops = True, self._learns
         if clock:
             request.clock = clock
-        set_inputs(request, self._arrays, samples, first_step)
+        if samples is not None or self._arrays.network.stimulations:
+            set_inputs(request, self._arrays, samples, first_step)
         return request
 
     def _request_of_batch(self, samples: Samples, frozen: bool) -> lib.Request:
         """The same, with arrays for results."""
-        request, n = self._request_of(samples, frozen), samples.n * samples.n_steps
+        request, n = self._request_of(samples, samples.n_steps, frozen), samples.n * samples.n_steps
         request.y, request.loss = np.zeros((samples.n, samples.n_steps, self._leak.size)), np.zeros(n)
         request.spikes = np.zeros(samples.n, np.int64)
         return request
