@@ -4,7 +4,6 @@
 #include <map>
 #include <memory>
 
-#include "bindings/fields.hpp"
 #include "bindings/requests.hpp"
 #include "bindings/topology.hpp"
 #include "eprop_plus/new_synapses.hpp"

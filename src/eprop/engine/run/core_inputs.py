@@ -27,9 +27,7 @@ class External(NamedTuple):
     reward: np.ndarray = NONE_GIVEN
 
 
-def set_inputs(
-    request: lib.Request, arrays: Arrays, samples: Samples | None, first_step: int = 0
-) -> None:
+def set_inputs(request: lib.Request, arrays: Arrays, samples: Samples | None, first_step: int = 0) -> None:
     """Give a request of ``n_steps`` the inputs of samples; drives that change with time begin at ``first_step``.
 
     Raises

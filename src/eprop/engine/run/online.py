@@ -44,9 +44,7 @@ class OnlineRunner:
     watch : CollapseWatch
     """
 
-    def __init__(
-        self, arrays: Arrays, layout: SampleLayout, timer: PhaseTimer, rewirer: Rewirer, watch: CollapseWatch
-    ):
+    def __init__(self, arrays: Arrays, layout: SampleLayout, timer: PhaseTimer, rewirer: Rewirer, watch: CollapseWatch):
         self._arrays, self._timer, self._rewirer, self._watch = arrays, timer, rewirer, watch
         table, n, learning = arrays.built.topology.populations, arrays.built.n_neurons, arrays.built.learning
         self._dt = arrays.network.dt
@@ -68,7 +66,13 @@ class OnlineRunner:
         ]
 
     def run(
-        self, n_steps: int, sample: Samples | None, probes: Probes, wanted: list[Population], frozen: bool, clock: int = 0
+        self,
+        n_steps: int,
+        sample: Samples | None,
+        probes: Probes,
+        wanted: list[Population],
+        frozen: bool,
+        clock: int = 0,
     ) -> Recording:
         """Run one sample, or steps without inputs; see `Simulator.run`. Random numbers start at step ``clock``."""
         arrays, online = self._arrays, self._arrays.online
@@ -186,7 +190,9 @@ class OnlineRunner:
             ran, found = self._run_steps(request, done, limit)
             done += ran
             finite = np.isfinite(out.loss[before:done])
-            last, found = (done - 1, found) if finite.all() else (before + int(np.argmin(finite)), lib.Divergence.not_finite)
+            last, found = (
+                (done - 1, found) if finite.all() else (before + int(np.argmin(finite)), lib.Divergence.not_finite)
+            )
             check_state(arrays, f"sample {last // n_steps}", found)
             _report(progress, before, done, n_steps)
         spikes = arrays.exchange.sum(out.spikes)
@@ -246,9 +252,7 @@ def _run_chunk(
     return online.events
 
 
-def run_steps(
-    arrays: Arrays, online: Online, request: lib.Request, offset: int, n_steps: int
-) -> tuple[int, int]:
+def run_steps(arrays: Arrays, online: Online, request: lib.Request, offset: int, n_steps: int) -> tuple[int, int]:
     """Run steps of a network; several ranks exchange their spikes after each slice.
 
     Returns
