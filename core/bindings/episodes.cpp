@@ -1,4 +1,4 @@
-// The lanes of e-prop for Python: EpisodesDouble, EpisodesSingle, EpisodeRequest.
+// The lanes of e-prop for Python: EpisodesDouble, EpisodesSingle.
 #include "lanes/episodes.hpp"
 
 #include <algorithm>
@@ -14,30 +14,6 @@
 namespace eprop {
 namespace {
 
-using PyEpisodeRequest = PyRequest<EpisodeRequest>;
-
-void bind_request(nb::module_& m) {
-  using R = EpisodeRequest;
-  nb::class_<PyEpisodeRequest> bound(m, "EpisodeRequest",
-                                     "Steps of lanes, and arrays for their results; see `core/lanes/state.hpp`.");
-  bound.def(nb::init<>());
-  bound.def_rw("n_steps", &PyEpisodeRequest::n_steps).def_rw("learn", &PyEpisodeRequest::learn);
-  bind_array<In1<Index>>(bound, "samples", &R::samples);
-  bind_array<In1<Index>>(bound, "clocks", &R::clocks);
-  bind_inputs(bound);
-  bind_array<In2<double>>(bound, "feedback", &R::feedback);
-  bind_array<In2<double>>(bound, "scales", &R::scales);
-  bind_array<In3<double>>(bound, "given_errors", &R::given_errors);
-  bind_array<In2<double>>(bound, "product_scales", &R::product_scales);
-  bind_array<Out3<double>>(bound, "products", &R::products);
-  bind_array<Out3<double>>(bound, "y", &R::y);
-  bind_array<Out3<double>>(bound, "error", &R::error);
-  bind_array<Out1<double>>(bound, "loss", &R::loss);
-  bind_array<Out1<Index>>(bound, "spikes", &R::spikes);
-  bind_array<Out1<Index>>(bound, "of_neurons", &R::of_neurons);
-  bind_array<Out1<Index>>(bound, "events", &R::events);
-}
-
 template <class Real> struct PyEpisodes {
   Episodes<Real> episodes;
   nb::object topology, initial, weight;  // keep the viewed objects alive
@@ -48,16 +24,16 @@ template <class Real> struct PyEpisodes {
   Index n() const { return static_cast<Index>(episodes.lanes.size()); }
   const Topology& tables() const { return episodes.topology; }
   void check(bool fits, const char* what) const {
-    if (!fits) throw nb::value_error((std::string("EpisodeRequest: ") + what + " do not fit the network or the lanes").c_str());
+    if (!fits) throw nb::value_error((std::string("Request: ") + what + " do not fit the network or the lanes").c_str());
   }
   // Number of given samples, among which the request chooses.
-  static Index given_samples(const EpisodeRequest& q) {
+  static Index given_samples(const Request& q) {
     Index samples = q.target.planes;
     for (Index s = 0; q.target.planes == 0 && s < q.samples.size; s++) samples = std::max(samples, q.samples[s] + 1);
     return samples;
   }
   // Refuses requests that would access memory out of bounds.
-  void check_forward(const EpisodeRequest& q) const {
+  void check_forward(const Request& q) const {
     const Topology& t = tables();
     const Index steps = q.n_steps, k = t.n_readouts(), n = q.samples.size;
     check(!episodes.horizon.continues || n == this->n(), "lanes");
@@ -74,7 +50,7 @@ template <class Real> struct PyEpisodes {
     check(q.error.planes == 0 || (q.error.planes >= n && q.error.rows == steps && q.error.columns == k), "errors");
     check(q.loss.size >= n, "losses");
   }
-  void check_backward(const EpisodeRequest& q) const {
+  void check_backward(const Request& q) const {
     const Topology& t = tables();
     const Index n = q.samples.size, steps = episodes.horizon.continues ? episodes.steps : episodes.rows;
     check(episodes.learns && (!episodes.horizon.continues || n == this->n()), "lanes");
@@ -113,7 +89,7 @@ template <class Real> Array2<Real> pending_of(const Out2<Real>& pending, const T
 template <class Real> Index step(PyEpisodes<Real>& self, const nb::tuple& channels, const Out2<double>& y) {
   const Index n = self.n();
   if (const Index problem = take_events(self.events, channels, n, 1); problem != kRead) return problem;
-  EpisodeRequest request;
+  Request request;
   request.n_steps = 1;
   request.learn = self.episodes.learns;
   request.samples = {self.numbers.data(), n};
@@ -216,7 +192,7 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
   bound.def("end_replay", [](Object& self) { end_replay(self.episodes); }, "End a replay that has run all steps.");
   bound.def(
       "forward",
-      [](Object& self, const PyEpisodeRequest& request) {
+      [](Object& self, const PyRequest& request) {
         self.check_forward(request);
         self.check(self.episodes.horizon.continues && request.n_steps <= self.episodes.steps, "steps");
         interruptible([&](Interrupt interrupt) { return forward(self.episodes, request, interrupt); });
@@ -224,7 +200,7 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
       "request"_a, "Run all lanes for the steps of a request that have begun.");
   bound.def(
       "backward",
-      [](Object& self, const PyEpisodeRequest& request, Out2<Real> pending) {
+      [](Object& self, const PyRequest& request, Out2<Real> pending) {
         self.check_backward(request);
         self.check(self.episodes.horizon.continues, "lanes");
         const Array2<Real> gradients = pending_of<Real>(pending, self.tables());
@@ -234,7 +210,7 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
       "Add the gradients of all lanes to the sums `pending`, see `core/lanes/episodes.hpp`.");
   bound.def(
       "run_samples",
-      [](Object& self, Index begin, Index stop, const PyEpisodeRequest& request, Out2<Real> pending) {
+      [](Object& self, Index begin, Index stop, const PyRequest& request, Out2<Real> pending) {
         self.check_forward(request);
         self.check(0 <= begin && stop <= request.samples.size, "samples");
         if (request.learn) self.check_backward(request);
@@ -382,7 +358,6 @@ void bind_episodes(nb::module_& m) {
   m.attr("LANES_PER_THREAD") = kLanesPerThread;
   m.attr("READ") = kRead;
   m.attr("UNREADABLE") = kUnreadable;
-  bind_request(m);
   bind_class<double>(m, "EpisodesDouble");
   bind_class<float>(m, "EpisodesSingle");
   m.def(

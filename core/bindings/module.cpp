@@ -37,6 +37,7 @@ void bind_connections(nb::module_& m);
 void bind_data(nb::module_& m);
 void bind_neurons(nb::module_& m);
 void bind_inputs(nb::module_& m);
+void bind_requests(nb::module_& m);
 void bind_stepper(nb::module_& m);
 void bind_online(nb::module_& m);
 void bind_episodes(nb::module_& m);
@@ -157,6 +158,7 @@ NB_MODULE(EPROP_MODULE, m) {
   bind_data(m);
   bind_random(m);
   bind_neurons(m);
+  bind_requests(m);
   bind_episodes(m);
   bind_rewiring(m);
   bind_inputs(m);

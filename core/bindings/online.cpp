@@ -16,21 +16,19 @@
 namespace eprop {
 namespace {
 
-using PyRunRequest = PyRequest<RunRequest>;
-
 // Refuses a request whose arrays do not fit together, the network or the steps of a call.
-void check_request(const RunRequest& r, const Topology& topology, Index state_rows, Index n_steps, Index offset) {
+void check_request(const Request& r, const Topology& topology, Index state_rows, Index n_steps, Index offset) {
   const Index steps = r.loss.size, samples = r.target.planes;
-  const bool fits = r.window.rows > 0 && r.window.rows * samples == steps && r.y.rows == steps &&
+  const bool fits = r.n_steps > 0 && r.n_steps * samples == steps && r.y.planes == samples && r.y.rows == r.n_steps &&
                     (r.spikes.size == 0 || r.spikes.size == samples) &&
                     (r.probes.rows == 0 || (r.probed.rows == steps && r.probes.columns == 4)) &&
                     r.probed.columns == r.probes.rows && (r.event_start.rows == 0 || r.event_start.columns > steps) &&
                     (r.of_neurons.size == 0 || r.of_neurons.size == topology.n_neurons()) &&
-                    (r.sums.size == 0 || r.sums.size == kSums);
-  if (!fits) throw nb::value_error("RunRequest: the arrays do not fit together");
-  if (n_steps < 0 || offset < 0 || offset + n_steps > steps) throw nb::value_error("run: more steps than the request has");
-  if (r.y.columns != topology.readouts.size || !inputs_fit(topology, r, samples, r.window.rows, state_rows) ||
-      !external_fits(topology, r.external, samples, r.window.rows))
+                    (r.times.size == 0 || r.times.size == steps) && (r.sums.size == 0 || r.sums.size == kSums);
+  if (!fits) throw nb::value_error("Request: the arrays do not fit together");
+  if (n_steps < 1 || offset < 0 || offset + n_steps > steps) throw nb::value_error("run: more steps than the request has");
+  if (r.y.columns != topology.readouts.size || !inputs_fit(topology, r, samples, r.n_steps, state_rows) ||
+      !external_fits(topology, r.external, samples, r.n_steps))
     throw nb::value_error("run: the request is for another network");
 }
 
@@ -194,18 +192,13 @@ template <class Real> auto take_message(PyRun<Real>& run) {
   return handed_over(std::move(message));
 }
 
-template <class Real> void receive(PyRun<Real>& run, Index n_steps, Index offset, const PyRunRequest& request,
+template <class Real> void receive(PyRun<Real>& run, Index n_steps, Index offset, const PyRequest& request,
                                    In1<std::uint8_t> messages, In1<Index> begin, In1<Index> first, In1<std::uint64_t> bits,
                                    In1<std::uint32_t> counts) {
   check_request(request, run.state.topology, run.state.neurons.state.rows, n_steps, offset);
   nb::gil_scoped_release release;
   const Inbox inbox{view1(messages), view1(begin), view1(first), {view1(bits), view1(counts)}};
   receive_spikes(run, n_steps, offset, request, inbox);
-}
-
-template <class Real> bool check_weights(PyRun<Real>& run, int threads) {
-  nb::gil_scoped_release release;
-  return weights_finite(run, threads);
 }
 
 // Loading a state, and its messages between ranks.
@@ -311,14 +304,18 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
            "Name, axis and view of each array that is part of a state.")
       .def(
           "run",
-          [](S& run, Index n_steps, Index offset, const PyRunRequest& request) {
+          [](S& run, Index n_steps, Index offset, const PyRequest& request) {
             check_request(request, run.state.topology, run.state.neurons.state.rows, n_steps, offset);
             nb::gil_scoped_release release;
-            return run_online(run, n_steps, offset, request);
+            if (request.sums.size > 0)
+              n_steps = std::min(n_steps, std::max<Index>(static_cast<Index>(request.sums[static_cast<Index>(Sum::left)]), 1));
+            const Index done = run_online(run, n_steps, offset, request);
+            return std::pair(done, static_cast<int>(judge(run, request.loss[offset + done - 1], request.threads)));
           },
           "n_steps"_a, "offset"_a, "request"_a,
-          "Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, fewer once 50 ms have "
-          "passed.\n\n"
+          "Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, at least one, and the "
+          "`Divergence`.\n\n"
+          "There are fewer steps once 50 ms have passed, or no step is left in `sums`.\n\n"
           "C++: `run_online` in core/online/run.cpp.")
       .def_rw("t", &S::t, "Steps since the start.")
       .def_rw("events", &S::events, "Synaptic events since the start.")
@@ -331,9 +328,10 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
           "record_steps", [](S& run) { return run.state.log.record_steps; }, "Steps whose spikes axons process again in a state.")
       .def_rw("collect", &S::collect, "Whether spikes of own neurons go to `message` instead of the log.")
       .def(
-          "divergence", [](const S& run) { return find_divergence(run); },
-          "Whether some state is not finite, or a voltage is beyond `largest_voltage`.")
-      .def("weights_finite", &check_weights<Real>, "threads"_a = 1, "Whether no weight is known that is not finite.")
+          "judge", [](S& run, double loss, int threads) { return static_cast<int>(judge(run, loss, threads)); }, "loss"_a,
+          "threads"_a, nb::call_guard<nb::gil_scoped_release>(),
+          "Whether the loss or some state is not finite, a voltage beyond `largest_voltage`, or a weight known that is not "
+          "finite.")
       .def("spikes", &logged_spikes<Real>, "first_source"_a, "stop_source"_a, "first_step"_a, "stop_step"_a,
            "Steps and sources of the spikes that are still in the log.")
       .def("effective_weights", &effective_weights<Real>,
@@ -357,28 +355,12 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
   bind_step(bound);
 }
 
-void bind_request(nb::module_& m) {
-  using R = RunRequest;
-  nb::class_<PyRunRequest> bound(m, "RunRequest", "Inputs of a run of consecutive samples, and arrays for its results.");
-  bound.def(nb::init<>())
-      .def(nb::init<const PyRunRequest&>(), "other"_a, "The same inputs and arrays for results.")
-      .def_rw("clock", &PyRunRequest::clock, "First step of the random numbers.")
-      .def_rw("frozen", &PyRunRequest::frozen, "Whether weights stay constant while all traces continue.")
-      .def_rw("threads", &PyRunRequest::threads);
-  bind_inputs(bound);
-  bind_array<In2<Index>>(bound, "probes", &R::probes, "(probes, 4): a `Probe`, row of the state or branch, index, delay group.");
-  bind_array<Out2<double>>(bound, "probed", &R::probed, "Out: (steps of all samples, probes)");
-  bind_array<Out2<double>>(bound, "y", &R::y, "Out: (steps of all samples, readouts), without the leak potential, mV.");
-  bind_array<Out1<double>>(bound, "loss", &R::loss, "Out: (steps of all samples,); losses are added.");
-  bind_array<Out1<Index>>(bound, "spikes", &R::spikes, "Out: (samples or 0,) spikes of own neurons; they are added.");
-  bind_array<Out1<Index>>(bound, "of_neurons", &R::of_neurons, "Out: (own neurons or 0,) spikes of each; they are added.");
-  bind_array<Out1<double>>(bound, "sums", &R::sums, "Out: (4 or 0,) numbers that are added up, see `Sum`.");
-}
-
 void bind_codes(nb::module_& m) {
-  nb::enum_<Divergence>(m, "Divergence", nb::is_arithmetic(), "Result of `divergence`.")
+  nb::enum_<Divergence>(m, "Divergence", nb::is_arithmetic(),
+                        "Result of `judge`; the numbers are those of `eprop.errors.Status`.")
       .value("none", Divergence::none)
       .value("not_finite", Divergence::not_finite)
+      .value("weight", Divergence::weight)
       .value("voltage", Divergence::voltage);
   nb::enum_<Probe>(m, "Probe", nb::is_arithmetic(), "Recorded variable.")
       .value("state", Probe::state)
@@ -393,7 +375,8 @@ void bind_codes(nb::module_& m) {
       .value("learned", Sum::learned, "Steps with learning.")
       .value("loss", Sum::loss, "Of these steps.")
       .value("silent", Sum::silent,
-             "Loss of outputs at zero in these steps; NaN, unknown, if a weight of the window is negative.");
+             "Loss of outputs at zero in these steps; NaN, unknown, if a weight of the window is negative.")
+      .value("left", Sum::left, "Steps that are left until a run returns; they count down.");
   nb::enum_<Phase>(m, "Phase", nb::is_arithmetic(), "Column of `phases`.")
       .value("between", kBetween, "Between calls, and between steps of a partition.")
       .value("propagators", kPropagators)
@@ -430,7 +413,6 @@ void bind_structs(nb::module_& m) {
 void bind_online(nb::module_& m) {
   bind_codes(m);
   bind_structs(m);
-  bind_request(m);
   bind_run_of<float>(m, "OnlineSingle");
   bind_run_of<double>(m, "OnlineDouble");
 }

@@ -105,14 +105,14 @@ template <class Real> void find_drift(const AdjointRange<Real>& at, const std::v
 
 // Sources of the errors of a lane: its index in a request and the request.
 struct ErrorsOf {
-  const EpisodeRequest& request;
+  const Request& request;
   Index index;
 };
 
 // The adjoint pass of some neurons through all episodes of a rollout. Errors end with each episode.
 template <class Real> void adjoint_episodes(const AdjointRange<Real>& at, const std::vector<Segment>& segments, Index latency,
                                             const ErrorsOf& errors, Index n_steps, Watch& watch) {
-  const EpisodeRequest& request = errors.request;
+  const Request& request = errors.request;
   const Population& population = at.population();
   Index done = segments.back().end;  // rows from here on have their G
   for (std::size_t k = segments.size(); k-- > 0;) {

@@ -95,7 +95,7 @@ template <class Real> void add_product_traces(const Owned2<double>& traces, Back
 
 // Adds the products of a lane to a sum of a request.
 template <class Real>
-void add_scaled_products(const Topology& topology, Backward<Real>& work, const EpisodeRequest& request, Index index) {
+void add_scaled_products(const Topology& topology, Backward<Real>& work, const Request& request, Index index) {
   const FlushSubnormals flush;
   const Array2<double> sums = request.products.plane(index % request.products.planes);
   for (Index p = 0; p < topology.products.size; p++) {

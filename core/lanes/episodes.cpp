@@ -37,7 +37,7 @@ bool each_lane(const Episodes<Real>& episodes, Index width, Index n_steps, Inter
 }
 
 template <class Real>
-Running<Real> running(Episodes<Real>& episodes, const Chunk& chunk, Index number, const EpisodeRequest& request, int threads) {
+Running<Real> running(Episodes<Real>& episodes, const Chunk& chunk, Index number, const Request& request, int threads) {
   return {episodes, episodes.lanes[chunk.lane + number], request, chunk.index + number, threads};
 }
 
@@ -69,7 +69,7 @@ template <class Real> Index count_events(const Episodes<Real>& episodes, const L
 }
 
 template <class Real> void finish_lane(const Running<Real>& run) {
-  const EpisodeRequest& request = run.request;
+  const Request& request = run.request;
   if (request.spikes.size > 0) request.spikes[run.index] = count_spikes(run.episodes, run.lane);
   if (request.events.size > 0) request.events[run.index] = count_events(run.episodes, run.lane);
   if (request.loss.size > 0 && !all_finite(run.lane.state.values.data(), run.lane.state.view().size()))
@@ -89,14 +89,14 @@ template <class Real, class Found> void each_spike(const Episodes<Real>& episode
 }
 
 // Adds the spikes of each neuron in the samples of a chunk, which are complete.
-template <class Real> void count_neurons(const Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request) {
+template <class Real> void count_neurons(const Episodes<Real>& episodes, const Chunk& chunk, const Request& request) {
   for (Index s = 0; request.of_neurons.size > 0 && s < chunk.width; s++)
     each_spike(episodes, episodes.lanes[chunk.lane + s], [&](Index target) { request.of_neurons[target]++; });
 }
 
 // Runs the samples of a chunk, forward and, for training, backward.
 template <class Real>
-bool run_chunk(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request, Interrupt interrupt) {
+bool run_chunk(Episodes<Real>& episodes, const Chunk& chunk, const Request& request, Interrupt interrupt) {
   episodes.steps = request.n_steps;
   return each_lane(episodes, chunk.width, request.n_steps, interrupt, [&](Index s, int threads, Watch& watch) {
     const Running<Real> run = running(episodes, chunk, s, request, threads);
@@ -113,7 +113,7 @@ template <class Real> Array1<Real> sum_of(Array2<Real> sums, Index term) { retur
 
 // Adds the gradients of the lanes of a chunk, after their adjoint pass. Absent connections have no traces: their gradients are
 // those of episodes that begin with the rollout.
-template <class Real> bool accumulate(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request,
+template <class Real> bool accumulate(Episodes<Real>& episodes, const Chunk& chunk, const Request& request,
                                       Array2<Real> pending, Interrupt interrupt) {
   const auto n = static_cast<Index>(episodes.plan.pieces.size());
   for (Index s = 0; episodes.topology.products.size > 0 && s < chunk.width; s++) {
@@ -298,14 +298,14 @@ template <class Real> void end_replay(Episodes<Real>& episodes) {
   }
 }
 
-template <class Real> bool forward(Episodes<Real>& episodes, const EpisodeRequest& request, Interrupt interrupt) {
+template <class Real> bool forward(Episodes<Real>& episodes, const Request& request, Interrupt interrupt) {
   const Chunk chunk = all_lanes(episodes);
   return each_lane(episodes, chunk.width, request.n_steps, interrupt,
                    [&](Index s, int threads, Watch& watch) { run_steps(running(episodes, chunk, s, request, threads), watch); });
 }
 
 template <class Real>
-bool backward(Episodes<Real>& episodes, const EpisodeRequest& request, Array2<Real> pending, Interrupt interrupt) {
+bool backward(Episodes<Real>& episodes, const Request& request, Array2<Real> pending, Interrupt interrupt) {
   const Index n = all_lanes(episodes).width, most = lanes_at_once(n, episodes.threads);
   make_works(episodes, most);
   for (Index first = 0; first < n; first += most) {
@@ -324,7 +324,7 @@ template <class Real> void add_terms(Array1<Real> total, Array2<const Real> term
     for (Index i = 0; i < total.size; i++) total[i] += terms(k, i);
 }
 
-template <class Real> Index run_samples(Episodes<Real>& episodes, Index begin, Index stop, const EpisodeRequest& request,
+template <class Real> Index run_samples(Episodes<Real>& episodes, Index begin, Index stop, const Request& request,
                                         Array2<Real> pending, Interrupt interrupt) {
   const auto began = std::chrono::steady_clock::now();
   Index index = begin;
@@ -401,10 +401,10 @@ void read_spikes(const Lane<Real>& lane, Index first, Index stop, std::vector<In
   template void begin_steps(Episodes<Real>&, Index);                                                         \
   template void begin_replay(Episodes<Real>&);                                                               \
   template void end_replay(Episodes<Real>&);                                                                 \
-  template bool forward(Episodes<Real>&, const EpisodeRequest&, Interrupt);                                  \
-  template bool backward(Episodes<Real>&, const EpisodeRequest&, Array2<Real>, Interrupt);                   \
+  template bool forward(Episodes<Real>&, const Request&, Interrupt);                                  \
+  template bool backward(Episodes<Real>&, const Request&, Array2<Real>, Interrupt);                   \
   template void add_terms(Array1<Real>, Array2<const Real>);                                                 \
-  template Index run_samples(Episodes<Real>&, Index, Index, const EpisodeRequest&, Array2<Real>, Interrupt); \
+  template Index run_samples(Episodes<Real>&, Index, Index, const Request&, Array2<Real>, Interrupt); \
   template void end_episode(Episodes<Real>&, Index);                                                         \
   template void begin_next(Episodes<Real>&);                                                                 \
   template Index find_diverged(const Episodes<Real>&, double);                                               \

@@ -34,14 +34,13 @@ template <class Real> void begin_replay(Episodes<Real>& episodes);
 template <class Real> void end_replay(Episodes<Real>& episodes);
 
 // Runs all lanes for the steps of a request that have begun; returns false if it was interrupted: the lanes are then invalid.
-template <class Real> bool forward(Episodes<Real>& episodes, const EpisodeRequest& request, Interrupt interrupt);
+template <class Real> bool forward(Episodes<Real>& episodes, const Request& request, Interrupt interrupt);
 
 // Adds the gradients of all lanes, scaled, to `pending` (sums, synapses): what is added in turn, two terms of each lane that
 // continues or one of each sample, goes to one sum after the other, and from the last one on to the first again. With one sum
 // they are added up; with a sum for each term another process can add them in the same order. Returns false if it was
 // interrupted: `pending` then has a part of them.
-template <class Real>
-bool backward(Episodes<Real>& episodes, const EpisodeRequest& request, Array2<Real> pending, Interrupt interrupt);
+template <class Real> bool backward(Episodes<Real>& episodes, const Request& request, Array2<Real> pending, Interrupt interrupt);
 
 // Adds terms (terms, n) to a total (n,) one after the other, in the order in which `backward` would have added them.
 template <class Real> void add_terms(Array1<Real> total, Array2<const Real> terms);
@@ -49,7 +48,7 @@ template <class Real> void add_terms(Array1<Real> total, Array2<const Real> term
 // Runs samples begin:stop from rest, as many at a time as there are lanes, and adds their gradients to `pending` if they learn.
 // Returns the next sample, after the chunk during which 50 ms have passed; or -1 if it was interrupted: `pending` then has a part
 // of the gradients.
-template <class Real> Index run_samples(Episodes<Real>& episodes, Index begin, Index stop, const EpisodeRequest& request,
+template <class Real> Index run_samples(Episodes<Real>& episodes, Index begin, Index stop, const Request& request,
                                         Array2<Real> pending, Interrupt interrupt);
 
 // Ends the episode of a lane: it is at rest, without spikes in flight.

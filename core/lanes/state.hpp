@@ -222,27 +222,6 @@ struct Chunk {
   Index lane, index, width;
 };
 
-// Steps of lanes, and arrays for their results. `n` lanes run; each belongs to one of the given samples.
-struct EpisodeRequest : Inputs {
-  Index n_steps = 0;
-  bool learn = false;           // whether psi is stored
-  Array1<const Index> samples;  // (n,) indices among all given samples
-  Array1<const Index> clocks;   // (n,) first step of the random spikes of samples from rest
-  // For the backward pass:
-  Array2<const double> feedback;        // (readouts, neurons)
-  Array2<const double> scales;          // (n, delay groups) factors of gradients
-  Array3<const double> given_errors;    // (n, n_steps, readouts); without planes, those of the targets
-  Array2<const double> product_scales;  // (n, populations) factors of `products`
-  // Results:
-  Array3<double> y;          // (n, n_steps, readouts) mV
-  Array3<double> error;      // (n, n_steps, readouts); without planes they are stored for the backward pass
-  Array1<double> loss;       // (n,) not finite if a sample diverged
-  Array1<Index> spikes;      // (n,) of neurons
-  Array1<Index> of_neurons;  // (neurons or 0,) spikes of each neuron in all samples
-  Array1<Index> events;      // (n,) synaptic events of samples from rest
-  Array3<double> products;   // (sums, products, targets) the backward pass adds those of lane k to the sum k % sums
-};
-
 // Lists of spikes with capacity for one step.
 template <class Real> void make_lists(const Topology& topology, Lane<Real>& lane) {
   const Index n = topology.n_partitions();

@@ -16,7 +16,7 @@ namespace eprop {
 template <class Real> struct Running {
   const Episodes<Real>& episodes;
   Lane<Real>& lane;
-  const EpisodeRequest& request;
+  const Request& request;
   Index index;
   int threads;
 
@@ -52,7 +52,7 @@ Index draw_poisson(const Running<Real>& run, Index b, Index at, const Partitions
 // Spikes of event population b in a step of the request; `out` has room for all.
 template <class Real> Index copy_events(const Running<Real>& run, Index b, Index t, std::int32_t* out) {
   const Population& population = run.episodes.topology.populations[b];
-  const EpisodeRequest& request = run.request;
+  const Request& request = run.request;
   const Index* start = request.event_start.row(population.channel) + run.sample() * request.n_steps + t;
   const std::int32_t* channels = request.event_channels.data + start[0];
   for (Index k = 0; k < start[1] - start[0]; k++) out[k] = channels[k] + static_cast<std::int32_t>(population.first_source);
@@ -208,13 +208,13 @@ template <class Real> Index step_partitions(const Running<Real>& run, const Lane
 // Outputs of a step, and its errors and loss if there are targets.
 template <class Real> void compare_step(const Running<Real>& run, const LaneStep& step) {
   const Topology& topology = run.episodes.topology;
-  const EpisodeRequest& request = run.request;
+  const Request& request = run.request;
   Lane<Real>& lane = run.lane;
   double* to = request.y.row(run.index, step.t);
   for (Index k = 0; k < topology.n_readouts(); k++) to[k] = lane.y(0, k) + topology.readouts[k].leak;
   if (request.target.planes == 0) return;
   const double* target = request.target.row(run.sample(), request.target.rows > 1 ? step.t : 0);
-  const double* window = request.window.row(request.window.planes > 1 ? run.sample() : 0, step.t);
+  const double* window = request.window.row(request.window.planes > 1 ? run.sample() : 0, request.window.rows == 1 ? 0 : step.t);
   double* error =
       request.error.planes > 0 ? request.error.row(run.index, step.t) : lane.error.row(lane.error.rows > 1 ? step.row : 0);
   request.loss[run.index] += compare_readouts(topology, lane.y.row(0), true, target, window, error);

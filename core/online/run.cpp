@@ -144,9 +144,9 @@ template <class Real> void draw_poisson(OnlineRun<Real>& run, Index partition, s
 
 // Adds the external signals in this step to the learning signals of neurons begin .. end.
 template <class Real>
-void gather_external(const OnlineState<Real>& state, const RunRequest& request, Index column, Index begin, Index end) {
+void gather_external(const OnlineState<Real>& state, const Request& request, Index column, Index begin, Index end) {
   const External& external = request.external;
-  const Index sample = column / request.window.rows, step = column % request.window.rows;
+  const Index sample = column / request.n_steps, step = column % request.n_steps;
   const double factor = external.factor(sample, step);
   for (Index b = 0; b < state.topology.populations.size; b++) {
     const Population& population = state.topology.populations[b];
@@ -166,7 +166,7 @@ bool inputs_finite(Array2<double> input, Index begin, Index end) {
 }
 
 // One step of one partition; `column` is the step in the request.
-template <class Real> void step_partition(OnlineRun<Real>& run, const RunRequest& request, Index partition, Index column) {
+template <class Real> void step_partition(OnlineRun<Real>& run, const Request& request, Index partition, Index column) {
   const FlushSubnormals flush;
   const Index t = run.t;
   OnlineState<Real>& state = run.state;
@@ -188,7 +188,7 @@ template <class Real> void step_partition(OnlineRun<Real>& run, const RunRequest
   if (run.has_plus || run.has_pairs)
     notes.input_finite &=
         inputs_finite(state.neurons.input, begin, end) && all_finite(readout_input + first_readout, last_readout - first_readout);
-  const Index steps = request.window.rows, sample = column / steps, step = column % steps;
+  const Index steps = request.n_steps, sample = column / steps, step = column % steps;
   const double* factor = request.drive.rows > 0 ? request.drive.row(step) : nullptr;
   const DriveStep drive{request.seed, t + request.clock, factor, request.currents, sample, step};
   advance_partition(state, partition, drive, request.drops, notes.drawn);
@@ -203,8 +203,8 @@ template <class Real> void step_partition(OnlineRun<Real>& run, const RunRequest
 
 // The spikes of all populations in one step, in the order of the log. Spikes of neurons are in the lists of the partitions, or in
 // `received`, where `stop` gives their number.
-template <class Real> void gather_segments(OnlineRun<Real>& run, Index column, const RunRequest& request,
-                                           const std::int32_t* received, Positions known) {
+template <class Real>
+void gather_segments(OnlineRun<Real>& run, Index column, const Request& request, const std::int32_t* received, Positions known) {
   const OnlineState<Real>& state = run.state;
   const Topology& topology = state.topology;
   run.segments.clear();
@@ -275,7 +275,7 @@ template <class Real> Index count_tied_weights(const OnlineState<Real>& state) {
 }
 
 // After all partitions: event counts, tied feedback, and the spikes to the log or the outbox.
-template <class Real> void collect_step(OnlineRun<Real>& run, Index column, const RunRequest& request, int threads) {
+template <class Real> void collect_step(OnlineRun<Real>& run, Index column, const Request& request, int threads) {
   OnlineState<Real>& state = run.state;
   const Index t = run.t, partitions = state.topology.n_partitions();
   Index spikes = 0;
@@ -290,7 +290,7 @@ template <class Real> void collect_step(OnlineRun<Real>& run, Index column, cons
       request.of_neurons[state.spikes[partition][k]]++;
     post_full |= notes.post_full;
   }
-  if (request.spikes.size > 0) request.spikes[column / request.window.rows] += spikes;
+  if (request.spikes.size > 0) request.spikes[column / request.n_steps] += spikes;
   if (post_full) grow_post_spikes(state.post);
   const Index tied = run.has_plus ? count_tied_weights(state) : 0;
   const auto tie = [&](Index partition) { tie_branches(state, partition, t); };
@@ -307,18 +307,18 @@ template <class Real> void collect_step(OnlineRun<Real>& run, Index column, cons
 }
 
 // The targets of all readouts in a step, and the window's weights of their populations.
-const double* target_of(const RunRequest& request, Index column) {
-  const Index steps = request.window.rows;
+const double* target_of(const Request& request, Index column) {
+  const Index steps = request.n_steps;
   return request.target.row(column / steps, request.target.rows == 1 ? 0 : column % steps);
 }
-const double* window_of(const RunRequest& request, Index column) {
-  const Index steps = request.window.rows;
-  return request.window.row(request.window.planes > 1 ? column / steps : 0, column % steps);
+const double* window_of(const Request& request, Index column) {
+  const Index steps = request.n_steps;
+  return request.window.row(request.window.planes > 1 ? column / steps : 0, request.window.rows == 1 ? 0 : column % steps);
 }
 
 // Whether there can be learning signals of a step: a readout population has a target in its window, or errors or signals are
 // given, or there are no readouts.
-bool is_taught(const Topology& topology, const RunRequest& request, Index column) {
+bool is_taught(const Topology& topology, const Request& request, Index column) {
   if (topology.n_readouts() == 0 || request.errors_given || request.external.signals.planes > 0) return true;
   const double *target = target_of(request, column), *window = window_of(request, column);
   for (const Population *p = topology.populations.data, *end = p + topology.populations.size; p < end; p++)
@@ -326,17 +326,18 @@ bool is_taught(const Topology& topology, const RunRequest& request, Index column
   return false;
 }
 
-void add_sums(const RunRequest& request, double loss, double silent) {
+void add_sums(const Request& request, double loss, double silent) {
   const auto sum = [&](Sum name) -> double& { return request.sums[static_cast<Index>(name)]; };
   sum(Sum::steps) += 1.0;
-  if (request.frozen) return;
+  sum(Sum::left) -= 1.0;
+  if (!request.learn) return;
   sum(Sum::learned) += 1.0;
   sum(Sum::loss) += loss;
   sum(Sum::silent) += silent;
 }
 
 // Errors of all readouts in this step and their sums, outputs, and the loss.
-template <class Real> void compare_step(OnlineRun<Real>& run, Index column, const RunRequest& request) {
+template <class Real> void compare_step(OnlineRun<Real>& run, Index column, const Request& request) {
   OnlineState<Real>& state = run.state;
   double loss = 0.0, silent = 0.0;
   if (state.topology.readouts.size > 0) {
@@ -346,13 +347,13 @@ template <class Real> void compare_step(OnlineRun<Real>& run, Index column, cons
     silent = silent_loss(state.topology, target, window);
     request.loss[column] += loss;
     if (run.sums_errors && !waits_for_reward(state)) extend_error_sums(state, run.t);
-    std::copy_n(state.neurons.y.data, state.neurons.y.size, request.y.row(column));
+    std::copy_n(state.neurons.y.data, state.neurons.y.size, request.y.row(column / request.n_steps, column % request.n_steps));
   }
   if (request.sums.size > 0) add_sums(request, loss, silent);
 }
 
 // Values of the recorded variables after this step.
-template <class Real> void read_probes(OnlineRun<Real>& run, const RunRequest& request, double* out) {
+template <class Real> void read_probes(OnlineRun<Real>& run, const Request& request, double* out) {
   const OnlineState<Real>& state = run.state;
   const Index t = run.t;
   for (Index m = 0; m < request.probes.rows; m++) {
@@ -388,19 +389,19 @@ template <class Real> void read_probes(OnlineRun<Real>& run, const RunRequest& r
 }
 
 // External values of this step: reward, which belongs to the step before, and its errors.
-template <class Real> void take_external(OnlineRun<Real>& run, Index column, const RunRequest& request) {
+template <class Real> void take_external(OnlineRun<Real>& run, Index column, const Request& request) {
   OnlineState<Real>& state = run.state;
   if (!waits_for_reward(state)) return;
-  const Index steps = request.window.rows;
+  const Index steps = request.n_steps;
   store_reward(state, run.t, request.external.reward_of(column / steps, column % steps));
   if (run.sums_errors && run.t > 0) extend_error_sums(state, run.t - 1);
 }
 
 // Before the first step of a call: learning rates, axons up to date with all spikes, postsynaptic spikes with a known end.
-template <class Real> void begin_run(OnlineRun<Real>& run, const RunRequest& request) {
+template <class Real> void begin_run(OnlineRun<Real>& run, const Request& request) {
   OnlineState<Real>& state = run.state;
   for (std::size_t group = 0; group < state.groups.size(); group++)
-    state.groups[group].optimizer.eta = request.frozen ? 0.0 : state.topology.groups[group].optimizer.eta;
+    state.groups[group].optimizer.eta = request.learn ? state.topology.groups[group].optimizer.eta : 0.0;
   note_logged(history_of(state), run.t - run.outbox.steps());
   state.active.assign(state.topology.n_neurons(), 1);  // Python may have changed the state
   for (PartitionNotes& notes : run.notes) notes.silent = false;
@@ -513,7 +514,7 @@ template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
   for (Index kind = 0; kind < topology.kinds.rows; kind++) run.kinds.push_back(number_of(kind_of(topology, kind)));
 }
 
-template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Index offset, const RunRequest& request) {
+template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Index offset, const Request& request) {
   OnlineState<Real>& state = run.state;
   const Index partitions = state.topology.n_partitions();
   const int threads = static_cast<int>(std::min<Index>(request.threads, partitions));
@@ -539,6 +540,7 @@ template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Inde
     if (request.probes.rows > 0) read_probes(run, request, request.probed.row(column));
     run.unchecked_work += 4.0 * targets;
     run.t++;
+    if (request.times.size > 0) request.times[column] = static_cast<double>(run.t);
     if (std::chrono::steady_clock::now() > end) return done + 1;
   }
   return n_steps;
@@ -554,7 +556,7 @@ template <class Real> void replace_errors(OnlineRun<Real>& run, Array1<const dou
 }
 
 template <class Real>
-void receive_spikes(OnlineRun<Real>& run, Index n_steps, Index offset, const RunRequest& request, const Inbox& inbox) {
+void receive_spikes(OnlineRun<Real>& run, Index n_steps, Index offset, const Request& request, const Inbox& inbox) {
   OnlineState<Real>& state = run.state;
   const Index partitions = state.topology.n_partitions();
   const int threads = static_cast<int>(std::min<Index>(request.threads, partitions));
@@ -571,8 +573,10 @@ void receive_spikes(OnlineRun<Real>& run, Index n_steps, Index offset, const Run
   }
 }
 
+namespace {
+
 // While the voltage and the inputs of a core model are finite, its other state is finite, so one row is enough.
-template <class Real> Divergence find_divergence(const OnlineRun<Real>& run) {
+template <class Real> Divergence state_divergence(const OnlineRun<Real>& run) {
   const OnlineState<Real>& state = run.state;
   const Array2<double>& rows = state.neurons.state;
   // Also true for NaN and infinity.
@@ -618,15 +622,23 @@ template <class Real> bool weights_finite(OnlineRun<Real>& run, int threads) {
   return all;
 }
 
-#define EPROP_INSTANTIATE(Real)                                                                  \
-  template void prepare_run(OnlineRun<Real>&, bool);                                             \
-  template std::vector<Row> rows_of(OnlineState<Real>&);                                         \
-  template void reset_run(OnlineRun<Real>&);                                                     \
-  template Index run_online(OnlineRun<Real>&, Index, Index, const RunRequest&);                  \
-  template void replace_errors(OnlineRun<Real>&, Array1<const double>);                          \
-  template void receive_spikes(OnlineRun<Real>&, Index, Index, const RunRequest&, const Inbox&); \
-  template Divergence find_divergence(const OnlineRun<Real>&);                                   \
-  template bool weights_finite(OnlineRun<Real>&, int);
+}  // namespace
+
+template <class Real> Divergence judge(OnlineRun<Real>& run, double loss, int threads) {
+  const Divergence found = state_divergence(run);
+  const bool finite = weights_finite(run, threads);
+  if (!std::isfinite(loss)) return Divergence::not_finite;
+  return found == Divergence::none && !finite ? Divergence::weight : found;
+}
+
+#define EPROP_INSTANTIATE(Real)                                                               \
+  template void prepare_run(OnlineRun<Real>&, bool);                                          \
+  template std::vector<Row> rows_of(OnlineState<Real>&);                                      \
+  template void reset_run(OnlineRun<Real>&);                                                  \
+  template Index run_online(OnlineRun<Real>&, Index, Index, const Request&);                  \
+  template void replace_errors(OnlineRun<Real>&, Array1<const double>);                       \
+  template void receive_spikes(OnlineRun<Real>&, Index, Index, const Request&, const Inbox&); \
+  template Divergence judge(OnlineRun<Real>&, double, int);
 EPROP_INSTANTIATE(float)
 EPROP_INSTANTIATE(double)
 

@@ -341,42 +341,17 @@ class testing:
     def optimize_synapse(before: tuple[float, float, float], g: float, first_step: int, last_step: int, topology: object) -> tuple[float, float, float]:
         """New (w, m, v) by the optimiser of the first delay group."""
 
-LANES_PER_THREAD: int
-
-READ: int
-
-UNREADABLE: int
-
-class EpisodeRequest:
+class Request:
     """
-    Steps of lanes, and arrays for their results; see `core/lanes/state.hpp`.
+    Samples, and arrays for the results of their steps; see core/network/inputs.hpp.
     """
 
+    @overload
     def __init__(self) -> None: ...
 
-    @property
-    def n_steps(self) -> int: ...
-
-    @n_steps.setter
-    def n_steps(self, arg: int, /) -> None: ...
-
-    @property
-    def learn(self) -> bool: ...
-
-    @learn.setter
-    def learn(self, arg: bool, /) -> None: ...
-
-    @property
-    def samples(self) -> NDArray[numpy.int64]: ...
-
-    @samples.setter
-    def samples(self, array: NDArray[numpy.int64]) -> None: ...
-
-    @property
-    def clocks(self) -> NDArray[numpy.int64]: ...
-
-    @clocks.setter
-    def clocks(self, array: NDArray[numpy.int64]) -> None: ...
+    @overload
+    def __init__(self, other: Request) -> None:
+        """The same samples and arrays for results."""
 
     @property
     def seed(self) -> int: ...
@@ -392,39 +367,53 @@ class EpisodeRequest:
     def drops(self, arg: bool, /) -> None: ...
 
     @property
+    def n_steps(self) -> int:
+        """Of a sample."""
+
+    @n_steps.setter
+    def n_steps(self, arg: int, /) -> None: ...
+
+    @property
+    def learn(self) -> bool:
+        """Whether weights change at spikes, or lanes prepare a backward pass."""
+
+    @learn.setter
+    def learn(self, arg: bool, /) -> None: ...
+
+    @property
     def event_start(self) -> NDArray[numpy.int64]:
         """(event sources, steps of all samples + 1)"""
 
     @event_start.setter
-    def event_start(self, array: NDArray[numpy.int64]) -> None: ...
+    def event_start(self, value: NDArray[numpy.int64]) -> None: ...
 
     @property
     def event_channels(self) -> NDArray[numpy.int32]:
         """Channels of all events, in order."""
 
     @event_channels.setter
-    def event_channels(self, array: NDArray[numpy.int32]) -> None: ...
+    def event_channels(self, value: NDArray[numpy.int32]) -> None: ...
 
     @property
     def target(self) -> NDArray[numpy.float64]:
         """(samples, steps or 1, readouts)"""
 
     @target.setter
-    def target(self, array: NDArray[numpy.float64]) -> None: ...
+    def target(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def window(self) -> NDArray[numpy.float64]:
-        """(samples or 1, steps, readout populations or 1)"""
+        """(samples or 1, steps or 1, readout populations or 1)"""
 
     @window.setter
-    def window(self, array: NDArray[numpy.float64]) -> None: ...
+    def window(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def drive(self) -> NDArray[numpy.float64]:
         """(steps of a sample or 0, stimuli): factors of the stimuli in time."""
 
     @drive.setter
-    def drive(self, array: NDArray[numpy.float64]) -> None: ...
+    def drive(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def external(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]:
@@ -433,7 +422,7 @@ class EpisodeRequest:
         """
 
     @external.setter
-    def external(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
+    def external(self, value: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
 
     @property
     def currents(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]:
@@ -442,73 +431,146 @@ class EpisodeRequest:
         """
 
     @currents.setter
-    def currents(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
+    def currents(self, value: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
+
+    @property
+    def y(self) -> NDArray[numpy.float64]:
+        """
+        Out: (samples, steps, readouts) mV; of a run without the leak potential.
+        """
+
+    @y.setter
+    def y(self, value: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def loss(self) -> NDArray[numpy.float64]:
+        """
+        Out: (steps of all samples,) of a run, where losses are added; (samples,) of lanes.
+        """
+
+    @loss.setter
+    def loss(self, value: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def spikes(self) -> NDArray[numpy.int64]:
+        """Out: (samples or 0,) spikes of own neurons; a run adds them."""
+
+    @spikes.setter
+    def spikes(self, value: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def of_neurons(self) -> NDArray[numpy.int64]:
+        """Out: (own neurons or 0,) spikes of each; they are added."""
+
+    @of_neurons.setter
+    def of_neurons(self, value: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def clock(self) -> int:
+        """First step of the random numbers."""
+
+    @clock.setter
+    def clock(self, arg: int, /) -> None: ...
+
+    @property
+    def threads(self) -> int: ...
+
+    @threads.setter
+    def threads(self, arg: int, /) -> None: ...
+
+    @property
+    def probes(self) -> NDArray[numpy.int64]:
+        """
+        (probes, 4): a `Probe`, row of the state or branch, index, delay group.
+        """
+
+    @probes.setter
+    def probes(self, value: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def probed(self) -> NDArray[numpy.float64]:
+        """Out: (steps of all samples, probes)"""
+
+    @probed.setter
+    def probed(self, value: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def times(self) -> NDArray[numpy.float64]:
+        """
+        Out: (steps of all samples or 0,) steps of the network at the end of each.
+        """
+
+    @times.setter
+    def times(self, value: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def sums(self) -> NDArray[numpy.float64]:
+        """Out: (5 or 0,) numbers that are added up, see `Sum`."""
+
+    @sums.setter
+    def sums(self, value: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def samples(self) -> NDArray[numpy.int64]:
+        """(n,) indices among all samples."""
+
+    @samples.setter
+    def samples(self, value: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def clocks(self) -> NDArray[numpy.int64]:
+        """(n,) first step of the random numbers of each sample."""
+
+    @clocks.setter
+    def clocks(self, value: NDArray[numpy.int64]) -> None: ...
 
     @property
     def feedback(self) -> NDArray[numpy.float64]: ...
 
     @feedback.setter
-    def feedback(self, array: NDArray[numpy.float64]) -> None: ...
+    def feedback(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def scales(self) -> NDArray[numpy.float64]: ...
 
     @scales.setter
-    def scales(self, array: NDArray[numpy.float64]) -> None: ...
+    def scales(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def given_errors(self) -> NDArray[numpy.float64]: ...
 
     @given_errors.setter
-    def given_errors(self, array: NDArray[numpy.float64]) -> None: ...
+    def given_errors(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def product_scales(self) -> NDArray[numpy.float64]: ...
 
     @product_scales.setter
-    def product_scales(self, array: NDArray[numpy.float64]) -> None: ...
+    def product_scales(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def products(self) -> NDArray[numpy.float64]: ...
 
     @products.setter
-    def products(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def y(self) -> NDArray[numpy.float64]: ...
-
-    @y.setter
-    def y(self, array: NDArray[numpy.float64]) -> None: ...
+    def products(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def error(self) -> NDArray[numpy.float64]: ...
 
     @error.setter
-    def error(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def loss(self) -> NDArray[numpy.float64]: ...
-
-    @loss.setter
-    def loss(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def spikes(self) -> NDArray[numpy.int64]: ...
-
-    @spikes.setter
-    def spikes(self, array: NDArray[numpy.int64]) -> None: ...
-
-    @property
-    def of_neurons(self) -> NDArray[numpy.int64]: ...
-
-    @of_neurons.setter
-    def of_neurons(self, array: NDArray[numpy.int64]) -> None: ...
+    def error(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def events(self) -> NDArray[numpy.int64]: ...
 
     @events.setter
-    def events(self, array: NDArray[numpy.int64]) -> None: ...
+    def events(self, value: NDArray[numpy.int64]) -> None: ...
+
+LANES_PER_THREAD: int
+
+READ: int
+
+UNREADABLE: int
 
 class EpisodesDouble:
     """
@@ -564,15 +626,15 @@ class EpisodesDouble:
     def end_replay(self) -> None:
         """End a replay that has run all steps."""
 
-    def forward(self, request: EpisodeRequest) -> None:
+    def forward(self, request: Request) -> None:
         """Run all lanes for the steps of a request that have begun."""
 
-    def backward(self, request: EpisodeRequest, pending: NDArray[numpy.float64]) -> None:
+    def backward(self, request: Request, pending: NDArray[numpy.float64]) -> None:
         """
         Add the gradients of all lanes to the sums `pending`, see `core/lanes/episodes.hpp`.
         """
 
-    def run_samples(self, begin: int, stop: int, request: EpisodeRequest, pending: NDArray[numpy.float64]) -> int:
+    def run_samples(self, begin: int, stop: int, request: Request, pending: NDArray[numpy.float64]) -> int:
         """
         Run samples begin:stop of a request; returns the next sample, after the chunk during which 50 ms have passed.
         """
@@ -661,15 +723,15 @@ class EpisodesSingle:
     def end_replay(self) -> None:
         """End a replay that has run all steps."""
 
-    def forward(self, request: EpisodeRequest) -> None:
+    def forward(self, request: Request) -> None:
         """Run all lanes for the steps of a request that have begun."""
 
-    def backward(self, request: EpisodeRequest, pending: NDArray[numpy.float32]) -> None:
+    def backward(self, request: Request, pending: NDArray[numpy.float32]) -> None:
         """
         Add the gradients of all lanes to the sums `pending`, see `core/lanes/episodes.hpp`.
         """
 
-    def run_samples(self, begin: int, stop: int, request: EpisodeRequest, pending: NDArray[numpy.float32]) -> int:
+    def run_samples(self, begin: int, stop: int, request: Request, pending: NDArray[numpy.float32]) -> int:
         """
         Run samples begin:stop of a request; returns the next sample, after the chunk during which 50 ms have passed.
         """
@@ -839,7 +901,7 @@ class Stepper:
 
     def __init__(self, topology: Topology, seed: int, frozen: bool, threads: int, source: int, readouts: tuple[int, int], neurons: tuple[int, int], in_use: InUse, of_neurons: NDArray[numpy.int64], sums: NDArray[numpy.float64]) -> None:
         """
-        `source`, `readouts` and `neurons` are the only ones that an argument can mean: index of the source or -1, and (first, size) with size -1 if there are several. `of_neurons` and `sums` are those of a `RunRequest`.
+        `source`, `readouts` and `neurons` are the only ones that an argument can mean: index of the source or -1, and (first, size) with size -1 if there are several. `of_neurons` and `sums` are those of a `Request`.
         """
 
     def take(self, source: int, channels: object) -> bool:
@@ -877,11 +939,13 @@ class Stepper:
     def spikes(self) -> int: ...
 
 class Divergence(enum.IntEnum):
-    """Result of `divergence`."""
+    """Result of `judge`; the numbers are those of `eprop.errors.Status`."""
 
     none = 0
 
     not_finite = 1
+
+    weight = 2
 
     voltage = 4
 
@@ -917,6 +981,9 @@ class Sum(enum.IntEnum):
     """
     Loss of outputs at zero in these steps; NaN, unknown, if a weight of the window is negative.
     """
+
+    left = 4
+    """Steps that are left until a run returns; they count down."""
 
 class Phase(enum.IntEnum):
     """Column of `phases`."""
@@ -1062,153 +1129,6 @@ class Neurons:
     @property
     def feedback_offset(self) -> numpy.ndarray: ...
 
-class RunRequest:
-    """Inputs of a run of consecutive samples, and arrays for its results."""
-
-    @overload
-    def __init__(self) -> None: ...
-
-    @overload
-    def __init__(self, other: RunRequest) -> None:
-        """The same inputs and arrays for results."""
-
-    @property
-    def clock(self) -> int:
-        """First step of the random numbers."""
-
-    @clock.setter
-    def clock(self, arg: int, /) -> None: ...
-
-    @property
-    def frozen(self) -> bool:
-        """Whether weights stay constant while all traces continue."""
-
-    @frozen.setter
-    def frozen(self, arg: bool, /) -> None: ...
-
-    @property
-    def threads(self) -> int: ...
-
-    @threads.setter
-    def threads(self, arg: int, /) -> None: ...
-
-    @property
-    def seed(self) -> int: ...
-
-    @seed.setter
-    def seed(self, arg: int, /) -> None: ...
-
-    @property
-    def drops(self) -> bool:
-        """Whether spikes of neurons are lost, see `Population::dropout`."""
-
-    @drops.setter
-    def drops(self, arg: bool, /) -> None: ...
-
-    @property
-    def event_start(self) -> NDArray[numpy.int64]:
-        """(event sources, steps of all samples + 1)"""
-
-    @event_start.setter
-    def event_start(self, array: NDArray[numpy.int64]) -> None: ...
-
-    @property
-    def event_channels(self) -> NDArray[numpy.int32]:
-        """Channels of all events, in order."""
-
-    @event_channels.setter
-    def event_channels(self, array: NDArray[numpy.int32]) -> None: ...
-
-    @property
-    def target(self) -> NDArray[numpy.float64]:
-        """(samples, steps or 1, readouts)"""
-
-    @target.setter
-    def target(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def window(self) -> NDArray[numpy.float64]:
-        """(samples or 1, steps, readout populations or 1)"""
-
-    @window.setter
-    def window(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def drive(self) -> NDArray[numpy.float64]:
-        """(steps of a sample or 0, stimuli): factors of the stimuli in time."""
-
-    @drive.setter
-    def drive(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def external(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]:
-        """
-        Signals, their first columns, modulator and reward; see `ExternalSignals`.
-        """
-
-    @external.setter
-    def external(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
-
-    @property
-    def currents(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]:
-        """
-        Currents of the neurons in each step, their first columns, rows of the state, and what remains; see `GivenCurrents`.
-        """
-
-    @currents.setter
-    def currents(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
-
-    @property
-    def probes(self) -> NDArray[numpy.int64]:
-        """
-        (probes, 4): a `Probe`, row of the state or branch, index, delay group.
-        """
-
-    @probes.setter
-    def probes(self, array: NDArray[numpy.int64]) -> None: ...
-
-    @property
-    def probed(self) -> NDArray[numpy.float64]:
-        """Out: (steps of all samples, probes)"""
-
-    @probed.setter
-    def probed(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def y(self) -> NDArray[numpy.float64]:
-        """Out: (steps of all samples, readouts), without the leak potential, mV."""
-
-    @y.setter
-    def y(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def loss(self) -> NDArray[numpy.float64]:
-        """Out: (steps of all samples,); losses are added."""
-
-    @loss.setter
-    def loss(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def spikes(self) -> NDArray[numpy.int64]:
-        """Out: (samples or 0,) spikes of own neurons; they are added."""
-
-    @spikes.setter
-    def spikes(self, array: NDArray[numpy.int64]) -> None: ...
-
-    @property
-    def of_neurons(self) -> NDArray[numpy.int64]:
-        """Out: (own neurons or 0,) spikes of each; they are added."""
-
-    @of_neurons.setter
-    def of_neurons(self, array: NDArray[numpy.int64]) -> None: ...
-
-    @property
-    def sums(self) -> NDArray[numpy.float64]:
-        """Out: (4 or 0,) numbers that are added up, see `Sum`."""
-
-    @sums.setter
-    def sums(self, array: NDArray[numpy.float64]) -> None: ...
-
 class OnlineSingle:
     """A network that runs on in continuous time."""
 
@@ -1232,9 +1152,11 @@ class OnlineSingle:
     def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]:
         """Name, axis and view of each array that is part of a state."""
 
-    def run(self, n_steps: int, offset: int, request: RunRequest) -> int:
+    def run(self, n_steps: int, offset: int, request: Request) -> tuple[int, int]:
         """
-        Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, fewer once 50 ms have passed.
+        Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, at least one, and the `Divergence`.
+
+        There are fewer steps once 50 ms have passed, or no step is left in `sums`.
 
         C++: `run_online` in core/online/run.cpp.
         """
@@ -1277,13 +1199,10 @@ class OnlineSingle:
     @collect.setter
     def collect(self, arg: bool, /) -> None: ...
 
-    def divergence(self) -> Divergence:
+    def judge(self, loss: float, threads: int) -> int:
         """
-        Whether some state is not finite, or a voltage is beyond `largest_voltage`.
+        Whether the loss or some state is not finite, a voltage beyond `largest_voltage`, or a weight known that is not finite.
         """
-
-    def weights_finite(self, threads: int = 1) -> bool:
-        """Whether no weight is known that is not finite."""
 
     def spikes(self, first_source: int, stop_source: int, first_step: int, stop_step: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
         """Steps and sources of the spikes that are still in the log."""
@@ -1332,7 +1251,7 @@ class OnlineSingle:
     def message(self) -> NDArray[numpy.uint8]:
         """The spikes of own neurons since the last message, for the other ranks."""
 
-    def receive(self, n_steps: int, offset: int, request: RunRequest, messages: NDArray[numpy.uint8], begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None:
+    def receive(self, n_steps: int, offset: int, request: Request, messages: NDArray[numpy.uint8], begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None:
         """
         Log the spikes of all ranks in the last `n_steps` steps, from their messages.
         """
@@ -1401,9 +1320,11 @@ class OnlineDouble:
     def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]:
         """Name, axis and view of each array that is part of a state."""
 
-    def run(self, n_steps: int, offset: int, request: RunRequest) -> int:
+    def run(self, n_steps: int, offset: int, request: Request) -> tuple[int, int]:
         """
-        Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, fewer once 50 ms have passed.
+        Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, at least one, and the `Divergence`.
+
+        There are fewer steps once 50 ms have passed, or no step is left in `sums`.
 
         C++: `run_online` in core/online/run.cpp.
         """
@@ -1446,13 +1367,10 @@ class OnlineDouble:
     @collect.setter
     def collect(self, arg: bool, /) -> None: ...
 
-    def divergence(self) -> Divergence:
+    def judge(self, loss: float, threads: int) -> int:
         """
-        Whether some state is not finite, or a voltage is beyond `largest_voltage`.
+        Whether the loss or some state is not finite, a voltage beyond `largest_voltage`, or a weight known that is not finite.
         """
-
-    def weights_finite(self, threads: int = 1) -> bool:
-        """Whether no weight is known that is not finite."""
 
     def spikes(self, first_source: int, stop_source: int, first_step: int, stop_step: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
         """Steps and sources of the spikes that are still in the log."""
@@ -1501,7 +1419,7 @@ class OnlineDouble:
     def message(self) -> NDArray[numpy.uint8]:
         """The spikes of own neurons since the last message, for the other ranks."""
 
-    def receive(self, n_steps: int, offset: int, request: RunRequest, messages: NDArray[numpy.uint8], begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None:
+    def receive(self, n_steps: int, offset: int, request: Request, messages: NDArray[numpy.uint8], begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None:
         """
         Log the spikes of all ranks in the last `n_steps` steps, from their messages.
         """

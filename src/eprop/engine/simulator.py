@@ -145,7 +145,7 @@ class Simulator(FixedProperties):
         self._timer, self._layout = PhaseTimer(timers), SampleLayout.of(self.network)
         self._rewirer = Rewirer(self._arrays, self.comm, self._timer)
         self._watch = CollapseWatch(self._arrays, self.comm)
-        self._online = OnlineRunner(self._arrays, self._timer, self._rewirer, self._watch)
+        self._online = OnlineRunner(self._arrays, self._layout, self._timer, self._rewirer, self._watch)
         self._by_batch, self._eta_factor, self._lock = built.learning.eprop, 1.0, OneThread()
         shared = self._timer, self._rewirer, self._lock, self._watch
         self._episodes = Episodes(self._arrays, Replicas(replicas), *shared)
@@ -270,21 +270,22 @@ class Simulator(FixedProperties):
         UserWarning
             If ``interval`` is longer than the run: the recording has no rows.
         """
-        given = Given(inputs, targets, window, None, signals, modulator, reward)
-        keeping = None
+        given, keeping = None, None
+        if self._by_batch or not inputs is targets is window is signals is modulator is reward is None:
+            given = Given(inputs, targets, window, None, signals, modulator, reward)
         if progress is not False or spikes_to is not None or interval is not None or checkpoint is not None:
             keeping = Keeping(spikes_to, interval, checkpoint, progress)
         plan = partial(checks.plan_run, self._arrays, self._layout, duration, learn, given, record, spikes, keeping)
         with self._lock:
             run = run_on_all_ranks(self.comm, "run", plan, checks.RunPlan.keys, BATCH)
             if learn:
-                warn_of_no_feedback(self._untaught, run.sample.signals)
+                warn_of_no_feedback(self._untaught, run.sample.signals if run.sample is not None else {})
             if self._by_batch:
                 self._arrays.reset()
             if self._by_batch and learn:
                 return self._episodes.learn_from_run(self._online, run)
             if run.keeping is None:
-                recording = self._online.run(run.sample, run.probes, run.spiking, not learn)
+                recording = self._online.run(run.n_steps, run.sample, run.probes, run.spiking, not learn)
             else:
                 recording = LongRun(self._arrays, self.comm, self._online, run).run()
             self._watch.end_of_run(run.n_steps)

@@ -46,8 +46,7 @@ def events(n_steps: int) -> dict[str, Any]:
 @pytest.fixture(params=[1, 7, 10_000])
 def most_steps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Pieces of one step, of an odd number of steps, and a single piece."""
-    for module in ("long", "inputs"):
-        monkeypatch.setattr(f"eprop.engine.run.{module}.MOST_STEPS", request.param)
+    monkeypatch.setattr("eprop.engine.run.long.MOST_STEPS", request.param)
     most: int = request.param
     return most
 

@@ -211,7 +211,7 @@ class Episodes:
             arrays.online.events += events
         return BatchResult(request.loss, request.y, request.spikes, events, by_population(arrays, request.of_neurons))
 
-    def _errors(self, core: Core, samples: Samples, request: lib.EpisodeRequest) -> np.ndarray:
+    def _errors(self, core: Core, samples: Samples, request: lib.Request) -> np.ndarray:
         """Errors of samples whose readouts have a loss in Python: they run once without learning before they learn."""
         request.learn, request.error, done = False, np.zeros(request.y.shape), 0
         while done < len(samples):
@@ -220,7 +220,7 @@ class Episodes:
         errors: np.ndarray = request.error + self.losses.compare(samples, request.y)[0]
         return errors
 
-    def _request(self, samples: Samples, index: np.ndarray, learn: bool) -> lib.EpisodeRequest:
+    def _request(self, samples: Samples, index: np.ndarray, learn: bool) -> lib.Request:
         """Make a request for samples ``index``, with arrays for their results."""
         arrays, n, scales = self.arrays, len(index), scales_of(self.arrays, lengths_of(samples))
         request = request_of(arrays, self.losses.without_targets(samples), index)
@@ -262,9 +262,9 @@ class Episodes:
         return self._core
 
 
-def request_of(arrays: Arrays, samples: Samples, index: np.ndarray) -> lib.EpisodeRequest:
+def request_of(arrays: Arrays, samples: Samples, index: np.ndarray) -> lib.Request:
     """Make a request of the core for the steps of samples ``index``, without arrays for results."""
-    request = lib.EpisodeRequest()
+    request = lib.Request()
     request.n_steps, request.samples = samples.n_steps, index
     request.feedback = arrays.neurons.feedback
     set_inputs(request, arrays, samples)

@@ -381,7 +381,7 @@ class Lanes:
         self._simulate(request, "step")
         return self.y
 
-    def _simulate(self, request: lib.EpisodeRequest, call: str) -> None:
+    def _simulate(self, request: lib.Request, call: str) -> None:
         """Run the steps of a request, new ones or once more those of this rollout; take their results."""
         n, k, samples = self._own.size, self._y.shape[1], self._samples
         shape, replays = (n, request.n_steps, k), call == "replay"
@@ -417,14 +417,14 @@ class Lanes:
             self._reader.refuse(found + here.start)
         return start, events
 
-    def _request_of_steps(self, n_steps: int) -> lib.EpisodeRequest:
+    def _request_of_steps(self, n_steps: int) -> lib.Request:
         """Make a request for steps without events."""
-        request, n = lib.EpisodeRequest(), self._own.size
+        request, n = lib.Request(), self._own.size
         request.n_steps, request.learn, request.samples = n_steps, self._learns, np.arange(n)
         request.event_start = np.zeros((len(self._episodes.layout.sources), n * n_steps + 1), np.int64)
         return request
 
-    def _request_of(self, samples: Samples) -> lib.EpisodeRequest:
+    def _request_of(self, samples: Samples) -> lib.Request:
         """Make a request for the samples of this rank; of none, any sample gives the arrays their shapes."""
         given, own = self._episodes.losses.without_targets(samples), self._own
         if own.size < self.n:
@@ -470,7 +470,7 @@ class Lanes:
         totals = [np.zeros_like(arrays.synapses.pending), arrays.constants.no_products(), *episodes.rewirer.watched]
         each = [TERMS, *(1 for _ in totals[1:])]
         terms = [episodes.replicas.terms(total, self.n, count) for total, count in zip(totals, each, strict=True)]
-        request = lib.EpisodeRequest()
+        request = lib.Request()
         request.samples, request.feedback = np.arange(n), arrays.neurons.feedback
         request.scales, request.given_errors = scales.of_samples[self._here], errors[self._here]
         set_external(request, arrays, external)
