@@ -29,6 +29,7 @@ void bind_camera(nb::module_& m);
 void bind_cochlea(nb::module_& m);
 void bind_connections(nb::module_& m);
 void bind_events(nb::module_& m);
+void bind_network(nb::module_& m);
 void bind_neurons(nb::module_& m);
 void bind_random(nb::module_& m);
 void bind_inputs(nb::module_& m);
@@ -54,6 +55,7 @@ NB_MODULE(EPROP_MODULE, m) {
   bind_events(m);
   bind_random(m);
   bind_neurons(m);
+  bind_network(m);
   bind_episodes(m);
   bind_rewiring(m);
   bind_inputs(m);

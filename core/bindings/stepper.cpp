@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "bindings/online.hpp"
-#include "bindings/topology.hpp"
+#include "bindings/network.hpp"
 
 namespace eprop {
 namespace {

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "bindings/topology.hpp"
+#include "bindings/network.hpp"
 #include "eprop_plus/kinds.hpp"
 
 namespace eprop {
@@ -20,24 +20,24 @@ namespace {
 
 using Fields = std::vector<std::pair<std::string, std::string>>;
 
-struct Field {
+struct RecordField {
   const char* name;
   const char* type;
   std::size_t offset, size = 8;
 };
 template <class T> constexpr const char* type_of() { return std::is_same_v<T, double> ? "f8" : "i8"; }
 #define FIELD(name) \
-  Field { #name, type_of<decltype(Record::name)>(), offsetof(Record, name) }
+  RecordField { #name, type_of<decltype(Record::name)>(), offsetof(Record, name) }
 #define OPTIMIZER_FIELD(field, name)                                                                                        \
-  Field {                                                                                                                   \
+  RecordField {                                                                                                                   \
     name, type_of<decltype(OptimizerConstants::field)>(), offsetof(Record, optimizer) + offsetof(OptimizerConstants, field) \
   }
 
 // Names and types of all fields of a record, as NumPy takes them; checks the offset that NumPy will use.
-Fields fields_of(std::size_t size, std::initializer_list<Field> all) {
+Fields fields_of(std::size_t size, std::initializer_list<RecordField> all) {
   Fields fields;
   std::size_t end = 0;
-  for (const Field& field : all) {
+  for (const RecordField& field : all) {
     if (field.offset != end) throw std::logic_error(std::string("record: ") + field.name);
     fields.emplace_back(field.name, field.type);
     end += field.size;
@@ -185,6 +185,7 @@ void bind_tables(nb::module_& m) {
   m.attr("most_filters") = kMostFilters;
   m.attr("most_own_beside_filters") = kMostOwnBesideFilters;
   m.attr("most_own") = kMostOwn;
+  m.attr("own_optimizer") = static_cast<Index>(Optimizer::own);
   m.attr("drive_rows") = static_cast<Index>(kDriveRows);
   m.def("padded", &padded, "neurons"_a, "Length of a row of propagators for so many neurons.");
   m.def("record_size", &record_size, "entries"_a, "Length of a neuron-major copy of so many entries.");

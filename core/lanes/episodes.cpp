@@ -236,13 +236,15 @@ inline bool learns_onto(const Topology& topology, const Population& population) 
 
 }  // namespace
 
-template <class Real>
-Episodes<Real> make_episodes(const Topology& topology, Array2<const double> initial, const EpisodeSizes& sizes) {
+template <class Real> Episodes<Real> make_episodes(Network<Real>& network, const EpisodeSizes& sizes) {
+  const Topology topology = with_targets(network);
+  const Array2<double> feedback = network.feedback.weight;
   const auto [n, steps, continues, learns, threads] = sizes;
   const Horizon horizon = horizon_of(topology, continues);
   const Index rows = rows_of(horizon, steps);
   Episodes<Real> episodes{topology,
-                          initial,
+                          network.initial,
+                          {feedback.data, feedback.rows, feedback.columns},
                           horizon,
                           rows,
                           learns,
@@ -427,7 +429,7 @@ void read_spikes(const Lane<Real>& lane, Index first, Index stop, std::vector<In
 }
 
 #define EPROP_EPISODES(Real)                                                                                 \
-  template Episodes<Real> make_episodes(const Topology&, Array2<const double>, const EpisodeSizes&);         \
+  template Episodes<Real> make_episodes(Network<Real>&, const EpisodeSizes&);                                \
   template void set_weights(Episodes<Real>&, Array1<const Real>);                                            \
   template void set_absent(Episodes<Real>&, const Topology&, Array2<Real>);                                  \
   template void forget_absent(Episodes<Real>&);                                                              \

@@ -118,7 +118,8 @@ template <class Real> struct AbsentConnections {
 
 template <class Real> struct Episodes {
   Topology topology;
-  Array2<const double> initial;  // (state rows, neurons)
+  Array2<const double> initial;   // (state rows, neurons)
+  Array2<const double> feedback;  // (readouts, neurons)
   Horizon horizon;
   Index rows;   // capacity of each lane
   bool learns;  // whether there is room for the backward pass
@@ -180,7 +181,6 @@ struct EpisodeRequest : Inputs {
   Array1<const Index> samples;  // (n,) indices among all given samples
   Array1<const Index> clocks;   // (n,) first step of the random spikes of samples from rest
   // For the backward pass:
-  Array2<const double> feedback;        // (readouts, neurons)
   Array2<const double> scales;          // (n, delay groups) factors of gradients
   Array3<const double> given_errors;    // (n, n_steps, readouts); without planes, those of the targets
   Array2<const double> product_scales;  // (n, populations) factors of `products`

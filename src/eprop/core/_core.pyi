@@ -75,6 +75,8 @@ most_own_beside_filters: int
 
 most_own: int
 
+own_optimizer: int
+
 drive_rows: int
 
 def padded(neurons: int) -> int:
@@ -345,6 +347,204 @@ class testing:
     def optimize_synapse(before: tuple[float, float, float], g: float, first_step: int, last_step: int, topology: object) -> tuple[float, float, float]:
         """New (w, m, v) by the optimiser of the first delay group."""
 
+class Axis(enum.IntEnum):
+    """What the entries of the last axis of an array belong to."""
+
+    same = 0
+    """All ranks have the same array."""
+
+    neuron = 1
+
+    source = 2
+
+    synapse = 3
+
+class Sizes:
+    """
+    The numbers on which the shapes of all arrays depend, see core/network/sizes.hpp.
+    """
+
+    def __init__(self, **numbers: int) -> None: ...
+
+class SynapsesSingle:
+    """See `Synapses` in core/network/network.hpp."""
+
+    @property
+    def weight(self) -> numpy.ndarray: ...
+
+    @property
+    def trace(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_reg(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_reward(self) -> numpy.ndarray: ...
+
+    @property
+    def own(self) -> numpy.ndarray: ...
+
+    @property
+    def pending(self) -> numpy.ndarray: ...
+
+    @property
+    def moment_1(self) -> numpy.ndarray: ...
+
+    @property
+    def moment_2(self) -> numpy.ndarray: ...
+
+    @property
+    def levels(self) -> numpy.ndarray: ...
+
+    @property
+    def wide_levels(self) -> numpy.ndarray: ...
+
+class SynapsesDouble:
+    """See `Synapses` in core/network/network.hpp."""
+
+    @property
+    def weight(self) -> numpy.ndarray: ...
+
+    @property
+    def trace(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_reg(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_reward(self) -> numpy.ndarray: ...
+
+    @property
+    def own(self) -> numpy.ndarray: ...
+
+    @property
+    def pending(self) -> numpy.ndarray: ...
+
+    @property
+    def moment_1(self) -> numpy.ndarray: ...
+
+    @property
+    def moment_2(self) -> numpy.ndarray: ...
+
+    @property
+    def levels(self) -> numpy.ndarray: ...
+
+    @property
+    def wide_levels(self) -> numpy.ndarray: ...
+
+class Moves:
+    """See `Moves` in core/network/network.hpp."""
+
+    @property
+    def born(self) -> numpy.ndarray: ...
+
+    @property
+    def moved(self) -> numpy.ndarray: ...
+
+    @property
+    def last(self) -> numpy.ndarray: ...
+
+class Feedback:
+    """See `Feedback` in core/network/network.hpp."""
+
+    @property
+    def feedback(self) -> numpy.ndarray: ...
+
+    @property
+    def feedback_offset(self) -> numpy.ndarray: ...
+
+class NetworkSingle:
+    """
+    A network: topology, weights and what learning keeps for each synapse, feedback.
+    """
+
+    def __init__(self, topology: Topology, sizes: Sizes, weight: object, initial: NDArray[numpy.float64], feedback: NDArray[numpy.float64]) -> None:
+        """
+        `weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights and feedback change in place.
+        """
+
+    def at_rest(self, weight: NDArray[numpy.float32]) -> NetworkSingle:
+        """The same network with other weights, which does not learn."""
+
+    @property
+    def synapses(self) -> SynapsesSingle: ...
+
+    @property
+    def moves(self) -> Moves: ...
+
+    @property
+    def feedback(self) -> Feedback: ...
+
+    def tie_feedback(self, like: int = -1) -> None:
+        """
+        Copy weights to the feedback that follows them: all, or those of delay groups with the sources and targets of one.
+        """
+
+    def measure_offsets(self, first: int, stop: int) -> None:
+        """
+        Keep adaptive feedback unchanged after the weights of delay groups were set.
+        """
+
+    def optimize(self, update: int, clip: NDArray[numpy.float64], scale: NDArray[numpy.float64], threads: int) -> None:
+        """
+        One optimiser step of all e-prop synapses with gradient scale * (clip * pending), which is cleared; of an optimiser in Python, `pending` is the gradient then.
+
+        C++: `optimize` in core/network/optimizer_step.hpp.
+        """
+
+    def settle(self, update: int, threads: int) -> bool:
+        """
+        Round weights of few bits after the optimiser step `update`, and tie feedback; return whether all are finite.
+
+        C++: `settle` in core/network/optimizer_step.hpp.
+        """
+
+class NetworkDouble:
+    """
+    A network: topology, weights and what learning keeps for each synapse, feedback.
+    """
+
+    def __init__(self, topology: Topology, sizes: Sizes, weight: object, initial: NDArray[numpy.float64], feedback: NDArray[numpy.float64]) -> None:
+        """
+        `weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights and feedback change in place.
+        """
+
+    def at_rest(self, weight: NDArray[numpy.float64]) -> NetworkDouble:
+        """The same network with other weights, which does not learn."""
+
+    @property
+    def synapses(self) -> SynapsesDouble: ...
+
+    @property
+    def moves(self) -> Moves: ...
+
+    @property
+    def feedback(self) -> Feedback: ...
+
+    def tie_feedback(self, like: int = -1) -> None:
+        """
+        Copy weights to the feedback that follows them: all, or those of delay groups with the sources and targets of one.
+        """
+
+    def measure_offsets(self, first: int, stop: int) -> None:
+        """
+        Keep adaptive feedback unchanged after the weights of delay groups were set.
+        """
+
+    def optimize(self, update: int, clip: NDArray[numpy.float64], scale: NDArray[numpy.float64], threads: int) -> None:
+        """
+        One optimiser step of all e-prop synapses with gradient scale * (clip * pending), which is cleared; of an optimiser in Python, `pending` is the gradient then.
+
+        C++: `optimize` in core/network/optimizer_step.hpp.
+        """
+
+    def settle(self, update: int, threads: int) -> bool:
+        """
+        Round weights of few bits after the optimiser step `update`, and tie feedback; return whether all are finite.
+
+        C++: `settle` in core/network/optimizer_step.hpp.
+        """
+
 LANES_PER_THREAD: int
 
 READ: int
@@ -449,12 +649,6 @@ class EpisodeRequest:
     def currents(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
 
     @property
-    def feedback(self) -> NDArray[numpy.float64]: ...
-
-    @feedback.setter
-    def feedback(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
     def scales(self) -> NDArray[numpy.float64]: ...
 
     @scales.setter
@@ -519,7 +713,13 @@ class EpisodesDouble:
     Lanes of e-prop in parallel, samples or environments; weights of one type.
     """
 
-    def __init__(self, topology: Topology, initial: object, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> None: ...
+    def __init__(self, network: NetworkDouble, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> None: ...
+
+    @staticmethod
+    def bytes_before(network: NetworkDouble, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> int:
+        """
+        Bytes of lanes without their logs of spikes, and of all that they share.
+        """
 
     @property
     def lanes(self) -> int: ...
@@ -618,7 +818,13 @@ class EpisodesSingle:
     Lanes of e-prop in parallel, samples or environments; weights of one type.
     """
 
-    def __init__(self, topology: Topology, initial: object, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> None: ...
+    def __init__(self, network: NetworkSingle, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> None: ...
+
+    @staticmethod
+    def bytes_before(network: NetworkSingle, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> int:
+        """
+        Bytes of lanes without their logs of spikes, and of all that they share.
+        """
 
     @property
     def lanes(self) -> int: ...
@@ -712,11 +918,6 @@ class EpisodesSingle:
     def spikes(self) -> NDArray[numpy.int64]:
         """Spikes of the neurons of each lane in this rollout."""
 
-def episode_bytes(topology: Topology, state_rows: int, lanes: int, steps: int, continues: bool, learns: bool, threads: int, real_size: int) -> int:
-    """
-    Bytes of lanes without their logs of spikes, and of all that they share.
-    """
-
 @overload
 def add_terms(total: NDArray[numpy.float64], terms: NDArray[numpy.float64]) -> None: ...
 
@@ -732,10 +933,10 @@ class Drop(enum.IntEnum):
     zero = 1
 
 @overload
-def rewire(online: OnlineSingle, absent: Topology, score: NDArray[numpy.float32], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int: ...
+def rewire(network: NetworkSingle, absent: Topology, score: NDArray[numpy.float32], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int: ...
 
 @overload
-def rewire(online: OnlineDouble, absent: Topology, score: NDArray[numpy.float64], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int:
+def rewire(network: NetworkDouble, absent: Topology, score: NDArray[numpy.float64], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int:
     """
     Let the weakest synapses of each target of a projection make room for candidates; return how many have moved.
 
@@ -743,10 +944,10 @@ def rewire(online: OnlineDouble, absent: Topology, score: NDArray[numpy.float64]
     """
 
 @overload
-def perturb(online: OnlineSingle, shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None: ...
+def perturb(network: NetworkSingle, shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None: ...
 
 @overload
-def perturb(online: OnlineDouble, shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None:
+def perturb(network: NetworkDouble, shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None:
     """
     Shrink the weights of a projection, and add noise; `bounds` (2, sign classes * delays).
     """
@@ -944,104 +1145,7 @@ class Phase(enum.IntEnum):
 
     region = 6
 
-class Axis(enum.IntEnum):
-    """What the entries of the last axis of an array belong to."""
-
-    same = 0
-    """All ranks have the same array."""
-
-    neuron = 1
-
-    source = 2
-
-    synapse = 3
-
 largest_voltage: float
-
-class Sizes:
-    """
-    The numbers on which the shapes of all arrays depend, see core/online/sizes.hpp.
-    """
-
-    def __init__(self, **numbers: int) -> None: ...
-
-class SynapsesSingle:
-    """See `Synapses` in core/online/state.hpp."""
-
-    @property
-    def weight(self) -> numpy.ndarray: ...
-
-    @property
-    def trace(self) -> numpy.ndarray: ...
-
-    @property
-    def trace_reg(self) -> numpy.ndarray: ...
-
-    @property
-    def trace_reward(self) -> numpy.ndarray: ...
-
-    @property
-    def own(self) -> numpy.ndarray: ...
-
-    @property
-    def pending(self) -> numpy.ndarray: ...
-
-    @property
-    def moment_1(self) -> numpy.ndarray: ...
-
-    @property
-    def moment_2(self) -> numpy.ndarray: ...
-
-    @property
-    def levels(self) -> numpy.ndarray: ...
-
-    @property
-    def wide_levels(self) -> numpy.ndarray: ...
-
-class SynapsesDouble:
-    """See `Synapses` in core/online/state.hpp."""
-
-    @property
-    def weight(self) -> numpy.ndarray: ...
-
-    @property
-    def trace(self) -> numpy.ndarray: ...
-
-    @property
-    def trace_reg(self) -> numpy.ndarray: ...
-
-    @property
-    def trace_reward(self) -> numpy.ndarray: ...
-
-    @property
-    def own(self) -> numpy.ndarray: ...
-
-    @property
-    def pending(self) -> numpy.ndarray: ...
-
-    @property
-    def moment_1(self) -> numpy.ndarray: ...
-
-    @property
-    def moment_2(self) -> numpy.ndarray: ...
-
-    @property
-    def levels(self) -> numpy.ndarray: ...
-
-    @property
-    def wide_levels(self) -> numpy.ndarray: ...
-
-class Moves:
-    """See `Moves` in core/online/state.hpp."""
-
-    @property
-    def born(self) -> numpy.ndarray: ...
-
-    @property
-    def moved(self) -> numpy.ndarray: ...
-
-    @property
-    def last(self) -> numpy.ndarray: ...
 
 class Neurons:
     """See `Neurons` in core/online/state.hpp."""
@@ -1063,12 +1167,6 @@ class Neurons:
 
     @property
     def y(self) -> numpy.ndarray: ...
-
-    @property
-    def feedback(self) -> numpy.ndarray: ...
-
-    @property
-    def feedback_offset(self) -> numpy.ndarray: ...
 
 class RunRequest:
     """Inputs of a run of consecutive samples, and arrays for its results."""
@@ -1220,15 +1318,8 @@ class RunRequest:
 class OnlineSingle:
     """A network that runs on in continuous time."""
 
-    def __init__(self, topology: Topology, sizes: Sizes, weight: object, initial: NDArray[numpy.float64], feedback: NDArray[numpy.float64], timed: bool) -> None:
-        """
-        `weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights and feedback change in place. `timed` measures `phases`.
-        """
-
-    def at_rest(self, weight: NDArray[numpy.float32]) -> OnlineSingle:
-        """
-        The network at rest with other weights, which does not learn, next to this one.
-        """
+    def __init__(self, network: NetworkSingle, timed: bool) -> None:
+        """At rest; `timed` measures `phases`."""
 
     def reset(self) -> None:
         """Return to rest; weights, feedback and `events` stay."""
@@ -1260,12 +1351,6 @@ class OnlineSingle:
 
     @events.setter
     def events(self, arg: int, /) -> None: ...
-
-    @property
-    def synapses(self) -> SynapsesSingle: ...
-
-    @property
-    def moves(self) -> Moves: ...
 
     @property
     def neurons(self) -> Neurons: ...
@@ -1345,30 +1430,6 @@ class OnlineSingle:
         Log the spikes of all ranks in the last `n_steps` steps, from their messages.
         """
 
-    def tie_feedback(self, chosen: NDArray[numpy.bool_]) -> None:
-        """
-        Copy the weights of the chosen delay groups to the feedback that follows them.
-        """
-
-    def measure_offsets(self, first: int, stop: int) -> None:
-        """
-        Keep adaptive feedback unchanged after the weights of delay groups were set.
-        """
-
-    def optimize(self, update: int, scale: NDArray[numpy.float64], threads: int) -> None:
-        """
-        One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared; the offset of adaptive feedback decays like the weights.
-
-        C++: `optimize` in core/lanes/optimizer_step.hpp.
-        """
-
-    def round_weights(self, update: int, threads: int) -> None:
-        """
-        Round the e-prop weights of few bits after the optimiser step `update`.
-
-        C++: `round_all` in core/lanes/optimizer_step.hpp.
-        """
-
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:
         """Losses of all steps of one sample, from its outputs in mV."""
 
@@ -1389,15 +1450,8 @@ class OnlineSingle:
 class OnlineDouble:
     """A network that runs on in continuous time."""
 
-    def __init__(self, topology: Topology, sizes: Sizes, weight: object, initial: NDArray[numpy.float64], feedback: NDArray[numpy.float64], timed: bool) -> None:
-        """
-        `weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights and feedback change in place. `timed` measures `phases`.
-        """
-
-    def at_rest(self, weight: NDArray[numpy.float64]) -> OnlineDouble:
-        """
-        The network at rest with other weights, which does not learn, next to this one.
-        """
+    def __init__(self, network: NetworkDouble, timed: bool) -> None:
+        """At rest; `timed` measures `phases`."""
 
     def reset(self) -> None:
         """Return to rest; weights, feedback and `events` stay."""
@@ -1429,12 +1483,6 @@ class OnlineDouble:
 
     @events.setter
     def events(self, arg: int, /) -> None: ...
-
-    @property
-    def synapses(self) -> SynapsesDouble: ...
-
-    @property
-    def moves(self) -> Moves: ...
 
     @property
     def neurons(self) -> Neurons: ...
@@ -1512,30 +1560,6 @@ class OnlineDouble:
     def receive(self, n_steps: int, offset: int, request: RunRequest, messages: NDArray[numpy.uint8], begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None:
         """
         Log the spikes of all ranks in the last `n_steps` steps, from their messages.
-        """
-
-    def tie_feedback(self, chosen: NDArray[numpy.bool_]) -> None:
-        """
-        Copy the weights of the chosen delay groups to the feedback that follows them.
-        """
-
-    def measure_offsets(self, first: int, stop: int) -> None:
-        """
-        Keep adaptive feedback unchanged after the weights of delay groups were set.
-        """
-
-    def optimize(self, update: int, scale: NDArray[numpy.float64], threads: int) -> None:
-        """
-        One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared; the offset of adaptive feedback decays like the weights.
-
-        C++: `optimize` in core/lanes/optimizer_step.hpp.
-        """
-
-    def round_weights(self, update: int, threads: int) -> None:
-        """
-        Round the e-prop weights of few bits after the optimiser step `update`.
-
-        C++: `round_all` in core/lanes/optimizer_step.hpp.
         """
 
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:

@@ -45,7 +45,12 @@ READOUT = np.dtype(_FIELDS["ReadoutConstants"])
 DRIVE = np.dtype(_FIELDS["Drive"])
 PRODUCT = np.dtype(_FIELDS["Product"])
 
-#: The core's loop over time of a network that learns at every spike, or does not learn, by the type of its numbers.
+#: Networks of the core by the type of the numbers per synapse: what the loops over time borrow.
+NETWORKS: dict[np.dtype, type[lib.NetworkDouble] | type[lib.NetworkSingle]] = {
+    np.dtype(np.float64): lib.NetworkDouble,
+    np.dtype(np.float32): lib.NetworkSingle,
+}
+#: The core's loop over time of a network that learns at every spike, or does not learn, by the same type.
 Online = lib.OnlineDouble | lib.OnlineSingle
 ONLINE: dict[np.dtype, type[lib.OnlineDouble] | type[lib.OnlineSingle]] = {
     np.dtype(np.float64): lib.OnlineDouble,

@@ -106,7 +106,7 @@ class LaneGroup:
         ]
         each = [TERMS, *(1 for _ in totals[1:])]
         terms = [replicas.terms(total, self.n, count) for total, count in zip(totals, each, strict=True)]
-        request.samples, request.feedback = np.arange(n), arrays.neurons.feedback
+        request.samples = np.arange(n)
         request.scales, request.given_errors = scales[self.here], errors[self.here]
         set_external(request, arrays, external)
         request.product_scales, request.products = of_constants.of_samples[self.here], terms[1]
