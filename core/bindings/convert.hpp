@@ -1,4 +1,4 @@
-// Views of NumPy arrays: no copy, no conversion; the holder of a view keeps the owner alive.
+// Views of NumPy arrays: no copy, no conversion; the holder of a view keeps the owner alive. Long calls, which react to Ctrl-C.
 #pragma once
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -6,12 +6,15 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 
+#include <chrono>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "network/fields.hpp"
 #include "support/arrays.hpp"
+#include "support/interrupt.hpp"
 
 namespace eprop {
 
@@ -95,6 +98,61 @@ Result<T, static_cast<int>(dims)> handed_over(std::vector<T>&& values, const std
 template <class T> Result<T> handed_over(std::vector<T>&& values) {
   const std::size_t size = values.size();
   return handed_over<1>(std::move(values), {size});
+}
+
+// ----------------------------------------------------------------------------------- arrays with a row in a table
+// (network/fields.hpp)
+
+// A view of an array of numbers, whose memory `owner` keeps.
+inline nb::object view_of(const Row& row, nb::handle owner) {
+  const Shape found = row.shape();
+  const std::size_t shape[] = {static_cast<std::size_t>(found.first), static_cast<std::size_t>(found.second),
+                               static_cast<std::size_t>(found.third)};
+  const auto code = row.type->kind == 'f'   ? nb::dlpack::dtype_code::Float
+                    : row.type->kind == 'i' ? nb::dlpack::dtype_code::Int
+                                            : nb::dlpack::dtype_code::UInt;
+  const nb::dlpack::dtype type{static_cast<std::uint8_t>(code), static_cast<std::uint8_t>(8 * row.type->size), 1};
+  return nb::cast(nb::ndarray<nb::numpy>(row.data(), row.type->axes, shape, owner, nullptr, type));
+}
+
+// A class with an attribute for each array of a struct.
+template <class S> void bind_arrays(nb::module_& m, const char* name, const char* doc) {
+  nb::class_<S> bound(m, name, doc);
+  const auto rows_of = [](S& arrays) {
+    std::vector<Row> rows;
+    add_rows("", arrays, rows);
+    return rows;
+  };
+  S none;
+  std::size_t number = 0;
+  for (const Row& row : rows_of(none)) {
+    const std::string signature = std::string("def ") + row.name + "(self) -> numpy.ndarray";
+    bound.def_prop_ro(
+        row.name, [=](nb::handle self) { return view_of(rows_of(nb::cast<S&>(self))[number], self); },
+        nb::sig(signature.c_str()));
+    number++;
+  }
+}
+
+// --------------------------------------------------------------------------------------------------------------- long calls
+
+// Asks Python for pending signals, at most once per interval; only the thread that entered the core asks.
+struct SignalCheck {
+  std::chrono::steady_clock::time_point last = std::chrono::steady_clock::now();
+  static bool requested(void* self) {
+    auto& last = static_cast<SignalCheck*>(self)->last;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last < std::chrono::milliseconds(50)) return false;
+    last = now;
+    nb::gil_scoped_acquire acquire;
+    return PyErr_CheckSignals() != 0;
+  }
+};
+
+// Runs work(interrupt) without the GIL; if it returns false, raises the exception of the signal handler.
+template <class Work> void interruptible(const Work& work) {
+  SignalCheck check;
+  if (!unlocked([&] { return work(Interrupt{&SignalCheck::requested, &check}); })) throw nb::python_error();
 }
 
 }  // namespace eprop

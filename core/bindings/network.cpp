@@ -1,7 +1,6 @@
 // The network that both loops over time borrow, for Python.
 #include "bindings/network.hpp"
 
-#include "bindings/fields.hpp"
 #include "network/feedback.hpp"
 #include "network/optimizer_step.hpp"
 

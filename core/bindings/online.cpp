@@ -3,7 +3,6 @@
 
 #include <map>
 
-#include "bindings/fields.hpp"
 #include "bindings/requests.hpp"
 #include "eprop_plus/new_synapses.hpp"
 #include "network/readouts.hpp"

@@ -17,6 +17,9 @@ compiler: str
 
 def available_threads() -> int: ...
 
+def triad(a: NDArray[numpy.float64], b: NDArray[numpy.float64], c: NDArray[numpy.float64], scale: float, threads: int) -> None:
+    """a = b + scale * c; 24 bytes are transferred per entry."""
+
 class Role(enum.IntEnum):
     """Content of a population."""
 
@@ -97,35 +100,6 @@ def record_fields() -> dict[str, list[tuple[str, str]]]:
     """
     Names and NumPy types of the fields of each record, in their order; each has eight bytes.
     """
-
-def triad(a: NDArray[numpy.float64], b: NDArray[numpy.float64], c: NDArray[numpy.float64], scale: float, threads: int) -> None:
-    """a = b + scale * c; 24 bytes are transferred per entry."""
-
-camera_constants: dict[str, int]
-
-def distort_digit(settings: object, images: NDArray[numpy.uint8], indices: NDArray[numpy.int64], seed: int, i: int) -> tuple[NDArray[numpy.uint8], NDArray[numpy.float64]]: ...
-
-def record_digits(settings: object, images: NDArray[numpy.uint8], indices: NDArray[numpy.int64], seed: int, most: int, threads: int) -> tuple[NDArray[numpy.int32], NDArray[numpy.int32], NDArray[numpy.int64]] | None: ...
-
-cochlea_constants: dict[str, int]
-
-class Cochlea:
-    """One ear that hears one sound."""
-
-    def __init__(self, settings: object, filters: NDArray[numpy.float64], seed: int) -> None: ...
-
-    def hear(self, samples: NDArray[numpy.float64], gain: float) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32]]:
-        """
-        Hear further samples; return steps and channels of the spikes.
-
-        C++: `Cochlea::hear` in core/data/cochlea.hpp.
-        """
-
-    @property
-    def steps(self) -> int:
-        """Steps that were heard."""
-
-def hear_sounds(settings: object, samples: NDArray[numpy.float64], offsets: NDArray[numpy.int64], filters: NDArray[numpy.float64], gains: NDArray[numpy.float64], seeds: NDArray[numpy.uint64], threads: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32], NDArray[numpy.int64]]: ...
 
 class Profile(enum.IntEnum):
     """How the probability of a connection falls with distance."""
@@ -248,19 +222,41 @@ data_version: int
 
 def bin_events(times: NDArray[numpy.int32], channels: NDArray[numpy.int32], offsets: NDArray[numpy.int64], n_channels: int, n_steps: int, step_us: float, threads: int) -> tuple[NDArray[numpy.int32], NDArray[numpy.int64]]: ...
 
-def count_channels(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], counts: NDArray[numpy.int64]) -> None: ...
-
 def renumber_channels(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], number: NDArray[numpy.int32]) -> tuple[NDArray[numpy.int32], NDArray[numpy.int64]]: ...
 
 def find_fault(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], n_channels: int) -> tuple[int, int]: ...
-
-def parse_bytes(text: NDArray[numpy.uint8], out: NDArray[numpy.uint8]) -> int: ...
 
 def decode_nmnist(raw: NDArray[numpy.uint8], offsets: NDArray[numpy.int64], size: int) -> tuple[tuple[NDArray[numpy.int32], NDArray[numpy.int32], NDArray[numpy.int64]], tuple[int, int, int]]: ...
 
 def deskew_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], side: int, path: NDArray[numpy.float64], centre: float, steepest: float) -> tuple[NDArray[numpy.int32], NDArray[numpy.int64]]: ...
 
 def vary_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], n_channels: int, places: int, most: tuple[float, float, float, float], seed: int, numbers: NDArray[numpy.int64], threads: int) -> tuple[NDArray[numpy.int32], NDArray[numpy.int64]]: ...
+
+camera_constants: dict[str, int]
+
+def distort_digit(settings: object, images: NDArray[numpy.uint8], indices: NDArray[numpy.int64], seed: int, i: int) -> tuple[NDArray[numpy.uint8], NDArray[numpy.float64]]: ...
+
+def record_digits(settings: object, images: NDArray[numpy.uint8], indices: NDArray[numpy.int64], seed: int, most: int, threads: int) -> tuple[NDArray[numpy.int32], NDArray[numpy.int32], NDArray[numpy.int64]] | None: ...
+
+cochlea_constants: dict[str, int]
+
+class Cochlea:
+    """One ear that hears one sound."""
+
+    def __init__(self, settings: object, filters: NDArray[numpy.float64], seed: int) -> None: ...
+
+    def hear(self, samples: NDArray[numpy.float64], gain: float) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32]]:
+        """
+        Hear further samples; return steps and channels of the spikes.
+
+        C++: `Cochlea::hear` in core/data/cochlea.hpp.
+        """
+
+    @property
+    def steps(self) -> int:
+        """Steps that were heard."""
+
+def hear_sounds(settings: object, samples: NDArray[numpy.float64], offsets: NDArray[numpy.int64], filters: NDArray[numpy.float64], gains: NDArray[numpy.float64], seeds: NDArray[numpy.uint64], threads: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32], NDArray[numpy.int64]]: ...
 
 def philox(seed: int, purpose: int, target: int, index: int) -> tuple[int, int]:
     """Two independent words for a counter."""
@@ -798,17 +794,18 @@ class EpisodesDouble:
     def begin_next(self) -> None:
         """Begin the next rollout; synapses keep their traces."""
 
-    def continued(self, n_steps: int) -> EpisodesDouble:
-        """The next rollout in a copy, with capacity for its steps."""
-
     def set_random(self, seeds: NDArray[numpy.uint64], clocks: NDArray[numpy.int64]) -> None:
         """Random spikes of the rollout that begins."""
 
-    def state(self) -> dict[str, NDArray[numpy.generic]]:
-        """Everything that a step changes, of all lanes."""
+    def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]:
+        """
+        Names, axes and arrays of the state of these lanes: everything that a step changes.
+        """
 
-    def set_state(self, steps: int, state: dict[str, NDArray[numpy.generic]]) -> bool:
-        """Continue from a state; false if it does not fit."""
+    def set_kept(self, n: int, first: int, steps: int, state: dict[str, NDArray[numpy.generic]]) -> str:
+        """
+        Take the lanes from `first` on from a state of all lanes; returns what is wrong with it, or nothing.
+        """
 
     def spikes(self) -> NDArray[numpy.int64]:
         """Spikes of the neurons of each lane in this rollout."""
@@ -903,17 +900,18 @@ class EpisodesSingle:
     def begin_next(self) -> None:
         """Begin the next rollout; synapses keep their traces."""
 
-    def continued(self, n_steps: int) -> EpisodesSingle:
-        """The next rollout in a copy, with capacity for its steps."""
-
     def set_random(self, seeds: NDArray[numpy.uint64], clocks: NDArray[numpy.int64]) -> None:
         """Random spikes of the rollout that begins."""
 
-    def state(self) -> dict[str, NDArray[numpy.generic]]:
-        """Everything that a step changes, of all lanes."""
+    def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]:
+        """
+        Names, axes and arrays of the state of these lanes: everything that a step changes.
+        """
 
-    def set_state(self, steps: int, state: dict[str, NDArray[numpy.generic]]) -> bool:
-        """Continue from a state; false if it does not fit."""
+    def set_kept(self, n: int, first: int, steps: int, state: dict[str, NDArray[numpy.generic]]) -> str:
+        """
+        Take the lanes from `first` on from a state of all lanes; returns what is wrong with it, or nothing.
+        """
 
     def spikes(self) -> NDArray[numpy.int64]:
         """Spikes of the neurons of each lane in this rollout."""

@@ -10,7 +10,7 @@ every rank computes. Its sources are its own neurons and the remote ones that re
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -52,7 +52,7 @@ NETWORKS: dict[np.dtype, type[lib.NetworkDouble] | type[lib.NetworkSingle]] = {
 }
 #: The core's loop over time of a network that learns at every spike, or does not learn, by the same type.
 Online = lib.OnlineDouble | lib.OnlineSingle
-ONLINE: dict[np.dtype, type[lib.OnlineDouble] | type[lib.OnlineSingle]] = {
+ONLINE: dict[np.dtype, Any] = {
     np.dtype(np.float64): lib.OnlineDouble,
     np.dtype(np.float32): lib.OnlineSingle,
 }

@@ -9,7 +9,7 @@ import numpy as np
 
 from eprop.engine.build.built import Built
 from eprop.engine.build.levels import round_to_nearest, store_levels, weights_of_levels
-from eprop.engine.build.records import NETWORKS, ONLINE, out_degrees
+from eprop.engine.build.records import NETWORKS, ONLINE, Online, out_degrees
 from eprop.engine.ranks.exchange import Exchange
 from eprop.engine.ranks.gathering import StateGatherer
 from eprop.engine.state.constants import Constants
@@ -47,8 +47,6 @@ class Arrays:
     learned_steps : int
         Steps of all training samples so far (e-prop): clock of the random spikes. Where synapses that learn at spikes move,
         steps in which the network has learned: clock of their moves.
-    given_steps : int
-        Steps of the samples for which `Simulator.gradients` drew random numbers since that clock has moved.
     weight_changes, wiring_changes : int
         Number of changes of weights between runs, and of connections, for owners of copies.
     current_effects : dict
@@ -62,10 +60,10 @@ class Arrays:
         self.constants = Constants(network, built)
         sizes = built.in_core(built.weight.size, built.max_delay)
         self.core = NETWORKS[built.dtype](built.topology, sizes, built.weight, built.initial, built.feedback)
-        self.online = ONLINE[built.dtype](self.core, timed)
+        self.online: Online = ONLINE[built.dtype](self.core, timed)
         self.online.collect = self.exchange.several
         self.synapses, self.moves, self.neurons = self.core.synapses, self.core.moves, self.online.neurons
-        self.updates = self.learned_steps = self.given_steps = self.weight_changes = self.wiring_changes = 0
+        self.updates = self.learned_steps = self.weight_changes = self.wiring_changes = 0
         self.current_effects: dict[int, tuple[Floats, Floats, int]] = {}
         self.measure_offsets(range(len(built.topology.groups)))
         self.tie_feedback()
