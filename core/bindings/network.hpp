@@ -6,7 +6,7 @@
 namespace eprop {
 
 struct PyTopology : Topology {
-  nb::object arrays;  // has an attribute for each array
+  nb::dict arrays;  // by name
 };
 
 template <class Real> struct PyNetwork : Network<Real> {

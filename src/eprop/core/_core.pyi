@@ -62,15 +62,100 @@ class Tied(enum.IntEnum):
 
 class Topology:
     """
-    Constant data after the build: the arrays of `Topology` in core/network/tables.hpp, as attributes.
+    Constant data after the build: the arrays of `Topology` in core/network/tables.hpp.
     """
 
     def __init__(self, **arrays: numpy.ndarray) -> None: ...
 
-    def __getattr__(self, name: str, /) -> numpy.ndarray: ...
-
     def arrays(self) -> dict[str, numpy.ndarray]:
         """All arrays by name."""
+
+    @property
+    def populations(self) -> numpy.ndarray: ...
+
+    @property
+    def groups(self) -> numpy.ndarray: ...
+
+    @property
+    def delivery_order(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_groups(self) -> numpy.ndarray: ...
+
+    @property
+    def readouts(self) -> numpy.ndarray: ...
+
+    @property
+    def poisson_rates(self) -> numpy.ndarray: ...
+
+    @property
+    def decays(self) -> numpy.ndarray: ...
+
+    @property
+    def filters(self) -> numpy.ndarray: ...
+
+    @property
+    def doublings(self) -> numpy.ndarray: ...
+
+    @property
+    def arrivals(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_consumers(self) -> numpy.ndarray: ...
+
+    @property
+    def kinds(self) -> numpy.ndarray: ...
+
+    @property
+    def eligibility(self) -> numpy.ndarray: ...
+
+    @property
+    def adjoint(self) -> numpy.ndarray: ...
+
+    @property
+    def branch_start(self) -> numpy.ndarray: ...
+
+    @property
+    def targets(self) -> numpy.ndarray: ...
+
+    @property
+    def near_targets(self) -> numpy.ndarray: ...
+
+    @property
+    def params(self) -> numpy.ndarray: ...
+
+    @property
+    def bounds(self) -> numpy.ndarray: ...
+
+    @property
+    def signal_delay(self) -> numpy.ndarray: ...
+
+    @property
+    def error_latency(self) -> numpy.ndarray: ...
+
+    @property
+    def adaptive(self) -> numpy.ndarray: ...
+
+    @property
+    def pair_powers(self) -> numpy.ndarray: ...
+
+    @property
+    def drives(self) -> numpy.ndarray: ...
+
+    @property
+    def drive_values(self) -> numpy.ndarray: ...
+
+    @property
+    def out_degrees(self) -> numpy.ndarray: ...
+
+    @property
+    def source_nodes(self) -> numpy.ndarray: ...
+
+    @property
+    def products(self) -> numpy.ndarray: ...
+
+    @property
+    def kept_rows(self) -> numpy.ndarray: ...
 
 most_filters: int
 
