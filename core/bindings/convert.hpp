@@ -51,32 +51,25 @@ template <class T> auto view_of(const Argument<T, 1>& array) { return view1(arra
 template <class T> auto view_of(const Argument<T, 2>& array) { return view2(array); }
 template <class T> auto view_of(const Argument<T, 3>& array) { return view3(array); }
 
-// An array attribute of a Python object, which must outlive the view.
-template <class A> A attribute(nb::handle owner, const char* name) {
+// An array of Python, which must outlive the view; `name` is for the message.
+template <class A> A array_of(nb::handle given, const char* name) {
   A array;
-  nb::object value = owner.attr(name);
-  if (!nb::try_cast<A>(value, array, false))
+  if (!nb::try_cast<A>(given, array, false))
     throw nb::type_error((std::string(name) + ": an array of another type, number of axes or layout is expected").c_str());
   return array;
 }
+template <class A> A attribute(nb::handle owner, const char* name) { return array_of<A>(owner.attr(name), name); }
 template <class T> Array1<T> attribute1(nb::handle owner, const char* name) { return view1(attribute<Out1<T>>(owner, name)); }
 template <class T> Array2<T> attribute2(nb::handle owner, const char* name) { return view2(attribute<Out2<T>>(owner, name)); }
-template <class T> Array3<T> attribute3(nb::handle owner, const char* name) { return view3(attribute<Out3<T>>(owner, name)); }
 
 // A table of records (a structured NumPy array whose fields all have 8 bytes), passed as a view of int64 (records, fields).
-template <class Record> Array1<Record> records(nb::handle owner, const char* name) {
+template <class Record> Array1<Record> records(nb::handle table, const char* name) {
   static_assert(sizeof(Record) % 8 == 0);
-  nb::object table = owner.attr(name);
   nb::object numbers = table.attr("view")("int64").attr("reshape")(nb::len(table), nb::cast<Index>(table.attr("itemsize")) / 8);
   Out2<Index> array;
   if (!nb::try_cast(numbers, array, false) || (array.shape(0) > 0 && array.shape(1) * 8 != sizeof(Record)))
     throw nb::type_error((std::string(name) + ": a table of other records is expected").c_str());
   return {reinterpret_cast<Record*>(array.data()), static_cast<Index>(array.shape(0))};
-}
-
-template <class Record> Array1<const Record> const_records(nb::handle owner, const char* name) {
-  const auto table = records<Record>(owner, name);
-  return {table.data, table.size};
 }
 
 // Returns the result of `make`, computed without the GIL.

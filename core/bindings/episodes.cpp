@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "bindings/lane_events.hpp"
+#include "bindings/network.hpp"
 #include "bindings/requests.hpp"
-#include "bindings/topology.hpp"
 #include "lanes/saved.hpp"
 #include "support/finite.hpp"
 
@@ -16,7 +16,7 @@ namespace {
 
 template <class Real> struct PyEpisodes {
   Episodes<Real> episodes;
-  nb::object topology, initial, weight;  // keep the viewed objects alive
+  nb::object network, weight;  // keep the viewed objects alive
   LaneEvents events;
   std::vector<Index> numbers;  // of the lanes
   nb::object absent{};         // keeps the absent connections and their gradients alive
@@ -57,7 +57,6 @@ template <class Real> struct PyEpisodes {
     check(q.given_errors.planes == 0 ||
               (q.given_errors.planes == n && q.given_errors.rows == steps && q.given_errors.columns == t.n_readouts()),
           "errors");
-    check(q.feedback.rows == t.n_readouts() && q.feedback.columns == t.n_neurons(), "feedback weights");
     check(q.scales.rows >= n && q.scales.columns == t.groups.size, "scales");
     check(t.products.size == 0 ||
               (q.product_scales.rows >= n && q.product_scales.columns == t.populations.size && q.products.planes > 0 &&
@@ -67,13 +66,12 @@ template <class Real> struct PyEpisodes {
   }
 };
 
-template <class Real> void make_object(PyEpisodes<Real>* self, const PyTopology& tables, nb::object initial, Index lanes,
-                                       Index steps, bool continues, bool learns, int threads) {
-  const auto start = nb::cast<In2<double>>(initial, false);
+template <class Real> void make_object(PyEpisodes<Real>* self, PyNetwork<Real>& network, Index lanes, Index steps, bool continues,
+                                       bool learns, int threads) {
+  const Topology& tables = network.topology;
   if (lanes < 0 || steps < 1 || threads < 1) throw nb::value_error("Episodes: steps and threads are at least one");
-  if (static_cast<Index>(start.shape(1)) != tables.n_neurons()) throw nb::value_error("initial: one column for each neuron");
   const EpisodeSizes sizes{lanes, steps, continues, learns, threads};
-  new (self) PyEpisodes<Real>{make_episodes<Real>(tables, view2(start), sizes), nb::find(tables), initial, nb::none(), {}, {}};
+  new (self) PyEpisodes<Real>{make_episodes<Real>(network, sizes), nb::find(network), nb::none(), {}, {}};
   for (Index b = 0; b < tables.populations.size; b++)
     if (tables.populations[b].role == Role::events) self->events.sizes.push_back(tables.populations[b].size);
   for (Index s = 0; s < lanes; s++) self->numbers.push_back(s);
@@ -299,8 +297,15 @@ template <class Real> void bind_add_terms(nb::module_& m) {
 template <class Real> void bind_class(nb::module_& m, const char* name) {
   using Object = PyEpisodes<Real>;
   nb::class_<Object> bound(m, name, "Lanes of e-prop in parallel, samples or environments; weights of one type.");
-  bound.def("__init__", &make_object<Real>, "topology"_a, "initial"_a, "lanes"_a, "steps"_a, "continues"_a, "learns"_a,
-            "threads"_a);
+  bound.def("__init__", &make_object<Real>, "network"_a, "lanes"_a, "steps"_a, "continues"_a, "learns"_a, "threads"_a);
+  bound.def_static(
+      "bytes_before",
+      [](PyNetwork<Real>& network, Index lanes, Index steps, bool continues, bool learns, int threads) {
+        const EpisodeSizes sizes{lanes, steps, continues, learns, threads};
+        return episode_bytes(with_targets<Real>(network), network.initial.rows, sizes, sizeof(Real));
+      },
+      "network"_a, "lanes"_a, "steps"_a, "continues"_a, "learns"_a, "threads"_a,
+      "Bytes of lanes without their logs of spikes, and of all that they share.");
   bound.def_prop_ro("lanes", &Object::n);
   bound.def_prop_ro("steps", [](const Object& self) { return self.episodes.steps; });
   bound.def_prop_ro("rows", [](const Object& self) { return self.episodes.rows; });
@@ -360,12 +365,6 @@ void bind_episodes(nb::module_& m) {
   m.attr("UNREADABLE") = kUnreadable;
   bind_class<double>(m, "EpisodesDouble");
   bind_class<float>(m, "EpisodesSingle");
-  m.def(
-      "episode_bytes",
-      [](const PyTopology& topology, Index state_rows, Index lanes, Index steps, bool continues, bool learns, int threads,
-         Index real_size) { return episode_bytes(topology, state_rows, {lanes, steps, continues, learns, threads}, real_size); },
-      "topology"_a, "state_rows"_a, "lanes"_a, "steps"_a, "continues"_a, "learns"_a, "threads"_a, "real_size"_a,
-      "Bytes of lanes without their logs of spikes, and of all that they share.");
   bind_add_terms<double>(m);
   bind_add_terms<float>(m);
 }

@@ -35,6 +35,7 @@ namespace eprop {
 void bind_tables(nb::module_& m);
 void bind_connections(nb::module_& m);
 void bind_data(nb::module_& m);
+void bind_network(nb::module_& m);
 void bind_neurons(nb::module_& m);
 void bind_inputs(nb::module_& m);
 void bind_requests(nb::module_& m);
@@ -158,6 +159,7 @@ NB_MODULE(EPROP_MODULE, m) {
   bind_data(m);
   bind_random(m);
   bind_neurons(m);
+  bind_network(m);
   bind_requests(m);
   bind_episodes(m);
   bind_rewiring(m);

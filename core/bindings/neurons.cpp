@@ -55,7 +55,7 @@ double surrogate_of(int kind, double u, double height, double width) {
 // group.
 std::tuple<double, double, double> optimize(std::tuple<double, double, double> before, double g, Index first_step,
                                             Index last_step, nb::object topology) {
-  const OptimizerConstants& constants = records<DelayGroup>(topology, "groups")[0].optimizer;
+  const OptimizerConstants& constants = records<DelayGroup>(topology.attr("groups"), "groups")[0].optimizer;
   const auto [w, m, v] = before;
   OwedSteps owed;
   owed.prepare(first_step, last_step, constants);

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <utility>
 
+#include "bindings/network.hpp"
 #include "bindings/online.hpp"
-#include "bindings/topology.hpp"
 
 namespace eprop {
 namespace {

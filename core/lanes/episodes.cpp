@@ -95,8 +95,7 @@ template <class Real> void count_neurons(const Episodes<Real>& episodes, const C
 }
 
 // Runs the samples of a chunk, forward and, for training, backward.
-template <class Real>
-bool run_chunk(Episodes<Real>& episodes, const Chunk& chunk, const Request& request, Interrupt interrupt) {
+template <class Real> bool run_chunk(Episodes<Real>& episodes, const Chunk& chunk, const Request& request, Interrupt interrupt) {
   episodes.steps = request.n_steps;
   return each_lane(episodes, chunk.width, request.n_steps, interrupt, [&](Index s, int threads, Watch& watch) {
     const Running<Real> run = running(episodes, chunk, s, request, threads);
@@ -113,8 +112,8 @@ template <class Real> Array1<Real> sum_of(Array2<Real> sums, Index term) { retur
 
 // Adds the gradients of the lanes of a chunk, after their adjoint pass. Absent connections have no traces: their gradients are
 // those of episodes that begin with the rollout.
-template <class Real> bool accumulate(Episodes<Real>& episodes, const Chunk& chunk, const Request& request,
-                                      Array2<Real> pending, Interrupt interrupt) {
+template <class Real>
+bool accumulate(Episodes<Real>& episodes, const Chunk& chunk, const Request& request, Array2<Real> pending, Interrupt interrupt) {
   const auto n = static_cast<Index>(episodes.plan.pieces.size());
   for (Index s = 0; episodes.topology.products.size > 0 && s < chunk.width; s++) {
     if (episodes.lanes[chunk.lane + s].traced)
@@ -217,13 +216,15 @@ inline bool learns_onto(const Topology& topology, const Population& population) 
 
 }  // namespace
 
-template <class Real>
-Episodes<Real> make_episodes(const Topology& topology, Array2<const double> initial, const EpisodeSizes& sizes) {
+template <class Real> Episodes<Real> make_episodes(Network<Real>& network, const EpisodeSizes& sizes) {
+  const Topology topology = with_targets(network);
+  const Array2<double> feedback = network.feedback.weight;
   const auto [n, steps, continues, learns, threads] = sizes;
   const Horizon horizon = horizon_of(topology, continues);
   const Index rows = rows_of(horizon, steps);
   Episodes<Real> episodes{topology,
-                          initial,
+                          network.initial,
+                          {feedback.data, feedback.rows, feedback.columns},
                           horizon,
                           rows,
                           learns,
@@ -304,8 +305,7 @@ template <class Real> bool forward(Episodes<Real>& episodes, const Request& requ
                    [&](Index s, int threads, Watch& watch) { run_steps(running(episodes, chunk, s, request, threads), watch); });
 }
 
-template <class Real>
-bool backward(Episodes<Real>& episodes, const Request& request, Array2<Real> pending, Interrupt interrupt) {
+template <class Real> bool backward(Episodes<Real>& episodes, const Request& request, Array2<Real> pending, Interrupt interrupt) {
   const Index n = all_lanes(episodes).width, most = lanes_at_once(n, episodes.threads);
   make_works(episodes, most);
   for (Index first = 0; first < n; first += most) {
@@ -392,23 +392,23 @@ void read_spikes(const Lane<Real>& lane, Index first, Index stop, std::vector<In
       }
 }
 
-#define EPROP_EPISODES(Real)                                                                                 \
-  template Episodes<Real> make_episodes(const Topology&, Array2<const double>, const EpisodeSizes&);         \
-  template void set_weights(Episodes<Real>&, Array1<const Real>);                                            \
-  template void set_absent(Episodes<Real>&, const Topology&, Array2<Real>);                                  \
-  template void forget_absent(Episodes<Real>&);                                                              \
-  template void reserve_rows(Episodes<Real>&, Index);                                                        \
-  template void begin_steps(Episodes<Real>&, Index);                                                         \
-  template void begin_replay(Episodes<Real>&);                                                               \
-  template void end_replay(Episodes<Real>&);                                                                 \
+#define EPROP_EPISODES(Real)                                                                          \
+  template Episodes<Real> make_episodes(Network<Real>&, const EpisodeSizes&);                         \
+  template void set_weights(Episodes<Real>&, Array1<const Real>);                                     \
+  template void set_absent(Episodes<Real>&, const Topology&, Array2<Real>);                           \
+  template void forget_absent(Episodes<Real>&);                                                       \
+  template void reserve_rows(Episodes<Real>&, Index);                                                 \
+  template void begin_steps(Episodes<Real>&, Index);                                                  \
+  template void begin_replay(Episodes<Real>&);                                                        \
+  template void end_replay(Episodes<Real>&);                                                          \
   template bool forward(Episodes<Real>&, const Request&, Interrupt);                                  \
   template bool backward(Episodes<Real>&, const Request&, Array2<Real>, Interrupt);                   \
-  template void add_terms(Array1<Real>, Array2<const Real>);                                                 \
+  template void add_terms(Array1<Real>, Array2<const Real>);                                          \
   template Index run_samples(Episodes<Real>&, Index, Index, const Request&, Array2<Real>, Interrupt); \
-  template void end_episode(Episodes<Real>&, Index);                                                         \
-  template void begin_next(Episodes<Real>&);                                                                 \
-  template Index find_diverged(const Episodes<Real>&, double);                                               \
-  template Index count_spikes(const Episodes<Real>&, const Lane<Real>&);                                     \
+  template void end_episode(Episodes<Real>&, Index);                                                  \
+  template void begin_next(Episodes<Real>&);                                                          \
+  template Index find_diverged(const Episodes<Real>&, double);                                        \
+  template Index count_spikes(const Episodes<Real>&, const Lane<Real>&);                              \
   template void read_spikes(const Lane<Real>&, Index, Index, std::vector<Index>&, std::vector<Index>&);
 EPROP_EPISODES(float)
 EPROP_EPISODES(double)

@@ -11,14 +11,16 @@
 // 9. Ranks divide lanes, too. Gradients are added lane after lane: with several ranks each lane has its own sum, see `pending`.
 #pragma once
 #include "lanes/state.hpp"
+#include "network/network.hpp"
 
 namespace eprop {
 
-// Lanes at rest with capacity for some steps each. If they do not continue, they run samples of exactly so many steps.
-template <class Real>
-Episodes<Real> make_episodes(const Topology& topology, Array2<const double> initial, const EpisodeSizes& sizes);
+// Lanes of a network, which must outlive them, at rest with capacity for some steps each. If they do not continue, they run
+// samples of exactly so many steps.
+template <class Real> Episodes<Real> make_episodes(Network<Real>& network, const EpisodeSizes& sizes);
 
-// Sets the weights of later steps; the array must outlive them. Spikes in flight arrive with the new weights.
+// Sets the weights of later steps, those of the network or others; the array must outlive them. Spikes in flight arrive with the
+// new weights.
 template <class Real> void set_weights(Episodes<Real>& episodes, Array1<const Real> weight);
 
 // From now on, backward passes also add the gradients that absent connections, the synapses of `topology`, would have. Both must

@@ -162,7 +162,8 @@ template <class Real> struct AbsentConnections {
 
 template <class Real> struct Episodes {
   Topology topology;
-  Array2<const double> initial;  // (state rows, neurons)
+  Array2<const double> initial;   // (state rows, neurons)
+  Array2<const double> feedback;  // (readouts, neurons)
   Horizon horizon;
   Index rows;   // capacity of each lane
   bool learns;  // whether there is room for the backward pass

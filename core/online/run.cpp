@@ -5,11 +5,11 @@
 
 #include "eprop_plus/effective_weights.hpp"
 #include "eprop_plus/readout_synapses.hpp"
-#include "network/feedback.hpp"
 #include "network/readouts.hpp"
 #include "neurons/advance.hpp"
 #include "neurons/sources.hpp"
 #include "online/deliveries.hpp"
+#include "online/feedback.hpp"
 #include "online/pairs.hpp"
 #include "online/static.hpp"
 #include "support/finite.hpp"
@@ -176,7 +176,9 @@ template <class Real> void step_partition(OnlineRun<Real>& run, const Request& r
   double* readout_input = state.neurons.input.row(0) + topology.n_neurons();
   PartitionNotes& notes = run.notes[partition];
   notes.watch.record(kBetween);
-  notes.silent = gather_signals(t, begin, end, state.neurons, state.history.error, topology.signal_delay, notes.silent);
+  const Array2<double> feedback = state.feedback.weight;
+  notes.silent = gather_signals(t, begin, end, {feedback.data, feedback.rows, feedback.columns}, state.neurons,
+                                state.history.error, topology.signal_delay, notes.silent);
   if (!request.external.empty()) {
     gather_external(state, request, column, begin, end);
     notes.silent = false;
@@ -412,15 +414,16 @@ template <class Real> void begin_run(OnlineRun<Real>& run, const Request& reques
 // Neurons, readouts and axons before the first step.
 template <class Real> void rest(OnlineRun<Real>& run) {
   OnlineState<Real>& state = run.state;
-  std::copy_n(run.initial.data, run.initial.size(), state.neurons.state.data);
+  const Sizes& sizes = run.network.sizes;
+  std::copy_n(run.network.initial.data, run.network.initial.size(), state.neurons.state.data);
   for (Index k = 0; k < state.neurons.y.size; k++) state.neurons.y[k] = state.topology.readouts[k].y_start;
   std::fill_n(state.axons.times.data, state.axons.times.size, AxonTimes{-1, 0, -1});
-  state.history.block_steps = run.sizes.block_steps;
-  state.history.span_blocks = run.sizes.span_blocks;
+  state.history.block_steps = sizes.block_steps;
+  state.history.span_blocks = sizes.span_blocks;
   state.history.rewards.now = 0;
-  state.log.record_steps = run.sizes.remembered();
-  state.post.span = run.sizes.pair_cutoff + 2 * run.sizes.longest_delay;
-  state.learns = run.sizes.at_spikes();
+  state.log.record_steps = sizes.remembered();
+  state.post.span = sizes.pair_cutoff + 2 * sizes.longest_delay;
+  state.learns = sizes.at_spikes();
 }
 
 // Clears gradients, and the moments of synapses that learn at spikes, whose optimisers count the network's steps.
@@ -442,18 +445,17 @@ template <class Real> void restart_optimizers(OnlineState<Real>& state) {
 
 template <class Real> std::vector<Row> rows_of(OnlineState<Real>& state) {
   std::vector<Row> rows;
-  add_rows("synapses", state.synapses, rows);
   add_rows("axons", state.axons, rows);
   add_rows("neurons", state.neurons, rows);
   add_rows("history", state.history, rows);
   add_rows("history", state.history.rewards, rows);
   add_rows("log", state.log, rows);
   add_rows("work", state.plus, rows);
-  add_rows("wiring", state.moves, rows);
   return rows;
 }
 
 template <class Real> void reset_run(OnlineRun<Real>& run) {
+  clear(rows_of(run.network));
   clear(rows_of(run.state));
   if (run.has_plus) restart_optimizers(run.state);
   run.t = 0;
@@ -465,7 +467,7 @@ template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
   OnlineState<Real>& state = run.state;
   const Topology& topology = state.topology;
   const Index partitions = topology.n_partitions(), populations = topology.populations.size;
-  allocate(rows_of(state), run.sizes, run.memory);
+  allocate(rows_of(state), run.network.sizes, run.memory);
   rest(run);
   state.groups.assign(topology.groups.data, topology.groups.data + topology.groups.size);
   if (!state.learns)

@@ -45,12 +45,12 @@ struct alignas(64) PartitionNotes {
 };
 
 template <class Real> struct OnlineRun {
+  explicit OnlineRun(Network<Real>& borrowed) : network(borrowed), state(borrowed) {}
+  Network<Real>& network;
   OnlineState<Real> state;
-  Sizes sizes;
-  Array2<const double> initial;  // (state rows, neurons) at rest
-  std::vector<Zeros> memory;     // of the arrays of `state`, but for those that were given
-  Index t = 0, events = 0;       // steps and synaptic events since the start
-  bool collect = false;          // own spikes go to the outbox instead of the log
+  std::vector<Zeros> memory;  // of the arrays of `state`
+  Index t = 0, events = 0;    // steps and synaptic events since the start
+  bool collect = false;       // own spikes go to the outbox instead of the log
   Outbox outbox;
   ReceivedSpikes received;
   std::vector<int> kinds;  // number of each row of topology.kinds, see eprop_plus/kinds.hpp
@@ -62,8 +62,7 @@ template <class Real> struct OnlineRun {
   double unchecked_work = 0.0;  // approximate nanoseconds since all weights were checked
 };
 
-// Memory for all arrays that have none, and the network at rest. A run needs its sizes, topology and initial state, its weights
-// and its feedback.
+// Memory for all arrays of the loop, and the network at rest.
 template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed);
 
 // Returns to rest, before the first step; weights and feedback stay.

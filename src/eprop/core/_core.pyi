@@ -62,21 +62,108 @@ class Tied(enum.IntEnum):
 
 class Topology:
     """
-    Constant data after the build: the arrays of `Topology` in core/network/tables.hpp, as attributes.
+    Constant data after the build: the arrays of `Topology` in core/network/tables.hpp.
     """
 
     def __init__(self, **arrays: numpy.ndarray) -> None: ...
 
-    def __getattr__(self, name: str, /) -> numpy.ndarray: ...
-
     def arrays(self) -> dict[str, numpy.ndarray]:
         """All arrays by name."""
+
+    @property
+    def populations(self) -> numpy.ndarray: ...
+
+    @property
+    def groups(self) -> numpy.ndarray: ...
+
+    @property
+    def delivery_order(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_groups(self) -> numpy.ndarray: ...
+
+    @property
+    def readouts(self) -> numpy.ndarray: ...
+
+    @property
+    def poisson_rates(self) -> numpy.ndarray: ...
+
+    @property
+    def decays(self) -> numpy.ndarray: ...
+
+    @property
+    def filters(self) -> numpy.ndarray: ...
+
+    @property
+    def doublings(self) -> numpy.ndarray: ...
+
+    @property
+    def arrivals(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_consumers(self) -> numpy.ndarray: ...
+
+    @property
+    def kinds(self) -> numpy.ndarray: ...
+
+    @property
+    def eligibility(self) -> numpy.ndarray: ...
+
+    @property
+    def adjoint(self) -> numpy.ndarray: ...
+
+    @property
+    def branch_start(self) -> numpy.ndarray: ...
+
+    @property
+    def targets(self) -> numpy.ndarray: ...
+
+    @property
+    def near_targets(self) -> numpy.ndarray: ...
+
+    @property
+    def params(self) -> numpy.ndarray: ...
+
+    @property
+    def bounds(self) -> numpy.ndarray: ...
+
+    @property
+    def signal_delay(self) -> numpy.ndarray: ...
+
+    @property
+    def error_latency(self) -> numpy.ndarray: ...
+
+    @property
+    def adaptive(self) -> numpy.ndarray: ...
+
+    @property
+    def pair_powers(self) -> numpy.ndarray: ...
+
+    @property
+    def drives(self) -> numpy.ndarray: ...
+
+    @property
+    def drive_values(self) -> numpy.ndarray: ...
+
+    @property
+    def out_degrees(self) -> numpy.ndarray: ...
+
+    @property
+    def source_nodes(self) -> numpy.ndarray: ...
+
+    @property
+    def products(self) -> numpy.ndarray: ...
+
+    @property
+    def kept_rows(self) -> numpy.ndarray: ...
 
 most_filters: int
 
 most_own_beside_filters: int
 
 most_own: int
+
+own_optimizer: int
 
 drive_rows: int
 
@@ -341,7 +428,211 @@ class testing:
     def optimize_synapse(before: tuple[float, float, float], g: float, first_step: int, last_step: int, topology: object) -> tuple[float, float, float]:
         """New (w, m, v) by the optimiser of the first delay group."""
 
-class Request:
+class Axis(enum.IntEnum):
+    """What the entries of the last axis of an array belong to."""
+
+    same = 0
+    """All ranks have the same array."""
+
+    neuron = 1
+
+    source = 2
+
+    synapse = 3
+
+class Sizes:
+    """
+    The numbers on which the shapes of all arrays depend, see core/network/sizes.hpp.
+    """
+
+    def __init__(self, **numbers: int) -> None: ...
+
+class SynapsesSingle:
+    """See `Synapses` in core/network/network.hpp."""
+
+    @property
+    def weight(self) -> numpy.ndarray: ...
+
+    @property
+    def trace(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_reg(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_reward(self) -> numpy.ndarray: ...
+
+    @property
+    def own(self) -> numpy.ndarray: ...
+
+    @property
+    def pending(self) -> numpy.ndarray: ...
+
+    @property
+    def moment_1(self) -> numpy.ndarray: ...
+
+    @property
+    def moment_2(self) -> numpy.ndarray: ...
+
+    @property
+    def levels(self) -> numpy.ndarray: ...
+
+    @property
+    def wide_levels(self) -> numpy.ndarray: ...
+
+class SynapsesDouble:
+    """See `Synapses` in core/network/network.hpp."""
+
+    @property
+    def weight(self) -> numpy.ndarray: ...
+
+    @property
+    def trace(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_reg(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_reward(self) -> numpy.ndarray: ...
+
+    @property
+    def own(self) -> numpy.ndarray: ...
+
+    @property
+    def pending(self) -> numpy.ndarray: ...
+
+    @property
+    def moment_1(self) -> numpy.ndarray: ...
+
+    @property
+    def moment_2(self) -> numpy.ndarray: ...
+
+    @property
+    def levels(self) -> numpy.ndarray: ...
+
+    @property
+    def wide_levels(self) -> numpy.ndarray: ...
+
+class Moves:
+    """See `Moves` in core/network/network.hpp."""
+
+    @property
+    def born(self) -> numpy.ndarray: ...
+
+    @property
+    def moved(self) -> numpy.ndarray: ...
+
+    @property
+    def last(self) -> numpy.ndarray: ...
+
+class Feedback:
+    """See `Feedback` in core/network/network.hpp."""
+
+    @property
+    def feedback(self) -> numpy.ndarray: ...
+
+    @property
+    def feedback_offset(self) -> numpy.ndarray: ...
+
+class NetworkSingle:
+    """
+    A network: topology, weights and what learning keeps for each synapse, feedback.
+    """
+
+    def __init__(self, topology: Topology, sizes: Sizes, weight: object, initial: NDArray[numpy.float64], feedback: NDArray[numpy.float64]) -> None:
+        """
+        `weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights and feedback change in place.
+        """
+
+    def at_rest(self, weight: NDArray[numpy.float32]) -> NetworkSingle:
+        """The same network with other weights, which does not learn."""
+
+    @property
+    def synapses(self) -> SynapsesSingle: ...
+
+    @property
+    def moves(self) -> Moves: ...
+
+    @property
+    def feedback(self) -> Feedback: ...
+
+    def tie_feedback(self, like: int = -1) -> None:
+        """
+        Copy weights to the feedback that follows them: all, or those of delay groups with the sources and targets of one.
+        """
+
+    def measure_offsets(self, first: int, stop: int) -> None:
+        """
+        Keep adaptive feedback unchanged after the weights of delay groups were set.
+        """
+
+    def optimize(self, update: int, clip: NDArray[numpy.float64], scale: NDArray[numpy.float64], threads: int) -> None:
+        """
+        One optimiser step of all e-prop synapses with gradient scale * (clip * pending), which is cleared; of an optimiser in Python, `pending` is the gradient then.
+
+        C++: `optimize` in core/network/optimizer_step.hpp.
+        """
+
+    def settle(self, update: int, threads: int) -> bool:
+        """
+        Round weights of few bits after the optimiser step `update`, and tie feedback; return whether all are finite.
+
+        C++: `settle` in core/network/optimizer_step.hpp.
+        """
+
+class NetworkDouble:
+    """
+    A network: topology, weights and what learning keeps for each synapse, feedback.
+    """
+
+    def __init__(self, topology: Topology, sizes: Sizes, weight: object, initial: NDArray[numpy.float64], feedback: NDArray[numpy.float64]) -> None:
+        """
+        `weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights and feedback change in place.
+        """
+
+    def at_rest(self, weight: NDArray[numpy.float64]) -> NetworkDouble:
+        """The same network with other weights, which does not learn."""
+
+    @property
+    def synapses(self) -> SynapsesDouble: ...
+
+    @property
+    def moves(self) -> Moves: ...
+
+    @property
+    def feedback(self) -> Feedback: ...
+
+    def tie_feedback(self, like: int = -1) -> None:
+        """
+        Copy weights to the feedback that follows them: all, or those of delay groups with the sources and targets of one.
+        """
+
+    def measure_offsets(self, first: int, stop: int) -> None:
+        """
+        Keep adaptive feedback unchanged after the weights of delay groups were set.
+        """
+
+    def optimize(self, update: int, clip: NDArray[numpy.float64], scale: NDArray[numpy.float64], threads: int) -> None:
+        """
+        One optimiser step of all e-prop synapses with gradient scale * (clip * pending), which is cleared; of an optimiser in Python, `pending` is the gradient then.
+
+        C++: `optimize` in core/network/optimizer_step.hpp.
+        """
+
+    def settle(self, update: int, threads: int) -> bool:
+        """
+        Round weights of few bits after the optimiser step `update`, and tie feedback; return whether all are finite.
+
+        C++: `settle` in core/network/optimizer_step.hpp.
+        """
+
+LANES_PER_THREAD: int
+
+READ: int
+
+UNREADABLE: int
+
+class EpisodeRequest:
     """
     Samples, and arrays for the results of their steps; see core/network/inputs.hpp.
     """
@@ -525,12 +816,6 @@ class Request:
     def clocks(self, value: NDArray[numpy.int64]) -> None: ...
 
     @property
-    def feedback(self) -> NDArray[numpy.float64]: ...
-
-    @feedback.setter
-    def feedback(self, value: NDArray[numpy.float64]) -> None: ...
-
-    @property
     def scales(self) -> NDArray[numpy.float64]: ...
 
     @scales.setter
@@ -577,7 +862,13 @@ class EpisodesDouble:
     Lanes of e-prop in parallel, samples or environments; weights of one type.
     """
 
-    def __init__(self, topology: Topology, initial: object, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> None: ...
+    def __init__(self, network: NetworkDouble, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> None: ...
+
+    @staticmethod
+    def bytes_before(network: NetworkDouble, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> int:
+        """
+        Bytes of lanes without their logs of spikes, and of all that they share.
+        """
 
     @property
     def lanes(self) -> int: ...
@@ -674,7 +965,13 @@ class EpisodesSingle:
     Lanes of e-prop in parallel, samples or environments; weights of one type.
     """
 
-    def __init__(self, topology: Topology, initial: object, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> None: ...
+    def __init__(self, network: NetworkSingle, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> None: ...
+
+    @staticmethod
+    def bytes_before(network: NetworkSingle, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> int:
+        """
+        Bytes of lanes without their logs of spikes, and of all that they share.
+        """
 
     @property
     def lanes(self) -> int: ...
@@ -766,11 +1063,6 @@ class EpisodesSingle:
     def spikes(self) -> NDArray[numpy.int64]:
         """Spikes of the neurons of each lane in this rollout."""
 
-def episode_bytes(topology: Topology, state_rows: int, lanes: int, steps: int, continues: bool, learns: bool, threads: int, real_size: int) -> int:
-    """
-    Bytes of lanes without their logs of spikes, and of all that they share.
-    """
-
 @overload
 def add_terms(total: NDArray[numpy.float64], terms: NDArray[numpy.float64]) -> None: ...
 
@@ -786,10 +1078,10 @@ class Drop(enum.IntEnum):
     zero = 1
 
 @overload
-def rewire(online: OnlineSingle, absent: Topology, score: NDArray[numpy.float32], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int: ...
+def rewire(network: NetworkSingle, absent: Topology, score: NDArray[numpy.float32], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int: ...
 
 @overload
-def rewire(online: OnlineDouble, absent: Topology, score: NDArray[numpy.float64], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int:
+def rewire(network: NetworkDouble, absent: Topology, score: NDArray[numpy.float64], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int:
     """
     Let the weakest synapses of each target of a projection make room for candidates; return how many have moved.
 
@@ -797,10 +1089,10 @@ def rewire(online: OnlineDouble, absent: Topology, score: NDArray[numpy.float64]
     """
 
 @overload
-def perturb(online: OnlineSingle, shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None: ...
+def perturb(network: NetworkSingle, shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None: ...
 
 @overload
-def perturb(online: OnlineDouble, shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None:
+def perturb(network: NetworkDouble, shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None:
     """
     Shrink the weights of a projection, and add noise; `bounds` (2, sign classes * delays).
     """
@@ -1003,104 +1295,7 @@ class Phase(enum.IntEnum):
 
     region = 6
 
-class Axis(enum.IntEnum):
-    """What the entries of the last axis of an array belong to."""
-
-    same = 0
-    """All ranks have the same array."""
-
-    neuron = 1
-
-    source = 2
-
-    synapse = 3
-
 largest_voltage: float
-
-class Sizes:
-    """
-    The numbers on which the shapes of all arrays depend, see core/online/sizes.hpp.
-    """
-
-    def __init__(self, **numbers: int) -> None: ...
-
-class SynapsesSingle:
-    """See `Synapses` in core/online/state.hpp."""
-
-    @property
-    def weight(self) -> numpy.ndarray: ...
-
-    @property
-    def trace(self) -> numpy.ndarray: ...
-
-    @property
-    def trace_reg(self) -> numpy.ndarray: ...
-
-    @property
-    def trace_reward(self) -> numpy.ndarray: ...
-
-    @property
-    def own(self) -> numpy.ndarray: ...
-
-    @property
-    def pending(self) -> numpy.ndarray: ...
-
-    @property
-    def moment_1(self) -> numpy.ndarray: ...
-
-    @property
-    def moment_2(self) -> numpy.ndarray: ...
-
-    @property
-    def levels(self) -> numpy.ndarray: ...
-
-    @property
-    def wide_levels(self) -> numpy.ndarray: ...
-
-class SynapsesDouble:
-    """See `Synapses` in core/online/state.hpp."""
-
-    @property
-    def weight(self) -> numpy.ndarray: ...
-
-    @property
-    def trace(self) -> numpy.ndarray: ...
-
-    @property
-    def trace_reg(self) -> numpy.ndarray: ...
-
-    @property
-    def trace_reward(self) -> numpy.ndarray: ...
-
-    @property
-    def own(self) -> numpy.ndarray: ...
-
-    @property
-    def pending(self) -> numpy.ndarray: ...
-
-    @property
-    def moment_1(self) -> numpy.ndarray: ...
-
-    @property
-    def moment_2(self) -> numpy.ndarray: ...
-
-    @property
-    def levels(self) -> numpy.ndarray: ...
-
-    @property
-    def wide_levels(self) -> numpy.ndarray: ...
-
-class Moves:
-    """See `Moves` in core/online/state.hpp."""
-
-    @property
-    def born(self) -> numpy.ndarray: ...
-
-    @property
-    def moved(self) -> numpy.ndarray: ...
-
-    @property
-    def last(self) -> numpy.ndarray: ...
 
 class Neurons:
     """See `Neurons` in core/online/state.hpp."""
@@ -1123,24 +1318,158 @@ class Neurons:
     @property
     def y(self) -> numpy.ndarray: ...
 
-    @property
-    def feedback(self) -> numpy.ndarray: ...
+class RunRequest:
+    """Inputs of a run of consecutive samples, and arrays for its results."""
+
+    @overload
+    def __init__(self) -> None: ...
+
+    @overload
+    def __init__(self, other: RunRequest) -> None:
+        """The same inputs and arrays for results."""
 
     @property
-    def feedback_offset(self) -> numpy.ndarray: ...
+    def clock(self) -> int:
+        """First step of the random numbers."""
+
+    @clock.setter
+    def clock(self, arg: int, /) -> None: ...
+
+    @property
+    def frozen(self) -> bool:
+        """Whether weights stay constant while all traces continue."""
+
+    @frozen.setter
+    def frozen(self, arg: bool, /) -> None: ...
+
+    @property
+    def threads(self) -> int: ...
+
+    @threads.setter
+    def threads(self, arg: int, /) -> None: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @seed.setter
+    def seed(self, arg: int, /) -> None: ...
+
+    @property
+    def drops(self) -> bool:
+        """Whether spikes of neurons are lost, see `Population::dropout`."""
+
+    @drops.setter
+    def drops(self, arg: bool, /) -> None: ...
+
+    @property
+    def event_start(self) -> NDArray[numpy.int64]:
+        """(event sources, steps of all samples + 1)"""
+
+    @event_start.setter
+    def event_start(self, array: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def event_channels(self) -> NDArray[numpy.int32]:
+        """Channels of all events, in order."""
+
+    @event_channels.setter
+    def event_channels(self, array: NDArray[numpy.int32]) -> None: ...
+
+    @property
+    def target(self) -> NDArray[numpy.float64]:
+        """(samples, steps or 1, readouts)"""
+
+    @target.setter
+    def target(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def window(self) -> NDArray[numpy.float64]:
+        """(samples or 1, steps, readout populations or 1)"""
+
+    @window.setter
+    def window(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def drive(self) -> NDArray[numpy.float64]:
+        """(steps of a sample or 0, stimuli): factors of the stimuli in time."""
+
+    @drive.setter
+    def drive(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def external(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]:
+        """
+        Signals, their first columns, modulator and reward; see `ExternalSignals`.
+        """
+
+    @external.setter
+    def external(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
+
+    @property
+    def currents(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]:
+        """
+        Currents of the neurons in each step, their first columns, rows of the state, and what remains; see `GivenCurrents`.
+        """
+
+    @currents.setter
+    def currents(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
+
+    @property
+    def probes(self) -> NDArray[numpy.int64]:
+        """
+        (probes, 4): a `Probe`, row of the state or branch, index, delay group.
+        """
+
+    @probes.setter
+    def probes(self, array: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def probed(self) -> NDArray[numpy.float64]:
+        """Out: (steps of all samples, probes)"""
+
+    @probed.setter
+    def probed(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def y(self) -> NDArray[numpy.float64]:
+        """Out: (steps of all samples, readouts), without the leak potential, mV."""
+
+    @y.setter
+    def y(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def loss(self) -> NDArray[numpy.float64]:
+        """Out: (steps of all samples,); losses are added."""
+
+    @loss.setter
+    def loss(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def spikes(self) -> NDArray[numpy.int64]:
+        """Out: (samples or 0,) spikes of own neurons; they are added."""
+
+    @spikes.setter
+    def spikes(self, array: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def of_neurons(self) -> NDArray[numpy.int64]:
+        """Out: (own neurons or 0,) spikes of each; they are added."""
+
+    @of_neurons.setter
+    def of_neurons(self, array: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def sums(self) -> NDArray[numpy.float64]:
+        """Out: (4 or 0,) numbers that are added up, see `Sum`."""
+
+    @sums.setter
+    def sums(self, array: NDArray[numpy.float64]) -> None: ...
 
 class OnlineSingle:
     """A network that runs on in continuous time."""
 
-    def __init__(self, topology: Topology, sizes: Sizes, weight: object, initial: NDArray[numpy.float64], feedback: NDArray[numpy.float64], timed: bool) -> None:
-        """
-        `weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights and feedback change in place. `timed` measures `phases`.
-        """
-
-    def at_rest(self, weight: NDArray[numpy.float32]) -> OnlineSingle:
-        """
-        The network at rest with other weights, which does not learn, next to this one.
-        """
+    def __init__(self, network: NetworkSingle, timed: bool) -> None:
+        """At rest; `timed` measures `phases`."""
 
     def reset(self) -> None:
         """Return to rest; weights, feedback and `events` stay."""
@@ -1174,12 +1503,6 @@ class OnlineSingle:
 
     @events.setter
     def events(self, arg: int, /) -> None: ...
-
-    @property
-    def synapses(self) -> SynapsesSingle: ...
-
-    @property
-    def moves(self) -> Moves: ...
 
     @property
     def neurons(self) -> Neurons: ...
@@ -1256,30 +1579,6 @@ class OnlineSingle:
         Log the spikes of all ranks in the last `n_steps` steps, from their messages.
         """
 
-    def tie_feedback(self, chosen: NDArray[numpy.bool_]) -> None:
-        """
-        Copy the weights of the chosen delay groups to the feedback that follows them.
-        """
-
-    def measure_offsets(self, first: int, stop: int) -> None:
-        """
-        Keep adaptive feedback unchanged after the weights of delay groups were set.
-        """
-
-    def optimize(self, update: int, scale: NDArray[numpy.float64], threads: int) -> None:
-        """
-        One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared; the offset of adaptive feedback decays like the weights.
-
-        C++: `optimize` in core/lanes/optimizer_step.hpp.
-        """
-
-    def round_weights(self, update: int, threads: int) -> None:
-        """
-        Round the e-prop weights of few bits after the optimiser step `update`.
-
-        C++: `round_all` in core/lanes/optimizer_step.hpp.
-        """
-
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:
         """Losses of all steps of one sample, from its outputs in mV."""
 
@@ -1300,15 +1599,8 @@ class OnlineSingle:
 class OnlineDouble:
     """A network that runs on in continuous time."""
 
-    def __init__(self, topology: Topology, sizes: Sizes, weight: object, initial: NDArray[numpy.float64], feedback: NDArray[numpy.float64], timed: bool) -> None:
-        """
-        `weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights and feedback change in place. `timed` measures `phases`.
-        """
-
-    def at_rest(self, weight: NDArray[numpy.float64]) -> OnlineDouble:
-        """
-        The network at rest with other weights, which does not learn, next to this one.
-        """
+    def __init__(self, network: NetworkDouble, timed: bool) -> None:
+        """At rest; `timed` measures `phases`."""
 
     def reset(self) -> None:
         """Return to rest; weights, feedback and `events` stay."""
@@ -1342,12 +1634,6 @@ class OnlineDouble:
 
     @events.setter
     def events(self, arg: int, /) -> None: ...
-
-    @property
-    def synapses(self) -> SynapsesDouble: ...
-
-    @property
-    def moves(self) -> Moves: ...
 
     @property
     def neurons(self) -> Neurons: ...
@@ -1422,30 +1708,6 @@ class OnlineDouble:
     def receive(self, n_steps: int, offset: int, request: Request, messages: NDArray[numpy.uint8], begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None:
         """
         Log the spikes of all ranks in the last `n_steps` steps, from their messages.
-        """
-
-    def tie_feedback(self, chosen: NDArray[numpy.bool_]) -> None:
-        """
-        Copy the weights of the chosen delay groups to the feedback that follows them.
-        """
-
-    def measure_offsets(self, first: int, stop: int) -> None:
-        """
-        Keep adaptive feedback unchanged after the weights of delay groups were set.
-        """
-
-    def optimize(self, update: int, scale: NDArray[numpy.float64], threads: int) -> None:
-        """
-        One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared; the offset of adaptive feedback decays like the weights.
-
-        C++: `optimize` in core/lanes/optimizer_step.hpp.
-        """
-
-    def round_weights(self, update: int, threads: int) -> None:
-        """
-        Round the e-prop weights of few bits after the optimiser step `update`.
-
-        C++: `round_all` in core/lanes/optimizer_step.hpp.
         """
 
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:

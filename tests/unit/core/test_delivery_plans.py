@@ -118,8 +118,8 @@ def learned(net: ep.Network, threads: int = 1, precision: str = "double", **opti
 
 def kept(net: ep.Network) -> int:
     """Bytes of tables, runs and offsets."""
-    built = ep.Simulator(net, threads=1)._arrays.built
-    return int(lib.episode_bytes(built.topology, 5, 0, STEPS, False, False, 1, built.weight.itemsize))
+    core = ep.Simulator(net, threads=1)._arrays.core
+    return int(lib.EpisodesDouble.bytes_before(core, 0, STEPS, False, False, 1))
 
 
 CONNECTIONS = {"many": some(0.8), "few": some(0.1), "local": local(18)}

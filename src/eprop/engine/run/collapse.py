@@ -51,7 +51,7 @@ class CollapseWatch:
     spikes : (own neurons,) int64
         Spikes of each neuron of this rank in continuous time, added up by the core.
     sums : (5,) float64
-        Steps, losses and the like of this window, see ``Sum`` of the core, which adds them up, and counts the steps that are left.
+        Steps, losses and the like of this window, see ``Sum`` of the core, which adds them up and counts the steps left.
     """
 
     def __init__(self, arrays: Arrays, comm: Communicator):

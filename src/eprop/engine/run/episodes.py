@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from typing import Any
 
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.build.built import Built, all_targets
+from eprop.engine.build.built import Built
 from eprop.engine.build.check import check_room
-from eprop.engine.build.records import Rule, Topology
+from eprop.engine.build.records import Rule
 from eprop.engine.ranks.replicas import Replicas
 from eprop.engine.run.collapse import CollapseWatch, by_population
 from eprop.engine.run.core_inputs import set_inputs
@@ -32,7 +32,7 @@ from eprop.network import Population
 from eprop.parallel.interrupt import Postponed
 
 Progress = Callable[[int], None] | None
-CORES: dict[np.dtype, type[Core]] = {np.dtype(np.float64): lib.EpisodesDouble, np.dtype(np.float32): lib.EpisodesSingle}
+CORES: dict[np.dtype, Any] = {np.dtype(np.float64): lib.EpisodesDouble, np.dtype(np.float32): lib.EpisodesSingle}
 # The state of a thread's samples, per plastic neuron, should stay in its cache.
 BYTES_PER_THREAD = 1 << 21
 # Terms of the gradient of a lane that continues: its spikes, and its traces of earlier ones.
@@ -154,20 +154,11 @@ class Episodes:
         """Times (ms) and nodes of the spikes of the last sample that was run alone."""
         return spikes_of_sample(self.arrays, wanted, self._core, 0) if self._core is not None and wanted else {}
 
-    @functools.cached_property
-    def _topology(self) -> Topology:
-        """The topology with ids of all targets, which lanes need."""
-        topology = self.arrays.built.topology
-        if not topology.near_targets.size:
-            return topology
-        wide = {"targets": all_targets(topology), "near_targets": topology.near_targets[:0]}
-        return Topology(**topology.arrays() | wide)
-
     def make_lanes(self, n: int, n_steps: int, continues: bool, learn: bool) -> Core:
         """Make ``n`` lanes of the core at rest, with capacity for some steps."""
         built, options = self.arrays.built, (n_steps, continues, learn, max(self.arrays.threads, 1))
         self.check_room(n, *options)
-        return CORES[built.dtype](self._topology, built.initial, n, *options)
+        return CORES[built.dtype](self.arrays.core, n, *options)
 
     def check_room(self, n: int, n_steps: int, continues: bool, learn: bool, threads: int) -> None:
         """Refuse new lanes that exceed the available memory."""
@@ -176,8 +167,7 @@ class Episodes:
             advice += ', or precision="single"'
         needed = 8 * n * n_steps
         if needed < MOST_BYTES:
-            sizes = n, n_steps, continues, learn, threads, built.dtype.itemsize
-            needed = lib.episode_bytes(self._topology, built.initial.shape[0], *sizes)
+            needed = CORES[built.dtype].bytes_before(self.arrays.core, n, n_steps, continues, learn, threads)
         if self.replicas.several and continues and learn:
             needed += TERMS * n * self.arrays.synapses.pending.nbytes
         check_room(f"{n:,} lanes of {n_steps:,} steps", needed, advice)
@@ -266,7 +256,6 @@ def request_of(arrays: Arrays, samples: Samples, index: np.ndarray) -> lib.Reque
     """Make a request of the core for the steps of samples ``index``, without arrays for results."""
     request = lib.Request()
     request.n_steps, request.samples = samples.n_steps, index
-    request.feedback = arrays.neurons.feedback
     set_inputs(request, arrays, samples)
     return request
 

@@ -471,7 +471,7 @@ class Lanes:
         each = [TERMS, *(1 for _ in totals[1:])]
         terms = [episodes.replicas.terms(total, self.n, count) for total, count in zip(totals, each, strict=True)]
         request = lib.Request()
-        request.samples, request.feedback = np.arange(n), arrays.neurons.feedback
+        request.samples = np.arange(n)
         request.scales, request.given_errors = scales.of_samples[self._here], errors[self._here]
         set_external(request, arrays, external)
         request.product_scales, request.products = scales.of_products[self._here], terms[1]

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.build.records import Online
+from eprop.engine.build.records import ONLINE, Online
 from eprop.engine.ranks.parallelism import run_in_threads
 from eprop.engine.run.collapse import CollapseWatch, by_population
 from eprop.engine.run.core_inputs import set_inputs
@@ -244,7 +244,9 @@ def _run_chunk(
 
     ``chunk`` has its first step, its number of samples, and the steps of each.
     """
-    online, (first, samples, n_steps), t = arrays.online.at_rest(weight), chunk, 0
+    (first, samples, n_steps), t = chunk, 0
+    online = ONLINE[arrays.built.dtype](arrays.core.at_rest(weight), timed=False)
+    online.collect = arrays.exchange.several
     while t < samples * n_steps and not stop.is_set():
         before = t
         t += run_steps(arrays, online, request, first + t, samples * n_steps - t)[0]

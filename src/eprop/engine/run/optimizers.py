@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.run.guards import check_weights
 from eprop.engine.run.samples import Samples
 from eprop.engine.run.timing import PhaseTimer
-from eprop.engine.state import weights
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.weights import branches_at, synapse_order
 from eprop.errors import InputError, ParameterError
@@ -71,58 +70,32 @@ def lengths_of(samples: Samples) -> np.ndarray:
     return np.broadcast_to(np.where(lengths == 0.0, 1.0, lengths), len(samples))
 
 
-class Waiting(NamedTuple):
-    """Synapses of one delay group and partition, and the gradients with which their optimiser will take a step."""
-
-    group: Any
-    synapses: slice
-    gradients: np.ndarray
-
-
-def take_gradients(arrays: Arrays, scale: np.ndarray) -> list[Waiting]:
-    """Take the pending gradients of optimisers in Python, times ``scale`` of each delay group, so that the core has none."""
-    groups, starts = arrays.built.topology.groups, arrays.built.topology.branch_start
-    pending, waiting = arrays.synapses.pending, []
-    for r, group in enumerate(groups):
-        if group["first_group"] != r or not _optimizer(arrays, group):
-            continue
-        first = group["first_branch"]
-        last = first + group["n_branches"] * group["branch_stride"]
-        for part in starts:
-            synapses = slice(int(part[first]), int(part[last]))
-            waiting.append(Waiting(group, synapses, pending[synapses] * pending.dtype.type(scale[r])))
-            pending[synapses] = 0.0
-    return waiting
-
-
-def take_steps(arrays: Arrays, waiting: list[Waiting]) -> None:
-    """Move the weights of optimisers in Python.
+def _take_own_steps(arrays: Arrays) -> None:
+    """Move the weights of optimisers in Python; ``pending`` has their gradients, and is cleared.
 
     Raises
     ------
     ParameterError
         If a step does not return a weight for each synapse.
     """
-    synapses = arrays.synapses
-    for group, where, gradients in waiting:
-        optimizer = _optimizer(arrays, group)
-        moments = (synapses.moment_1, synapses.moment_2)
-        stored = tuple(moment[where] for moment, wanted in zip(moments, optimizer.moments, strict=True) if wanted)
-        weights = optimizer.replace(eta=float(group["eta"])).step(
-            synapses.weight[where].copy(), gradients, stored, arrays.updates
-        )
-        if np.shape(weights) != gradients.shape:
-            raise ParameterError(
-                f"{type(optimizer).__name__}.step must return {gradients.size} weights, one for each synapse, got shape "
-                f"{np.shape(weights)}"
-            )
-        synapses.weight[where] = np.clip(weights, group["w_min"], group["w_max"])
-
-
-def _optimizer(arrays: Arrays, group: Any) -> Any:
-    """The optimiser in Python of a delay group, or None."""
-    optimizer = getattr(arrays.network.projections[group["projection"]].rule, "optimizer", None)
-    return optimizer if optimizer is not None and optimizer.in_python else None
+    groups, starts, synapses = arrays.built.topology.groups, arrays.built.topology.branch_start, arrays.synapses
+    own = np.flatnonzero((groups["optimizer"] == lib.own_optimizer) & (groups["first_group"] == np.arange(len(groups))))
+    moments = synapses.moment_1, synapses.moment_2
+    for group in groups[own]:
+        optimizer, first = arrays.network.projections[group["projection"]].rule.optimizer, group["first_branch"]
+        last = first + group["n_branches"] * group["branch_stride"]
+        for part in starts:
+            where = slice(int(part[first]), int(part[last]))
+            stored = tuple(moment[where] for moment, wanted in zip(moments, optimizer.moments, strict=True) if wanted)
+            weights, gradients = synapses.weight[where].copy(), synapses.pending[where].copy()
+            synapses.pending[where] = 0.0
+            moved = optimizer.replace(eta=float(group["eta"])).step(weights, gradients, stored, arrays.updates)
+            if np.shape(moved) != gradients.shape:
+                raise ParameterError(
+                    f"{type(optimizer).__name__}.step must return {gradients.size} weights, one for each synapse, got shape "
+                    f"{np.shape(moved)}"
+                )
+            synapses.weight[where] = np.clip(moved, group["w_min"], group["w_max"])
 
 
 class Optimizers:
@@ -138,19 +111,16 @@ class Optimizers:
 
     def __init__(self, arrays: Arrays, comm: Communicator, timer: PhaseTimer):
         self._arrays, self._comm, self._timer = arrays, comm, timer
-        self._groups: np.ndarray | None = None
-        self._orders, self._wiring = dict[int, np.ndarray](), 0
+        self._orders, self._wiring = dict[int, tuple[np.ndarray, np.ndarray]](), 0
 
-    def _order(self, projection: int) -> np.ndarray:
-        """Positions of a projection's synapses in the order of connections; kept until connections move."""
-        self._follow_wiring()
-        if projection not in self._orders:
-            self._orders[projection] = synapse_order(self._arrays, projection)[0]
-        return self._orders[projection]
-
-    def _follow_wiring(self) -> None:
+    def _order(self, projection: int) -> tuple[np.ndarray, np.ndarray]:
+        """Positions of a projection's synapses in the order of connections, and their delay groups; kept until some move."""
         if self._wiring != self._arrays.wiring_changes:
-            self._orders, self._groups, self._wiring = {}, None, self._arrays.wiring_changes
+            self._orders, self._wiring = {}, self._arrays.wiring_changes
+        if projection not in self._orders:
+            order = synapse_order(self._arrays, projection)[0]
+            self._orders[projection] = order, branches_at(self._arrays.built, order)[1]
+        return self._orders[projection]
 
     def by_name(self, pending: np.ndarray, products: np.ndarray, scales: Scales) -> dict[str, np.ndarray]:
         """Gradients as the optimisers take them, by projection and by constant.
@@ -166,24 +136,23 @@ class Optimizers:
         return found | self._arrays.constants.gradients(products, scales.of_product_sum, self._arrays.exchange)
 
     def _by_projection(self, pending: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
-        arrays = self._arrays
-        self._follow_wiring()
-        if self._groups is None:
-            self._groups = branches_at(arrays.built, np.arange(pending.size))[1]
-        # The product has the type of a synapse.
-        found = (pending * scale.astype(pending.dtype)[self._groups]).astype(np.float64)
-        return {p.name: weights.of_all_ranks(arrays, p, [found[self._order(p.index)]])[0] for p in self._learning()}
+        return {p.name: self._of_projection(p, pending, scale) for p in self._learning()}
 
-    def _clip(self, scale: np.ndarray) -> None:
-        """Scale down the pending gradients of each projection whose norm, after ``scale``, exceeds `EProp.clip_norm`."""
-        limits = {p: p.rule.clip_norm for p in self._learning() if isinstance(p.rule, EProp) and p.rule.clip_norm}
-        if not limits:
-            return
-        pending, found = self._arrays.synapses.pending, self._by_projection(self._arrays.synapses.pending, scale)
-        for p, limit in limits.items():
-            # The order of the sum is that of the connections, whatever part of them this rank has.
-            if (norm := float(np.sqrt(np.square(found[p.name]).sum()))) > limit:
-                pending[self._order(p.index)] *= pending.dtype.type(limit / norm)
+    def _of_projection(self, p: Projection, pending: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """Gradients in the order of connections; the product has the type of a synapse."""
+        order, groups = self._order(p.index)
+        return (pending[order] * scale.astype(pending.dtype)[groups]).astype(np.float64)
+
+    def _clips(self, scale: np.ndarray) -> np.ndarray:
+        """Factors of each delay group that bring the norm of a projection's gradients, after ``scale``, to `EProp.clip_norm`."""
+        arrays, clip = self._arrays, np.ones(scale.size)
+        for p in self._learning():
+            if isinstance(p.rule, EProp) and (limit := p.rule.clip_norm):
+                # The order of the sum is that of the connections, whatever the partitions are.
+                norm = float(np.sqrt(np.square(self._of_projection(p, arrays.synapses.pending, scale)).sum()))
+                if norm > limit:
+                    clip[arrays.built.delay_groups[p.index]] = limit / norm
+        return clip
 
     def _learning(self) -> list[Projection]:
         """Projections that learn by `EProp`."""
@@ -197,7 +166,7 @@ class Optimizers:
         with Postponed():
             arrays.tie_feedback()
             for p in self._learning():
-                arrays.synapses.pending[self._order(p.index)] = given[p.name][arrays.gatherer.held(p.index)]
+                arrays.synapses.pending[self._order(p.index)[0]] = given[p.name]
             self.take_step(np.ones(len(arrays.built.groups)), given, "learn")
 
     def take_step(
@@ -215,15 +184,13 @@ class Optimizers:
             Name of the call, for messages.
         n_steps : int
         """
-        arrays, synapses = self._arrays, self._arrays.synapses
+        arrays = self._arrays
         try:
             arrays.updates, arrays.learned_steps = arrays.updates + 1, arrays.learned_steps + n_steps
             began = time.perf_counter()
-            self._clip(scale)
-            waiting = take_gradients(arrays, scale)
-            arrays.online.optimize(arrays.updates, scale, arrays.threads)
-            take_steps(arrays, waiting)
-            arrays.online.round_weights(arrays.updates, arrays.threads)
+            arrays.core.optimize(arrays.updates, self._clips(scale), scale, arrays.threads)
+            _take_own_steps(arrays)
+            finite = arrays.core.settle(arrays.updates, arrays.threads)
             if arrays.constants:
                 arrays.constants.step(of_constants, arrays.updates)
             self._timer.add_since("update", began)
@@ -231,8 +198,7 @@ class Optimizers:
             arrays.discard_gradients()
             raise
         arrays.weight_changes += 1
-        arrays.tie_feedback()
-        check_weights(arrays, where, bool(np.isfinite(synapses.weight.sum())))
+        check_weights(arrays, where, finite)
 
     def _checked(self, gradients: object) -> dict[str, np.ndarray]:
         """Check that there is a gradient for each connection and each constant that learns by `EProp`."""
