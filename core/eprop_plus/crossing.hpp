@@ -195,7 +195,7 @@ template <Kind K, class Real> void finalise_crossing(const GroupStep<Real>& step
       } else if (waits) {
         s.pending[synapse] = g;
       } else {
-        s.weight[synapse] = clip<1, Real>(s.weight[synapse] - d.eta * g, d.w_min, d.w_max);
+        s.weight[synapse] = descended<1>(s, synapse, g, d);
       }
     }
     if (pending.rounds) pending.take(branches.end(k));

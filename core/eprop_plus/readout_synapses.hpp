@@ -4,8 +4,7 @@
 #pragma once
 #include <algorithm>
 
-#include "eprop_plus/bounds.hpp"
-#include "eprop_plus/reward.hpp"
+#include "eprop_plus/after_cutoff.hpp"
 
 namespace eprop {
 
