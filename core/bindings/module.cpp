@@ -36,7 +36,6 @@ void bind_tables(nb::module_& m);
 void bind_connections(nb::module_& m);
 void bind_data(nb::module_& m);
 void bind_neurons(nb::module_& m);
-void bind_inputs(nb::module_& m);
 void bind_stepper(nb::module_& m);
 void bind_online(nb::module_& m);
 void bind_episodes(nb::module_& m);
@@ -159,7 +158,6 @@ NB_MODULE(EPROP_MODULE, m) {
   bind_neurons(m);
   bind_episodes(m);
   bind_rewiring(m);
-  bind_inputs(m);
   bind_stepper(m);
   bind_online(m);
 }

@@ -65,6 +65,11 @@ template <class Listed> struct BranchList {
   Index begin(Index k) const { return start[first[k].branch]; }
   Index end(Index k) const { return start[first[k].branch + 1]; }
   BranchList part(Index from, Index to) const { return {first + from, to - from, start}; }
+  // Calls visit(target) for the target of each synapse.
+  template <class Visit> void for_targets(const Topology& topology, const Visit& visit) const {
+    for (Index k = 0; k < count; k++)
+      for (Index synapse = begin(k); synapse < end(k); synapse++) visit(topology.targets.data[synapse]);
+  }
 };
 
 // Whether the branches have more than this many synapses; counts no further.
@@ -89,9 +94,7 @@ void copy_for_targets(const TargetRange<Real>& targets, const BranchList<Listed>
     return;
   }
   copied = -1;  // no longer those of all neurons
-  const std::uint32_t* target = targets.state.topology.targets.data;
-  for (Index k = 0; k < branches.count; k++)
-    for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) copy_neuron(from, target[synapse], copies);
+  branches.for_targets(targets.state.topology, [&](Index target) { copy_neuron(from, target, copies); });
 }
 
 // ------------------------------------------------------------------------------------------------------ spike corrections
@@ -222,12 +225,10 @@ void copy_corrections(const TargetRange<Real>& targets, const BranchList<Arrivin
     targets.cached->corrections = targets.cached->corrections_copied = t;
     return;
   }
-  const std::uint32_t* target = targets.state.topology.targets.data;
-  for (Index k = 0; k < branches.count; k++)
-    for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) {
-      correct<K>(target[synapse], target[synapse] + 1, c);
-      copy_neuron(found, target[synapse], copies);
-    }
+  branches.for_targets(targets.state.topology, [&](Index target) {
+    correct<K>(target, target + 1, c);
+    copy_neuron(found, target, copies);
+  });
 }
 
 }  // namespace eprop
