@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "bindings/lane_events.hpp"
-#include "bindings/lane_state.hpp"
 #include "bindings/requests.hpp"
 #include "bindings/topology.hpp"
+#include "lanes/saved.hpp"
 #include "support/finite.hpp"
 
 namespace eprop {
@@ -130,6 +130,80 @@ template <class Real> Index step(PyEpisodes<Real>& self, const nb::tuple& channe
   return kRead;
 }
 
+// Names, axes and arrays of a state, of the lanes one after the other; those of the table are (units, rows, entries).
+template <class Real> nb::list kept_of(PyEpisodes<Real>& self) {
+  Episodes<Real>& episodes = self.episodes;
+  const auto size = [](Index n) { return static_cast<std::size_t>(n); };
+  nb::list found;
+  LaneLog log = lane_log(episodes);
+  found.append(nb::make_tuple("counters", Axis::same, handed_over<2>(std::move(log.counters), {size(self.n()), kCounters})));
+  found.append(nb::make_tuple("cuts", Axis::same, handed_over(std::move(log.cuts))));
+  found.append(nb::make_tuple("spikes/counts", Axis::same, handed_over(std::move(log.counts))));
+  found.append(nb::make_tuple("spikes/sources", Axis::same, handed_over(std::move(log.sources))));
+  clear_unlearned(episodes);
+  each_field<Lane<Real>>([&](const auto& field) {
+    if ((field.kept & kState) == 0) return;
+    const LaneShape shape = field.shape(lane_sizes(episodes));
+    std::vector<typename std::decay_t<decltype((episodes.lanes.front().*field.member).values)>::value_type> joined;
+    Index units = 0;
+    for (Lane<Real>& lane : episodes.lanes) {
+      const Index own = units_of(episodes, lane).of(field.units);
+      each_part(lane.*field.member, shape, own * shape.rows,
+                [&](auto begin, auto end) { joined.insert(joined.end(), begin, end); });
+      units += own;
+    }
+    found.append(
+        nb::make_tuple(field.name, field.axis,
+                       handed_over<3>(std::move(joined), {size(units), size(shape.rows * shape.parts), size(shape.entries())})));
+  });
+  return found;
+}
+
+// Takes the lanes from number `first` on from a state of all lanes, whose arrays have the types of `kept_of`. Returns what is
+// wrong with the state, and then changes nothing.
+template <class Real> std::string set_kept(PyEpisodes<Real>& self, Index n, Index first, Index steps, const nb::dict& state) {
+  Episodes<Real> next = self.episodes;
+  In2<Index> counters;
+  In1<Index> cuts, counts, sources;
+  if (!nb::try_cast(state["counters"], counters, false) || !nb::try_cast(state["cuts"], cuts, false) ||
+      !nb::try_cast(state["spikes/counts"], counts, false) || !nb::try_cast(state["spikes/sources"], sources, false))
+    return "its counters, cuts or spikes have other axes";
+  const GivenLanes given{first, steps, view2(counters), view1(cuts), view1(counts), view1(sources)};
+  if (given.counters.columns != kCounters || given.counters.rows != n || first + self.n() > n)
+    return "counters must have " + std::to_string(kCounters) + " entries for each of " + std::to_string(n) + " lanes";
+  std::vector<Units> units;
+  if (std::string problem = take_log(next, given, units); !problem.empty()) return problem;
+  std::string problem;
+  each_field<Lane<Real>>([&](const auto& field) {
+    if ((field.kept & kState) == 0 || !problem.empty()) return;
+    using Value = typename std::decay_t<decltype((next.lanes.front().*field.member).values)>::value_type;
+    In3<Value> taken;
+    if (!nb::try_cast(state[field.name], taken, false)) problem = std::string(field.name) + " has another number of axes";
+    if (!problem.empty()) return;
+    const auto array = view3(taken);
+    const LaneShape shape = field.shape(lane_sizes(next));
+    const Index rows = shape.rows * shape.parts, entries = shape.entries();
+    Index sum = 0;
+    for (const Units& each : units) sum += each.of(field.units);
+    if (array.rows != rows || array.columns != entries) problem = std::string(field.name) + " has another shape";
+    if (array.planes != sum) problem = std::string(field.name) + " does not have as many rows as its counters tell";
+    if (!problem.empty()) return;
+    const Value* from = array.data;
+    for (Index s = 0; s < first + self.n(); s++) {
+      const Index own = units[s].of(field.units);
+      if (s >= first)
+        each_part(next.lanes[s - first].*field.member, shape, own * shape.rows, [&](auto begin, auto end) {
+          std::copy(from, from + (end - begin), begin);
+          from += end - begin;
+        });
+      else
+        from += own * rows * entries;
+    }
+  });
+  if (problem.empty()) self.episodes = std::move(next);
+  return problem;
+}
+
 // Steps and parts of steps of some lanes.
 template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
   using Object = PyEpisodes<Real>;
@@ -217,17 +291,6 @@ template <class Real> void bind_lanes(nb::class_<PyEpisodes<Real>>& bound) {
       },
       "Begin the next rollout; synapses keep their traces.");
   bound.def(
-      "continued",
-      [](Object& self, Index n_steps) {
-        return Object{unlocked([&] { return continue_in_copy(self.episodes, n_steps); }),
-                      self.topology,
-                      self.initial,
-                      self.weight,
-                      self.events,
-                      self.numbers};
-      },
-      "n_steps"_a, "The next rollout in a copy, with capacity for its steps.");
-  bound.def(
       "set_random",
       [](Object& self, In1<std::uint64_t> seeds, In1<Index> clocks) {
         if (static_cast<Index>(seeds.shape(0)) != self.n() || static_cast<Index>(clocks.shape(0)) != self.n())
@@ -238,10 +301,10 @@ template <class Real> void bind_lanes(nb::class_<PyEpisodes<Real>>& bound) {
         }
       },
       "seeds"_a.noconvert(), "clocks"_a.noconvert(), "Random spikes of the rollout that begins.");
-  bound.def("state", [](Object& self) { return lane_state(self.episodes); }, "Everything that a step changes, of all lanes.");
-  bound.def(
-      "set_state", [](Object& self, Index steps, const nb::dict& state) { return set_lane_state(self.episodes, steps, state); },
-      "steps"_a, "state"_a, "Continue from a state; false if it does not fit.");
+  bound.def("kept", &kept_of<Real>, nb::sig("def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]"),
+            "Names, axes and arrays of the state of these lanes: everything that a step changes.");
+  bound.def("set_kept", &set_kept<Real>, "n"_a, "first"_a, "steps"_a, "state"_a,
+            "Take the lanes from `first` on from a state of all lanes; returns what is wrong with it, or nothing.");
   bound.def(
       "spikes",
       [](const Object& self) {

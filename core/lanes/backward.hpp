@@ -260,7 +260,8 @@ template <class Real> void carry_traces(Episodes<Real>& episodes, Lane<Real>& la
   if (!lane.traced) return;
   sort_spikes(episodes, lane, work);
   if (work.traces.rows == 0) work.traces = Owned2<Real>(episodes.horizon.traces(), episodes.topology.targets.size);
-  if (work.product_traces.rows == 0) work.product_traces = make_product_traces(episodes);
+  if (work.product_traces.rows == 0)
+    work.product_traces = Owned2<double>(episodes.horizon.traces() * work.products.rows, work.products.columns);
   for (Index c = 0; c < episodes.horizon.traces(); c++) {
     look_back_for_trace(episodes, lane, c, rows, work);
     const Array1<Real> to{work.traces.row(c), work.traces.columns};

@@ -28,7 +28,7 @@ template <class Real> void keep_state(const Episodes<Real>& episodes, Lane<Real>
 // Keeps the outputs before a step, next to the first kept row of the neurons.
 template <class Real> void keep_outputs(const Episodes<Real>& episodes, Lane<Real>& lane, Index row) {
   if (episodes.topology.kept_rows.size > 0)
-    std::copy(lane.y.begin(), lane.y.end(), lane.kept.row(row) + episodes.topology.n_neurons());
+    std::copy(lane.y.values.begin(), lane.y.values.end(), lane.kept.row(row) + episodes.topology.n_neurons());
 }
 
 // The kept row of a product in a step, by target; null: the factor is 1.

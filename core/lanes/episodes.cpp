@@ -20,7 +20,10 @@ constexpr auto kCall = std::chrono::milliseconds(50);
 // Smallest number of steps of neurons for each thread: waking a thread takes some microseconds.
 constexpr Index kStepsPerThread = 400;
 
-template <class Real> NetworkState state_of(const Lane<Real>& lane) { return {lane.state.values, lane.y}; }
+template <class Real> void keep_begin(Lane<Real>& lane) {
+  lane.begin = lane.state;
+  lane.begin_y = lane.y;
+}
 
 // Calls work(number, threads, watch) for the lanes of a chunk: lanes in parallel; or, if there are fewer than half as many lanes
 // as threads, one after the other, each divided among the threads. Returns false if it was interrupted.
@@ -162,21 +165,6 @@ template <class Real> void make_works(Episodes<Real>& episodes, Index wanted) {
   }
 }
 
-template <class Real> void resize_rows(Episodes<Real>& episodes, Index rows) {
-  const auto longer = [&](auto& array) {
-    array.values.resize(static_cast<std::size_t>(rows * array.columns));
-    array.rows = rows;
-  };
-  episodes.rows = rows;
-  for (Lane<Real>& lane : episodes.lanes) {
-    longer(lane.start);
-    if (!episodes.learns) continue;
-    longer(lane.psi);
-    longer(lane.error);
-    longer(lane.kept);
-  }
-}
-
 template <class Real> Index needed_rows(const Episodes<Real>& episodes, Index n_steps) {
   Index used = episodes.horizon.history() + episodes.steps;
   for (const Lane<Real>& lane : episodes.lanes) used = std::max(used, episodes.used_rows(lane));
@@ -202,24 +190,17 @@ template <class Real> void keep_history(Episodes<Real>& episodes, Lane<Real>& la
   lane.age = lane.cuts.empty() ? lane.age + episodes.steps : episodes.steps - lane.cuts.back();
   lane.clock += episodes.steps;
   lane.cuts.clear();
-  lane.begin = state_of(lane);
+  keep_begin(lane);
 }
 
 template <class Real> Lane<Real> make_lane(const Episodes<Real>& episodes) {
   const Topology& topology = episodes.topology;
-  const Index stored = episodes.learns ? episodes.rows : 1;
   Lane<Real> lane;
-  lane.state = Owned2<double>(episodes.initial.rows, topology.n_neurons());
-  lane.input = Owned2<double>(episodes.plan.receptors * episodes.plan.input_rows(), episodes.plan.columns);
-  lane.y.resize(static_cast<std::size_t>(topology.n_readouts()));
+  set_units(lane, lane_sizes(episodes), room_of(episodes, lane));
   make_lists(topology, lane);
   lane.log.resize(static_cast<std::size_t>(std::max(4 * episodes.n_sources, kFirstLog)));
-  lane.start = Owned2<Index>(episodes.rows, topology.populations.size + 1);
-  lane.psi = Owned2<Real>(stored, episodes.plan.columns);
-  lane.error = Owned2<double>(stored, topology.n_readouts());
-  lane.kept = Owned2<double>(stored, topology.kept_rows.size * episodes.plan.columns);
   rest(episodes, lane);
-  if (episodes.horizon.continues) lane.begin = state_of(lane);
+  if (episodes.horizon.continues) keep_begin(lane);
   return lane;
 }
 
@@ -292,7 +273,8 @@ template <class Real> void reserve_rows(Episodes<Real>& episodes, Index n_steps)
   Index rows = episodes.rows;
   if (needed <= rows) return;
   while (rows < needed) rows *= 2;
-  resize_rows(episodes, rows);
+  episodes.rows = rows;
+  for (Lane<Real>& lane : episodes.lanes) set_units(lane, lane_sizes(episodes), room_of(episodes, lane));
 }
 
 template <class Real> void begin_steps(Episodes<Real>& episodes, Index n_steps) {
@@ -375,7 +357,7 @@ template <class Real> void end_episode(Episodes<Real>& episodes, Index number) {
   lane.age = 0;
   lane.traced = false;
   rest(episodes, lane);
-  lane.begin = state_of(lane);
+  keep_begin(lane);
 }
 
 template <class Real> void begin_next(Episodes<Real>& episodes) {
@@ -389,22 +371,11 @@ template <class Real> void begin_next(Episodes<Real>& episodes) {
   episodes.steps = 0;
 }
 
-template <class Real> Episodes<Real> continue_in_copy(Episodes<Real>& episodes, Index n_steps) {
-  std::vector<Backward<Real>> works = std::exchange(episodes.works, {});  // work space is large, and not copied
-  Episodes<Real> next = episodes;
-  std::swap(episodes.works, works);
-  begin_next(next);
-  resize_rows(next, rows_of(next.horizon, n_steps));
-  next.works.clear();
-  next.absent.reset();
-  return next;
-}
-
 template <class Real> Index find_diverged(const Episodes<Real>& episodes, double largest) {
   for (std::size_t s = 0; s < episodes.lanes.size(); s++) {
     const Lane<Real>& lane = episodes.lanes[s];
     bool finite = all_finite(lane.state.values.data(), lane.state.view().size());
-    for (const double y : lane.y) finite &= std::fabs(y) <= largest;
+    for (const double y : lane.y.values) finite &= std::fabs(y) <= largest;
     if (!finite) return static_cast<Index>(s);
   }
   return -1;
@@ -442,7 +413,6 @@ void read_spikes(const Lane<Real>& lane, Index first, Index stop, std::vector<In
   template Index run_samples(Episodes<Real>&, Index, Index, const EpisodeRequest&, Array2<Real>, Interrupt); \
   template void end_episode(Episodes<Real>&, Index);                                                         \
   template void begin_next(Episodes<Real>&);                                                                 \
-  template Episodes<Real> continue_in_copy(Episodes<Real>&, Index);                                          \
   template Index find_diverged(const Episodes<Real>&, double);                                               \
   template Index count_spikes(const Episodes<Real>&, const Lane<Real>&);                                     \
   template void read_spikes(const Lane<Real>&, Index, Index, std::vector<Index>&, std::vector<Index>&);

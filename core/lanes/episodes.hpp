@@ -57,9 +57,8 @@ template <class Real> Index run_samples(Episodes<Real>& episodes, Index begin, I
 // Ends the episode of a lane: it is at rest, without spikes in flight.
 template <class Real> void end_episode(Episodes<Real>& episodes, Index number);
 
-// Begins the next rollout; synapses keep their traces. Or begins it in a copy, with capacity for `n_steps`.
+// Begins the next rollout; synapses keep their traces.
 template <class Real> void begin_next(Episodes<Real>& episodes);
-template <class Real> Episodes<Real> continue_in_copy(Episodes<Real>& episodes, Index n_steps);
 
 // Allocates `n_steps` more steps, and rows for the end of an episode; the capacity doubles.
 template <class Real> void reserve_rows(Episodes<Real>& episodes, Index n_steps);

@@ -150,7 +150,7 @@ template <class Real> void rest(const Episodes<Real>& episodes, Lane<Real>& lane
   std::copy(episodes.initial.data, episodes.initial.data + episodes.initial.size(), lane.state.values.begin());
   std::fill(lane.input.values.begin(), lane.input.values.end(), 0.0);
   lane.place = 0;
-  for (Index k = 0; k < episodes.topology.n_readouts(); k++) lane.y[k] = episodes.topology.readouts[k].y_start;
+  for (Index k = 0; k < episodes.topology.n_readouts(); k++) lane.y(0, k) = episodes.topology.readouts[k].y_start;
 }
 
 // Moves the inputs to the front when their rows are used up.
@@ -177,8 +177,8 @@ template <class Real> void gather_inputs(const Episodes<Real>& episodes, Lane<Re
 
 // Resets a lane to the beginning of its rollout.
 template <class Real> void rewind(const Episodes<Real>& episodes, Lane<Real>& lane) {
-  lane.state.values = lane.begin.neurons;
-  lane.y = lane.begin.y;
+  lane.state = lane.begin;
+  lane.y = lane.begin_y;
   gather_inputs(episodes, lane, episodes.horizon.history());
 }
 
@@ -211,13 +211,13 @@ template <class Real> void compare_step(const Running<Real>& run, const LaneStep
   const EpisodeRequest& request = run.request;
   Lane<Real>& lane = run.lane;
   double* to = request.y.row(run.index, step.t);
-  for (Index k = 0; k < topology.n_readouts(); k++) to[k] = lane.y[k] + topology.readouts[k].leak;
+  for (Index k = 0; k < topology.n_readouts(); k++) to[k] = lane.y(0, k) + topology.readouts[k].leak;
   if (request.target.planes == 0) return;
   const double* target = request.target.row(run.sample(), request.target.rows > 1 ? step.t : 0);
   const double* window = request.window.row(request.window.planes > 1 ? run.sample() : 0, step.t);
   double* error =
       request.error.planes > 0 ? request.error.row(run.index, step.t) : lane.error.row(lane.error.rows > 1 ? step.row : 0);
-  request.loss[run.index] += compare_readouts(topology, lane.y.data(), true, target, window, error);
+  request.loss[run.index] += compare_readouts(topology, lane.y.row(0), true, target, window, error);
 }
 
 // Runs the steps of a request. Where an episode ended, a replayed lane goes to rest.
@@ -234,7 +234,7 @@ template <class Real> void run_steps(const Running<Real>& run, Watch& watch) {
     log_step(run, step);
     if (run.request.learn) keep_outputs(episodes, lane, step.row);
     integrate_readouts(0, topology.n_readouts(), topology.readouts, lane.input.row(lane.place) + topology.n_neurons(),
-                       lane.y.data());
+                       lane.y.row(0));
     lane.place++;
     compare_step(run, step);
   }

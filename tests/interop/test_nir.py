@@ -253,8 +253,8 @@ def test_what_the_graph_does_not_tell():
     assert net.population("out").model.loss == readout.loss
     assert not net.population("out").model.scale_input
     assert [p.rule.plastic for p in net.projections] == [False, False, True]
-    assert ep.Simulator(net, threads=1).connection_count("rec->out") == 9
-    assert ep.Simulator(from_nir(graph, zeros=True), threads=1).connection_count("rec->out") == 10
+    assert ep.Simulator(net, threads=1).n_synapses("rec->out") == 9
+    assert ep.Simulator(from_nir(graph, zeros=True), threads=1).n_synapses("rec->out") == 10
     with pytest.raises(NetworkError, match=r"^from_nir: rule names 'out'; the projections are: in->rec, rec->rec, "):
         from_nir(graph, rule={"out": ep.EProp()})
 

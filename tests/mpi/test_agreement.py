@@ -89,7 +89,7 @@ tries("input", lambda: sim.run(20.0, {"in": events + 2.0 * other}))
 tries("record", lambda: sim.run(20.0, {"in": events}, record=[("rec", "nix" if other else "v")]))
 tries("train", lambda: sim.train("nix" if other else samples))
 tries("evaluate", lambda: sim.evaluate(samples, reset="no" if other else None))
-tries("gradients", lambda: sim.gradients(samples, "nix" if other else None))
+tries("lanes", lambda: sim.lanes("nix" if other else samples))
 available, eprop.engine.build.memory.NOTICEABLE = 1e6 if other else 1e12, 0
 eprop.engine.build.memory.available_memory = lambda: available
 def recorded():

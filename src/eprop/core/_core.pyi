@@ -627,17 +627,18 @@ class EpisodesDouble:
     def begin_next(self) -> None:
         """Begin the next rollout; synapses keep their traces."""
 
-    def continued(self, n_steps: int) -> EpisodesDouble:
-        """The next rollout in a copy, with capacity for its steps."""
-
     def set_random(self, seeds: NDArray[numpy.uint64], clocks: NDArray[numpy.int64]) -> None:
         """Random spikes of the rollout that begins."""
 
-    def state(self) -> dict[str, NDArray[numpy.generic]]:
-        """Everything that a step changes, of all lanes."""
+    def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]:
+        """
+        Names, axes and arrays of the state of these lanes: everything that a step changes.
+        """
 
-    def set_state(self, steps: int, state: dict[str, NDArray[numpy.generic]]) -> bool:
-        """Continue from a state; false if it does not fit."""
+    def set_kept(self, n: int, first: int, steps: int, state: dict[str, NDArray[numpy.generic]]) -> str:
+        """
+        Take the lanes from `first` on from a state of all lanes; returns what is wrong with it, or nothing.
+        """
 
     def spikes(self) -> NDArray[numpy.int64]:
         """Spikes of the neurons of each lane in this rollout."""
@@ -726,17 +727,18 @@ class EpisodesSingle:
     def begin_next(self) -> None:
         """Begin the next rollout; synapses keep their traces."""
 
-    def continued(self, n_steps: int) -> EpisodesSingle:
-        """The next rollout in a copy, with capacity for its steps."""
-
     def set_random(self, seeds: NDArray[numpy.uint64], clocks: NDArray[numpy.int64]) -> None:
         """Random spikes of the rollout that begins."""
 
-    def state(self) -> dict[str, NDArray[numpy.generic]]:
-        """Everything that a step changes, of all lanes."""
+    def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]:
+        """
+        Names, axes and arrays of the state of these lanes: everything that a step changes.
+        """
 
-    def set_state(self, steps: int, state: dict[str, NDArray[numpy.generic]]) -> bool:
-        """Continue from a state; false if it does not fit."""
+    def set_kept(self, n: int, first: int, steps: int, state: dict[str, NDArray[numpy.generic]]) -> str:
+        """
+        Take the lanes from `first` on from a state of all lanes; returns what is wrong with it, or nothing.
+        """
 
     def spikes(self) -> NDArray[numpy.int64]:
         """Spikes of the neurons of each lane in this rollout."""

@@ -201,14 +201,3 @@ def test_many_neurons_with_few_synapses(neuron):
     wanted = stepped.run(given, record_weights=True)
     whole, parts = (check_run(stepped, wanted, given, partitions=n)[1] for n in (1, 3))
     assert_same([whole["in->rec", "weight"]], [parts["in->rec", "weight"]])
-
-
-def test_delays_share_the_decays_of_a_pair_rule():
-    net = small_network((3, 4, 0), {}, seed=1)
-    for k, tau in enumerate((10.0, 16.8, 10.0)):
-        rule = ep.STDP(rate=0.1 + k, tau_plus=tau, w_max=1.0)
-        net.connect("in", "rec", weight=0.5, rule=rule, delay=ep.Uniform(0.5, 6.5), name=f"in->rec {k}")
-    topology = ep.Simulator(net, threads=1)._arrays.built.topology
-    assert len(topology.groups) > 6
-    assert len(topology.pair_powers) == 2
-    np.testing.assert_array_equal(topology.pair_powers[topology.groups["pair_powers"], 1], topology.groups["pre_decay"])

@@ -80,28 +80,6 @@ def test_a_run_in_pieces_has_the_bits_of_one_run(most_steps: int, given: bool, t
         np.testing.assert_array_equal(*(state[name] for state in states), err_msg=name)
 
 
-def test_memory_does_not_grow_with_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    """No array of a piece, nor the sample, is longer than a piece, and the rows are those of the intervals."""
-    monkeypatch.setattr("eprop.engine.run.long.MOST_STEPS", 50)
-    monkeypatch.setattr("eprop.engine.run.inputs.MOST_STEPS", 50)
-    sim, lengths, counts = ep.Simulator(network(ep.Static()), threads=1), [], []
-    run = sim._online.run
-
-    def watched(sample: Any, *rest: Any, **options: Any) -> ep.engine.Recording:
-        recording = run(sample, *rest, **options)
-        lengths.append((sample.window.shape[1], recording.times.size))
-        counts.append(sum(times.size for times, _ in recording.spikes.values()))
-        return recording
-
-    monkeypatch.setattr(sim._online, "run", watched)
-    recording = sim.run(5000.0, spikes_to=tmp_path / "s.h5", interval=1000.0)
-    assert max(lengths) == (50, 50)
-    assert sum(steps for _, steps in lengths) == 5000
-    assert recording.times.tolist() == [1000.0, 2000.0, 3000.0, 4000.0, 5000.0]
-    written = spikes_from_sonata(tmp_path / "s.h5")
-    assert sum(times.size for times, _ in written.values()) == sum(counts) > 20 * max(counts)
-
-
 @pytest.mark.parametrize("interval", [1.0, 4.0, 50.0])
 def test_an_interval_has_the_values_at_its_end(most_steps: int, interval: float) -> None:
     sims = [ep.Simulator(network(), threads=1) for _ in range(2)]
@@ -124,15 +102,6 @@ def test_an_interval_longer_than_the_run_is_told() -> None:
         assert not sim.run(20, interval=3000).times.size
     assert sim.time == 20.0
     assert sim.run(20, interval=20).times.size == 1
-
-
-def test_the_loss_of_an_interval_does_not_depend_on_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    losses = []
-    for most in (1, 7, 1000):
-        monkeypatch.setattr("eprop.engine.run.long.MOST_STEPS", most)
-        losses.append(ep.Simulator(network(), threads=1).run(200.0, **events(200), interval=50.0).loss)
-    np.testing.assert_array_equal(losses[0], losses[1])
-    np.testing.assert_array_equal(losses[0], losses[2])
 
 
 def test_a_run_from_a_checkpoint_writes_the_same_file(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

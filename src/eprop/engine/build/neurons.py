@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,12 +20,15 @@ from eprop.models.membrane import Membrane
 from eprop.network import Distribution, Network, Population
 from eprop.parameters import Description, ParameterInfo, Values, parameters_of, varies
 
+if TYPE_CHECKING:
+    from eprop.engine.simulator import Simulator
+
 
 def neurons_of(network: Network, population: Population, values: Mapping[str, np.ndarray] | None = None) -> list[Any]:
     """The model of each neuron or readout, or a list with one model if all are alike.
 
     A drawn parameter depends only on (the network's seed, population, parameter, neuron). Constants that learn have their first
-    values, or the given ``values`` (size,).
+    values, or those of ``values`` (size,), such as `Simulator.parameters`.
 
     Raises
     ------
@@ -34,7 +37,8 @@ def neurons_of(network: Network, population: Population, values: Mapping[str, np
     """
     if not varies(population.model):
         return [population.model]
-    columns = columns_of(network, population) | dict(values or {})
+    given = values or {}
+    columns = {name: given.get(name, column) for name, column in columns_of(network, population).items()}
     if _valid_together(population.model, columns):
         named = {name: column.tolist() for name, column in columns.items()}
         return [
@@ -47,6 +51,11 @@ def neurons_of(network: Network, population: Population, values: Mapping[str, np
         except ParameterError as error:
             raise NetworkError(f"{population.name}, {population.model.role} {j}: {error}") from None
     return found
+
+
+def present_neurons(simulator: Simulator, population: Population) -> list[Any]:
+    """As `neurons_of`, with the present values of constants that learn."""
+    return neurons_of(simulator.network, population, simulator.parameters(population))
 
 
 def columns_of(network: Network, population: Population) -> dict[str, Any]:

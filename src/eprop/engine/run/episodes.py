@@ -6,7 +6,6 @@ import functools
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -19,12 +18,12 @@ from eprop.engine.ranks.replicas import Replicas
 from eprop.engine.run.collapse import CollapseWatch, by_population
 from eprop.engine.run.core_inputs import set_inputs
 from eprop.engine.run.guards import check_losses
-from eprop.engine.run.optimizers import Optimizers, batch_scale, constant_scales, sample_scales
+from eprop.engine.run.optimizers import Optimizers, constant_scales, lengths_of, sample_scales
 from eprop.engine.run.own_loss import OwnLosses
 from eprop.engine.run.probes import Core, spikes_of_sample
 from eprop.engine.run.results import BatchResult
 from eprop.engine.run.rewiring import Rewirer
-from eprop.engine.run.samples import Samples
+from eprop.engine.run.samples import SampleLayout, Samples
 from eprop.engine.run.timing import PhaseTimer
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import DivergenceError
@@ -64,32 +63,13 @@ class Episodes:
     ):  # fmt: skip
         self.arrays, self.replicas, self.comm, self.lock = arrays, replicas, replicas.comm, lock
         self.optimizers, self.losses = Optimizers(arrays, self.comm, timer), OwnLosses(arrays.network)
+        self.layout = SampleLayout.of(arrays.network)
         self.watch, self.rewirer = watch, rewirer
         self._timer = timer
         self._core: Core | None = None
         self._wiring = 0  # count of wiring changes as of the connections that the core has
         self._learned = False  # whether the previous lanes could learn
         self._learners = _count_learners(arrays.built)
-
-    def train(self, samples: Samples, progress: Progress) -> BatchResult:
-        """Run a mini-batch and apply an optimiser step."""
-        arrays = self.arrays
-        arrays.tie_feedback()
-        scale = batch_scale(arrays, samples)
-
-        def collect() -> tuple[BatchResult, dict[str, np.ndarray]]:
-            self.rewirer.begin()
-            return self.run(samples, True, progress), self._gradients_of_constants(samples)
-
-        def step(found: tuple[BatchResult, dict[str, np.ndarray]]) -> BatchResult:
-            arrays.constants.pending[:] = 0.0
-            self.optimizers.take_step(scale, found[1], "train", len(samples) * samples.n_steps)
-            self.rewirer.finish()
-            return found[0]
-
-        result = self.with_gradients(collect, step)
-        self.watch.batch(result, samples)
-        return result
 
     def with_gradients(self, collect: Callable[[], Collected], use: Callable[[Collected], Used]) -> Used:
         """Collect the gradients of a mini-batch, and use them; Ctrl-C gives up the mini-batch, or waits until they are used."""
@@ -105,27 +85,12 @@ class Episodes:
                 raise
             return use(found)
 
-    def gradients(self, samples: Samples, progress: Progress) -> dict[str, np.ndarray]:
-        """Gradients that `train` would pass to the optimisers, by projection; no changes."""
-        arrays, events = self.arrays, self.arrays.events
-        arrays.tie_feedback()
-
-        def take(_: BatchResult) -> tuple[np.ndarray, np.ndarray]:
-            found = arrays.synapses.pending.copy(), arrays.constants.pending.copy()
-            arrays.discard_gradients()
-            arrays.online.events = events
-            return found
-
-        found, products = self.with_gradients(partial(self.run, samples, True, progress), take)
-        means = constant_scales(arrays, samples, np.arange(1)).of_sum
-        return self.optimizers.by_name(found, batch_scale(arrays, samples), products, means)
-
-    def _gradients_of_constants(self, samples: Samples) -> dict[str, np.ndarray]:
+    def gradients_of_constants(self, samples: Samples) -> dict[str, np.ndarray]:
         """Gradients of constants that learn, after the samples have run."""
         arrays = self.arrays
         if not arrays.constants:
             return {}
-        means = constant_scales(arrays, samples, np.arange(1)).of_sum
+        means = constant_scales(arrays, lengths_of(samples), np.arange(1)).of_sum
         return arrays.constants.gradients(arrays.constants.pending, means, arrays.exchange)
 
     def run(self, samples: Samples, learn: bool, progress: Progress) -> BatchResult:
@@ -231,13 +196,13 @@ class Episodes:
 
     def _request(self, samples: Samples, index: np.ndarray, learn: bool) -> lib.EpisodeRequest:
         """Make a request for samples ``index``, with arrays for their results."""
-        arrays, n = self.arrays, len(index)
+        arrays, n, lengths = self.arrays, len(index), lengths_of(samples)
         request = request_of(arrays, samples, index)
         request.seed, request.learn, request.drops = arrays.network.seed, learn, learn
         request.clocks = arrays.noise_clocks(samples.n_steps, index, learn)
-        request.scales = sample_scales(arrays, samples, index)
+        request.scales = sample_scales(arrays, lengths, index)
         if arrays.constants:
-            request.product_scales = constant_scales(arrays, samples, index).of_samples
+            request.product_scales = constant_scales(arrays, lengths, index).of_samples
         request.y, request.loss = np.zeros((n, samples.n_steps, arrays.built.n_readouts)), np.zeros(n)
         request.spikes, request.events = np.zeros(n, np.int64), np.zeros(n, np.int64)
         request.of_neurons = np.zeros(arrays.built.n_neurons, np.int64)

@@ -25,17 +25,16 @@ from eprop.parameters import real_numbers
 from eprop.rules import EProp
 
 
-def batch_scale(arrays: Arrays, samples: Samples) -> np.ndarray:
-    """Per delay group: mean over the batch; if the rule says so, also over the learning window of the first sample."""
-    return np.where(_averaged(arrays), 1.0 / len(samples) / _lengths(samples)[0], 1.0 / len(samples))
+def batch_scale(arrays: Arrays, lengths: np.ndarray) -> np.ndarray:
+    """Per delay group: mean over samples of some `lengths_of`; if the rule says so, also over the window of the first one."""
+    return np.where(_averaged(arrays), 1.0 / len(lengths) / lengths[0], 1.0 / len(lengths))
 
 
-def sample_scales(arrays: Arrays, samples: Samples, index: np.ndarray) -> np.ndarray:
+def sample_scales(arrays: Arrays, lengths: np.ndarray, index: np.ndarray) -> np.ndarray:
     """Factors of gradients as they are added up, per delay group, for samples ``index`` (samples, groups).
 
     A factor is the unit of the readouts times the length of the first sample's window relative to the sample's own window.
     """
-    lengths = np.broadcast_to(_lengths(samples), len(samples))
     shares = np.where(_averaged(arrays), (lengths[0] / lengths[index])[:, None], 1.0)
     dtype = arrays.built.dtype  # the type of a synapse
     scales = arrays.built.topology.groups["input_scale"].astype(dtype) * shares.astype(dtype)
@@ -57,17 +56,11 @@ class ConstantScales(NamedTuple):
     of_sum: np.ndarray
 
 
-def constant_scales(arrays: Arrays, samples: Samples, index: np.ndarray) -> ConstantScales:
+def constant_scales(arrays: Arrays, lengths: np.ndarray, index: np.ndarray) -> ConstantScales:
     """Factors for samples ``index``; they are those of synapses onto the population."""
-    lengths, averaged = np.broadcast_to(_lengths(samples), len(samples)), _averaged_populations(arrays)
-    shares = np.where(averaged, (lengths[0] / lengths[index])[:, None], 1.0)
-    return ConstantScales(shares, np.where(averaged, 1.0 / len(samples) / lengths[0], 1.0 / len(samples)))
-
-
-def constant_scales_of_rollout(arrays: Arrays, n: int, n_steps: int) -> ConstantScales:
-    """The same for ``n`` lanes and a rollout, all of whose steps count."""
     averaged = _averaged_populations(arrays)
-    return ConstantScales(np.ones((n, averaged.size)), np.where(averaged, 1.0 / n / n_steps, 1.0 / n))
+    shares = np.where(averaged, (lengths[0] / lengths[index])[:, None], 1.0)
+    return ConstantScales(shares, np.where(averaged, 1.0 / len(lengths) / lengths[0], 1.0 / len(lengths)))
 
 
 def _averaged_populations(arrays: Arrays) -> np.ndarray:
@@ -80,26 +73,19 @@ def _averaged_populations(arrays: Arrays) -> np.ndarray:
     return np.array(found, np.bool_)
 
 
-def rollout_scales(arrays: Arrays, n: int, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Factors as `sample_scales` and `batch_scale` give, for ``n`` lanes and a rollout, all of whose steps count."""
-    averaged = _averaged(arrays)
-    scales = np.tile(arrays.built.topology.groups["input_scale"].astype(np.float64), (n, 1))
-    return scales, np.where(averaged, 1.0 / n / n_steps, 1.0 / n)
-
-
 def _averaged(arrays: Arrays) -> np.ndarray:
     """Per delay group: whether its gradients are averaged over the learning window."""
     rules = [arrays.network.projections[k].rule for k in arrays.built.topology.groups["projection"]]
     return np.array([getattr(rule, "average_gradient", False) for rule in rules], np.bool_)
 
 
-def _lengths(samples: Samples) -> np.ndarray:
-    """Length of each learning window in steps, or of the common window; 1 if it is never open.
+def lengths_of(samples: Samples) -> np.ndarray:
+    """Length of the learning window of each sample in steps; 1 if it is never open.
 
     A step counts with the absolute value of its weight; with several readout populations the longest window counts.
     """
     lengths = np.abs(samples.window).sum(axis=1).max(axis=1)
-    return np.where(lengths == 0.0, 1.0, lengths)
+    return np.broadcast_to(np.where(lengths == 0.0, 1.0, lengths), len(samples))
 
 
 class Waiting(NamedTuple):
@@ -226,7 +212,7 @@ class Optimizers:
         return [p for p in self._arrays.network.projections if p.rule.code == EProp.code]
 
     def learn(self, gradients: Mapping[str, np.ndarray]) -> None:
-        """See `Simulator.learn`."""
+        """See `Lanes.learn`."""
         arrays = self._arrays
         check = partial(self._checked, gradients)
         given = run_on_all_ranks(self._comm, "learn", check, lambda given: {k: checksum(g) for k, g in given.items()})
@@ -234,7 +220,7 @@ class Optimizers:
             arrays.tie_feedback()
             for p in self._learning():
                 arrays.synapses.pending[self._order(p.index)] = given[p.name][arrays.gatherer.held(p.index)]
-            self.take_step(np.ones(len(arrays.built.groups)), given, "learn", arrays.given_steps)
+            self.take_step(np.ones(len(arrays.built.groups)), given, "learn")
 
     def take_step(
         self, scale: np.ndarray, of_constants: Mapping[str, np.ndarray], where: str, n_steps: int = 0
@@ -254,7 +240,6 @@ class Optimizers:
         arrays, synapses = self._arrays, self._arrays.synapses
         try:
             arrays.updates, arrays.learned_steps = arrays.updates + 1, arrays.learned_steps + n_steps
-            arrays.given_steps = 0
             began = time.perf_counter()
             self._clip(scale)
             waiting = take_gradients(arrays, scale)

@@ -43,8 +43,6 @@ class Arrays:
     learned_steps : int
         Steps of all training samples so far (e-prop): clock of the random spikes. Where synapses that learn at spikes move,
         steps in which the network has learned: clock of their moves.
-    given_steps : int
-        Steps of the samples for which `Simulator.gradients` drew random numbers since that clock has moved.
     weight_changes, wiring_changes : int
         Number of changes of weights between runs, and of connections, for owners of copies.
     current_effects : dict
@@ -62,7 +60,7 @@ class Arrays:
         )
         self.online.collect = self.exchange.several
         self.synapses, self.neurons, self.moves = self.online.synapses, self.online.neurons, self.online.moves
-        self.updates = self.learned_steps = self.given_steps = self.weight_changes = self.wiring_changes = 0
+        self.updates = self.learned_steps = self.weight_changes = self.wiring_changes = 0
         self.current_effects: dict[int, tuple[Floats, Floats, int]] = {}
         self.measure_offsets(range(len(built.topology.groups)))
         self.tie_feedback()
