@@ -1,4 +1,4 @@
-// Data sets for Python: recorded events, the event camera and the cochlea.
+// Data sets and inputs for Python: recorded events, the event camera, the cochlea; inputs of runs and samples.
 //
 //   bin_events(times, channels, offsets, n_channels, n_steps, step_us, threads) -> (channels int32, ptr int64)
 //   renumber_channels(ptr, channels, number)                                    -> (channels, ptr)
@@ -26,6 +26,8 @@
 #include "data/camera.hpp"
 #include "data/cochlea.hpp"
 #include "data/events.hpp"
+#include "data/inputs.hpp"
+#include "support/finite.hpp"
 
 namespace eprop {
 namespace {
@@ -273,12 +275,68 @@ void bind_cochlea(nb::module_& m) {
         "gains"_a.noconvert(), "seeds"_a.noconvert(), "threads"_a);
 }
 
+// ------------------------------------------------------------------------- inputs of runs and samples
+
+template <class T> void bind_find_ones(nb::module_& m) {
+  m.def(
+      "find_ones",
+      [](In2<T> dense, Out1<Index> start) -> std::optional<Result<std::int32_t>> {
+        if (start.shape(0) != dense.shape(0) + 1) throw nb::value_error("find_ones: one start for each row, and one more");
+        std::vector<std::int32_t> channels;
+        if (!find_ones(view2(dense), start.data(), channels)) return std::nullopt;
+        return handed_over(std::move(channels));
+      },
+      "dense"_a.noconvert(), "start"_a.noconvert(), "Columns of the ones, row by row; None if there are other numbers.");
+}
+
+template <class T> void bind_copy_events(nb::module_& m) {
+  m.def(
+      "copy_events",
+      [](In2<Index> ptr, In1<T> channels, Index size, Out1<Index> start) -> std::optional<Result<std::int32_t>> {
+        if (ptr.shape(1) == 0 || start.shape(0) != ptr.shape(0) * (ptr.shape(1) - 1) + 1)
+          throw nb::value_error("copy_events: arrays do not fit");
+        std::vector<std::int32_t> copied;
+        if (!unlocked([&] { return copy_events(view2(ptr), view1(channels), size, view1(start), copied); })) return std::nullopt;
+        return handed_over(std::move(copied));
+      },
+      "ptr"_a.noconvert(), "channels"_a.noconvert(), "size"_a, "start"_a.noconvert(),
+      "Channels of samples, ascending within a step; None if offsets or channels are not valid.");
+}
+
+void bind_inputs(nb::module_& m) {
+  bind_find_ones<double>(m);
+  bind_find_ones<bool>(m);
+  bind_find_ones<float>(m);
+  bind_find_ones<std::int64_t>(m);
+  bind_find_ones<std::uint8_t>(m);
+  m.def(
+      "bin_spikes",
+      [](In1<double> times, In1<Index> channels, Index size, double dt, double precision,
+         Out1<Index> start) -> std::optional<Result<std::int32_t>> {
+        if (times.shape(0) != channels.shape(0) || start.shape(0) == 0) throw nb::value_error("bin_spikes: arrays do not fit");
+        std::vector<std::int32_t> binned;
+        if (!bin_spikes({view1(times), view1(channels), size}, dt, precision, view1(start), binned)) return std::nullopt;
+        return handed_over(std::move(binned));
+      },
+      "times"_a.noconvert(), "channels"_a.noconvert(), "size"_a, "dt"_a, "precision"_a, "start"_a.noconvert(),
+      "Channels of spikes step by step; None if a time or channel is out of range.");
+  bind_copy_events<std::int32_t>(m);
+  bind_copy_events<Index>(m);
+  m.def(
+      "all_finite",
+      [](nb::ndarray<const double, nb::c_contig, nb::device::cpu> a) {
+        return all_finite(a.data(), static_cast<Index>(a.size()));
+      },
+      "numbers"_a.noconvert(), "Whether all numbers are finite.");
+}
+
 }  // namespace
 
 void bind_data(nb::module_& m) {
   bind_events(m);
   bind_camera(m);
   bind_cochlea(m);
+  bind_inputs(m);
 }
 
 }  // namespace eprop

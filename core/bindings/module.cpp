@@ -37,7 +37,6 @@ void bind_connections(nb::module_& m);
 void bind_data(nb::module_& m);
 void bind_network(nb::module_& m);
 void bind_neurons(nb::module_& m);
-void bind_inputs(nb::module_& m);
 void bind_requests(nb::module_& m);
 void bind_stepper(nb::module_& m);
 void bind_online(nb::module_& m);
@@ -163,7 +162,6 @@ NB_MODULE(EPROP_MODULE, m) {
   bind_requests(m);
   bind_episodes(m);
   bind_rewiring(m);
-  bind_inputs(m);
   bind_stepper(m);
   bind_online(m);
 }

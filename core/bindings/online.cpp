@@ -4,7 +4,7 @@
 #include <map>
 
 #include "bindings/requests.hpp"
-#include "eprop_plus/new_synapses.hpp"
+#include "eprop_plus/effective_weights.hpp"
 #include "network/readouts.hpp"
 #include "online/spike_state.hpp"
 #include "support/finite.hpp"
@@ -259,7 +259,7 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
           "Make room for the present connections, after some have moved.")
       .def("begin_synapses", &follow_moves<Real>, "now"_a,
            "Let the synapses that were made at time `now` begin with the last spikes of their sources.\n\n"
-           "C++: `begin_synapses` in core/eprop_plus/new_synapses.hpp.")
+           "C++: `begin_synapses` in core/eprop_plus/effective_weights.hpp.")
       .def("phases", &phases<Real>, "Seconds since the last call, (partitions and the loop, `Phase`).")
       .def("bytes", &bytes_now<Real>, nb::sig("def bytes(self) -> dict[str, int]"),
            "Bytes of the arrays of each struct, and of those that grow while running.");

@@ -343,6 +343,39 @@ class Cochlea:
 
 def hear_sounds(settings: object, samples: NDArray[numpy.float64], offsets: NDArray[numpy.int64], filters: NDArray[numpy.float64], gains: NDArray[numpy.float64], seeds: NDArray[numpy.uint64], threads: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32], NDArray[numpy.int64]]: ...
 
+@overload
+def find_ones(dense: NDArray[numpy.float64], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
+
+@overload
+def find_ones(dense: NDArray[numpy.bool_], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
+
+@overload
+def find_ones(dense: NDArray[numpy.float32], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
+
+@overload
+def find_ones(dense: NDArray[numpy.int64], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
+
+@overload
+def find_ones(dense: NDArray[numpy.uint8], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None:
+    """Columns of the ones, row by row; None if there are other numbers."""
+
+def bin_spikes(times: NDArray[numpy.float64], channels: NDArray[numpy.int64], size: int, dt: float, precision: float, start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None:
+    """
+    Channels of spikes step by step; None if a time or channel is out of range.
+    """
+
+@overload
+def copy_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], size: int, start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
+
+@overload
+def copy_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int64], size: int, start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None:
+    """
+    Channels of samples, ascending within a step; None if offsets or channels are not valid.
+    """
+
+def all_finite(numbers: NDArray[numpy.float64]) -> bool:
+    """Whether all numbers are finite."""
+
 def philox(seed: int, purpose: int, target: int, index: int) -> tuple[int, int]:
     """Two independent words for a counter."""
 
@@ -1097,39 +1130,6 @@ def perturb(network: NetworkDouble, shape: NDArray[numpy.int64], signs: NDArray[
     Shrink the weights of a projection, and add noise; `bounds` (2, sign classes * delays).
     """
 
-@overload
-def find_ones(dense: NDArray[numpy.float64], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
-
-@overload
-def find_ones(dense: NDArray[numpy.bool_], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
-
-@overload
-def find_ones(dense: NDArray[numpy.float32], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
-
-@overload
-def find_ones(dense: NDArray[numpy.int64], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
-
-@overload
-def find_ones(dense: NDArray[numpy.uint8], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None:
-    """Columns of the ones, row by row; None if there are other numbers."""
-
-def bin_spikes(times: NDArray[numpy.float64], channels: NDArray[numpy.int64], size: int, dt: float, precision: float, start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None:
-    """
-    Channels of spikes step by step; None if a time or channel is out of range.
-    """
-
-@overload
-def copy_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], size: int, start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
-
-@overload
-def copy_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int64], size: int, start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None:
-    """
-    Channels of samples, ascending within a step; None if offsets or channels are not valid.
-    """
-
-def all_finite(numbers: NDArray[numpy.float64]) -> bool:
-    """Whether all numbers are finite."""
-
 class StepStatus(enum.IntEnum):
     """Result of a step, or the reason why it was refused."""
 
@@ -1545,7 +1545,7 @@ class OnlineSingle:
         """
         Let the synapses that were made at time `now` begin with the last spikes of their sources.
 
-        C++: `begin_synapses` in core/eprop_plus/new_synapses.hpp.
+        C++: `begin_synapses` in core/eprop_plus/effective_weights.hpp.
         """
 
     def phases(self) -> NDArray[numpy.float64]:
@@ -1676,7 +1676,7 @@ class OnlineDouble:
         """
         Let the synapses that were made at time `now` begin with the last spikes of their sources.
 
-        C++: `begin_synapses` in core/eprop_plus/new_synapses.hpp.
+        C++: `begin_synapses` in core/eprop_plus/effective_weights.hpp.
         """
 
     def phases(self) -> NDArray[numpy.float64]:
