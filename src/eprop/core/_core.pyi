@@ -659,13 +659,7 @@ class NetworkDouble:
         C++: `settle` in core/network/optimizer_step.hpp.
         """
 
-LANES_PER_THREAD: int
-
-READ: int
-
-UNREADABLE: int
-
-class EpisodeRequest:
+class Request:
     """
     Samples, and arrays for the results of their steps; see core/network/inputs.hpp.
     """
@@ -847,6 +841,12 @@ class EpisodeRequest:
 
     @clocks.setter
     def clocks(self, value: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def feedback(self) -> NDArray[numpy.float64]: ...
+
+    @feedback.setter
+    def feedback(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def scales(self) -> NDArray[numpy.float64]: ...
@@ -1317,153 +1317,6 @@ class Neurons:
 
     @property
     def y(self) -> numpy.ndarray: ...
-
-class RunRequest:
-    """Inputs of a run of consecutive samples, and arrays for its results."""
-
-    @overload
-    def __init__(self) -> None: ...
-
-    @overload
-    def __init__(self, other: RunRequest) -> None:
-        """The same inputs and arrays for results."""
-
-    @property
-    def clock(self) -> int:
-        """First step of the random numbers."""
-
-    @clock.setter
-    def clock(self, arg: int, /) -> None: ...
-
-    @property
-    def frozen(self) -> bool:
-        """Whether weights stay constant while all traces continue."""
-
-    @frozen.setter
-    def frozen(self, arg: bool, /) -> None: ...
-
-    @property
-    def threads(self) -> int: ...
-
-    @threads.setter
-    def threads(self, arg: int, /) -> None: ...
-
-    @property
-    def seed(self) -> int: ...
-
-    @seed.setter
-    def seed(self, arg: int, /) -> None: ...
-
-    @property
-    def drops(self) -> bool:
-        """Whether spikes of neurons are lost, see `Population::dropout`."""
-
-    @drops.setter
-    def drops(self, arg: bool, /) -> None: ...
-
-    @property
-    def event_start(self) -> NDArray[numpy.int64]:
-        """(event sources, steps of all samples + 1)"""
-
-    @event_start.setter
-    def event_start(self, array: NDArray[numpy.int64]) -> None: ...
-
-    @property
-    def event_channels(self) -> NDArray[numpy.int32]:
-        """Channels of all events, in order."""
-
-    @event_channels.setter
-    def event_channels(self, array: NDArray[numpy.int32]) -> None: ...
-
-    @property
-    def target(self) -> NDArray[numpy.float64]:
-        """(samples, steps or 1, readouts)"""
-
-    @target.setter
-    def target(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def window(self) -> NDArray[numpy.float64]:
-        """(samples or 1, steps, readout populations or 1)"""
-
-    @window.setter
-    def window(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def drive(self) -> NDArray[numpy.float64]:
-        """(steps of a sample or 0, stimuli): factors of the stimuli in time."""
-
-    @drive.setter
-    def drive(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def external(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]:
-        """
-        Signals, their first columns, modulator and reward; see `ExternalSignals`.
-        """
-
-    @external.setter
-    def external(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
-
-    @property
-    def currents(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]:
-        """
-        Currents of the neurons in each step, their first columns, rows of the state, and what remains; see `GivenCurrents`.
-        """
-
-    @currents.setter
-    def currents(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
-
-    @property
-    def probes(self) -> NDArray[numpy.int64]:
-        """
-        (probes, 4): a `Probe`, row of the state or branch, index, delay group.
-        """
-
-    @probes.setter
-    def probes(self, array: NDArray[numpy.int64]) -> None: ...
-
-    @property
-    def probed(self) -> NDArray[numpy.float64]:
-        """Out: (steps of all samples, probes)"""
-
-    @probed.setter
-    def probed(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def y(self) -> NDArray[numpy.float64]:
-        """Out: (steps of all samples, readouts), without the leak potential, mV."""
-
-    @y.setter
-    def y(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def loss(self) -> NDArray[numpy.float64]:
-        """Out: (steps of all samples,); losses are added."""
-
-    @loss.setter
-    def loss(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def spikes(self) -> NDArray[numpy.int64]:
-        """Out: (samples or 0,) spikes of own neurons; they are added."""
-
-    @spikes.setter
-    def spikes(self, array: NDArray[numpy.int64]) -> None: ...
-
-    @property
-    def of_neurons(self) -> NDArray[numpy.int64]:
-        """Out: (own neurons or 0,) spikes of each; they are added."""
-
-    @of_neurons.setter
-    def of_neurons(self, array: NDArray[numpy.int64]) -> None: ...
-
-    @property
-    def sums(self) -> NDArray[numpy.float64]:
-        """Out: (4 or 0,) numbers that are added up, see `Sum`."""
-
-    @sums.setter
-    def sums(self, array: NDArray[numpy.float64]) -> None: ...
 
 class OnlineSingle:
     """A network that runs on in continuous time."""
