@@ -94,13 +94,14 @@ class Episodes:
 
     def learn_from_run(self, online: OnlineRunner, run: RunPlan) -> Recording:
         """Learn from a run as from one sample; simulate it again if more than outputs and spikes is recorded."""
+        assert run.sample is not None  # see `Simulator.run`
         arrays, sample, wanted = self.arrays, online.learned(run.sample), run.spiking
         recording, events = None, arrays.events
         # Of several ranks, only one runs the sample and has its spikes.
         simple = not self.replicas.several
         if run.probes.columns or (wanted and not simple):  # the same condition on all ranks
             # Learn from the recorded sample, with its random spikes.
-            recording = online.run(sample, run.probes, wanted, frozen=False, clock=arrays.learned_steps)
+            recording = online.run(sample.n_steps, sample, run.probes, wanted, frozen=False, clock=arrays.learned_steps)
             arrays.online.events = events  # the second simulation counts them again
             arrays.reset()
         result = self.train(sample)
