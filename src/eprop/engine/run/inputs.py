@@ -169,10 +169,10 @@ def check_errors(network: Network, samples: Samples) -> None:
 def keys_of(samples: Samples | None, *others: object) -> dict[str, Any]:
     """Consistency keys of a call: values that must be the same on all ranks."""
     if samples is None:
-        return {"inputs": None, "options": str(others)}
+        return {"number of samples": 1, "inputs": None, "options": str(others)}
     return {
-        "inputs": checksum(samples.event_start, samples.event_channels),
         "number of samples": len(samples),
+        "inputs": checksum(samples.event_start, samples.event_channels),
         "number of steps": samples.n_steps,
         "targets": checksum(samples.target),
         "window": checksum(samples.window),
