@@ -170,7 +170,7 @@ def test_what_one_rank_refuses_is_refused_on_all(mpiexec, rule):
         "record": "'rec' has no variable 'nix'",
         "train": "train and evaluate take Samples",
         "evaluate": "reset must be True or False, got 'no'",
-        "gradients": "progress must be a function" if rule == "EProp" else "only EProp learns",
+        "lanes": "number of lanes must be a whole number" if rule == "EProp" else "only EProp learns",
         "room": "6 recorded values) would take",
         "a network": "MemoryLimitError: ",
     }
