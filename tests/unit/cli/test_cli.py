@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,6 +21,7 @@ import eprop
 from command_line import run
 from eprop import core
 from eprop.cli.report import Reporter
+from eprop.files import writing
 from eprop.tasks import TASKS
 from eprop.training import Progress
 from eprop.training.number_text import percent
@@ -242,7 +244,7 @@ def test_a_full_disk_ends_a_run_and_leaves_nothing(
     def full(path: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(writing, "os", SimpleNamespace(**{**vars(os), "fsync": full}))  # not of the cache of data
     done = run("train", "nmnist", "--data", data, *SMALL, "--out", tmp_path / "run", "--no-figures")
     assert done.exit_code == 2
     assert "cannot be written: the disk is full; free some space, or write elsewhere" in done.stderr
