@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from types import SimpleNamespace
 
 import pytest
 
@@ -21,7 +20,6 @@ import eprop
 from command_line import run
 from eprop import core
 from eprop.cli.report import Reporter
-from eprop.files import writing
 from eprop.tasks import TASKS
 from eprop.training import Progress
 from eprop.training.number_text import percent
@@ -244,11 +242,13 @@ def test_a_full_disk_ends_a_run_and_leaves_nothing(
     def full(path: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(writing, "os", SimpleNamespace(**{**vars(os), "fsync": full}))  # not of the cache of data
-    done = run("train", "nmnist", "--data", data, *SMALL, "--out", tmp_path / "run", "--no-figures")
+    given = ("train", "nmnist", "--data", data, *SMALL, "--no-figures", "--out")
+    assert run(*given, tmp_path / "first").exit_code == 0  # keeps the data set
+    monkeypatch.setattr(os, "fsync", full)
+    done = run(*given, tmp_path / "run")
     assert done.exit_code == 2
     assert "cannot be written: the disk is full; free some space, or write elsewhere" in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["first"]
 
 
 # -------------------------------------------------------------------------------------------------------------- report
