@@ -16,10 +16,9 @@ struct GradientFactors {
   Array1<const double> clip, scale;
 };
 
-// One optimiser step of all e-prop synapses, whose gradients are cleared; the offset of adaptive feedback decays like the weights.
-// Each thread has a part of every projection, because synapses do not depend on each other.
-template <class Real>
-void optimize(const Network<Real>& network, Index update, const GradientFactors& factors, int threads) {
+// One optimiser step of all e-prop synapses, whose gradients are cleared; the offset of adaptive feedback decays like the
+// weights. Each thread has a part of every projection, because synapses do not depend on each other.
+template <class Real> void optimize(const Network<Real>& network, Index update, const GradientFactors& factors, int threads) {
   const Topology& topology = network.topology;
   const Synapses<Real>& synapses = network.synapses;
   parallel_for(threads, threads, [&](Index share) {

@@ -5,13 +5,11 @@
 
 #include "eprop_plus/effective_weights.hpp"
 #include "eprop_plus/readout_synapses.hpp"
-#include "network/readouts.hpp"
-#include "neurons/advance.hpp"
-#include "neurons/sources.hpp"
 #include "online/deliveries.hpp"
 #include "online/feedback.hpp"
 #include "online/pairs.hpp"
 #include "online/static.hpp"
+#include "step.hpp"
 #include "support/finite.hpp"
 #include "support/threads.hpp"
 
@@ -83,41 +81,21 @@ void follow_rates(Array2<double> rate, Positions range, double kappa_rate, const
   for (Index k = 0; k < n_spikes; k++) now[spikes[k]] += 1.0 - kappa_rate;
 }
 
-// Neurons that are driven and advanced together: their inputs stay in the first-level cache.
-constexpr Index kDrivenTogether = 1024;
-
-// Drives neurons of a population and advances them by a step; appends their spikes to a list of `count`.
-template <class Real> Index advance_population(OnlineState<Real>& state, Index b, Positions range, const DriveStep& drive,
-                                               const PoissonTables& tables, std::int32_t* spikes, Index count) {
-  const Topology& topology = state.topology;
-  double* psi = state.trace_group[b] >= 0 || state.keeps_psi ? state.neurons.psi.data : nullptr;
-  const Population& population = topology.populations[b];
-  const Index before = (range.first - population.first_target) % kDrawn;  // of the nodes that are drawn with the first one
-  for (Index first = range.first, stop = 0; first < range.stop; first = stop) {
-    stop = std::min(first + kDrivenTogether - (first == range.first ? before : 0), range.stop);
-    apply_drives(topology, first, stop, drive, tables, state.neurons.state, state.neurons.input);
-    NeuronRange neurons = range_of(population, first, stop, state.neurons.state, topology.params, state.neurons.input);
-    neurons.active = state.active.data();
-    count = advance(neurons, psi, spikes, count);
-  }
-  return count;
-}
-
 // Advances the neurons of a partition and lists their spikes, population by population.
 template <class Real>
 void advance_partition(OnlineState<Real>& state, Index partition, const DriveStep& drive, bool drops, PoissonTables& tables) {
   const Topology& topology = state.topology;
   tables.follow(topology, drive);
+  const NeuronStep step{topology, drive, tables, drops, state.neurons.state, state.neurons.input, state.active.data()};
   std::int32_t* spikes = state.spikes[partition].data();
   Index count = 0;
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
-    const Positions range{std::max(topology.bounds(0, partition), population.target_begin),
-                          std::min(topology.bounds(0, partition + 1), population.target_end)};
+    const Positions range = own_neurons(topology, population, partition);
     if (population.role == Role::neuron && range.size() > 0) {
       const Index before = count, group = state.trace_group[b];
-      count = advance_population(state, b, range, drive, tables, spikes, count);
-      if (drops && population.dropout > 0.0) count = drop_spikes(population, b, drive, before, count, spikes);
+      double* psi = group >= 0 || state.keeps_psi ? state.neurons.psi.data : nullptr;
+      count = step_neurons(step, b, range, psi, spikes, count, [](Index, Index) {});
       if (group >= 0)
         follow_rates(state.neurons.rate, range, topology.trace_groups[group].kappa_rate, spikes + before, count - before);
     }
@@ -130,23 +108,23 @@ template <class Real> void draw_poisson(OnlineRun<Real>& run, Index partition, s
   const Topology& topology = run.state.topology;
   if (run.poisson_limit.empty()) return;
   PartitionNotes& notes = run.notes[partition];
-  const Index partitions = topology.n_partitions();
   Index count = 0;
   for (Index b = 0; b < topology.populations.size; b++) {
-    const Population& population = topology.populations[b];
-    if (population.role == Role::poisson)
-      count += poisson_spikes({b, clock, seed, run.poisson_limit.data() + population.first_source},
-                              population.size * partition / partitions, population.size * (partition + 1) / partitions,
+    if (topology.populations[b].role == Role::poisson)
+      count += poisson_spikes(topology, b, {seed, clock, run.poisson_limit}, {partition, partition + 1}, 0,
                               notes.poisson.data() + count);
     notes.poisson_count[b] = count;
   }
 }
 
+// The step of a sample in column `column` of a request.
+SampleStep step_of(const Request& request, Index column) { return {column / request.n_steps, column % request.n_steps}; }
+
 // Adds the external signals in this step to the learning signals of neurons begin .. end.
 template <class Real>
 void gather_external(const OnlineState<Real>& state, const Request& request, Index column, Index begin, Index end) {
   const External& external = request.external;
-  const Index sample = column / request.n_steps, step = column % request.n_steps;
+  const auto [sample, step] = step_of(request, column);
   const double factor = external.factor(sample, step);
   for (Index b = 0; b < state.topology.populations.size; b++) {
     const Population& population = state.topology.populations[b];
@@ -190,10 +168,8 @@ template <class Real> void step_partition(OnlineRun<Real>& run, const Request& r
   if (run.has_plus || run.has_pairs)
     notes.input_finite &=
         inputs_finite(state.neurons.input, begin, end) && all_finite(readout_input + first_readout, last_readout - first_readout);
-  const Index steps = request.n_steps, sample = column / steps, step = column % steps;
-  const double* factor = request.drive.rows > 0 ? request.drive.row(step) : nullptr;
-  const DriveStep drive{request.seed, t + request.clock, factor, request.currents, sample, step};
-  advance_partition(state, partition, drive, request.drops, notes.drawn);
+  advance_partition(state, partition, drive_of(request, step_of(request, column), request.seed, t + request.clock), request.drops,
+                    notes.drawn);
   if (run.has_pairs) notes.post_full = follow_post_spikes(state, partition, t);
   if (!run.collect) draw_poisson(run, partition, request.seed, t + request.clock);
   notes.watch.record(kAdvance);
@@ -308,21 +284,11 @@ template <class Real> void collect_step(OnlineRun<Real>& run, Index column, cons
   list_spikes(run, t, threads, tied >= kManyFeedbackWeights, more);
 }
 
-// The targets of all readouts in a step, and the window's weights of their populations.
-const double* target_of(const Request& request, Index column) {
-  const Index steps = request.n_steps;
-  return request.target.row(column / steps, request.target.rows == 1 ? 0 : column % steps);
-}
-const double* window_of(const Request& request, Index column) {
-  const Index steps = request.n_steps;
-  return request.window.row(request.window.planes > 1 ? column / steps : 0, request.window.rows == 1 ? 0 : column % steps);
-}
-
 // Whether there can be learning signals of a step: a readout population has a target in its window, or errors or signals are
 // given, or there are no readouts.
-bool is_taught(const Topology& topology, const Request& request, Index column) {
+bool is_taught(const Topology& topology, const Request& request, const SampleStep& at) {
   if (topology.n_readouts() == 0 || request.errors_given || request.external.signals.planes > 0) return true;
-  const double *target = target_of(request, column), *window = window_of(request, column);
+  const double *target = target_of(request, at), *window = window_of(request, at);
   for (const Population *p = topology.populations.data, *end = p + topology.populations.size; p < end; p++)
     if (p->role == Role::readout && *window++ != 0.0 && !std::isnan(target[p->target_begin - topology.n_neurons()])) return true;
   return false;
@@ -343,13 +309,13 @@ template <class Real> void compare_step(OnlineRun<Real>& run, Index column, cons
   OnlineState<Real>& state = run.state;
   double loss = 0.0, silent = 0.0;
   if (state.topology.readouts.size > 0) {
+    const SampleStep at = step_of(request, column);
     double* error = state.history.error.row(run.t & (state.history.error.rows - 1));
-    const double *target = target_of(request, column), *window = window_of(request, column);
-    loss = compare_readouts(state.topology, state.neurons.y.data, true, target, window, error);
-    silent = silent_loss(state.topology, target, window);
+    loss = compare_outputs(state.topology, request, at, state.neurons.y.data, error);
+    silent = silent_loss(state.topology, target_of(request, at), window_of(request, at));
     request.loss[column] += loss;
     if (run.sums_errors && !waits_for_reward(state)) extend_error_sums(state, run.t);
-    std::copy_n(state.neurons.y.data, state.neurons.y.size, request.y.row(column / request.n_steps, column % request.n_steps));
+    std::copy_n(state.neurons.y.data, state.neurons.y.size, request.y.row(at.sample, at.step));
   }
   if (request.sums.size > 0) add_sums(request, loss, silent);
 }
@@ -394,8 +360,8 @@ template <class Real> void read_probes(OnlineRun<Real>& run, const Request& requ
 template <class Real> void take_external(OnlineRun<Real>& run, Index column, const Request& request) {
   OnlineState<Real>& state = run.state;
   if (!waits_for_reward(state)) return;
-  const Index steps = request.n_steps;
-  store_reward(state, run.t, request.external.reward_of(column / steps, column % steps));
+  const auto [sample, step] = step_of(request, column);
+  store_reward(state, run.t, request.external.reward_of(sample, step));
   if (run.sums_errors && run.t > 0) extend_error_sums(state, run.t - 1);
 }
 
@@ -532,7 +498,7 @@ template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Inde
     if (run.has_plus) plan_deliveries(state, run.t, state.synapses.pending.size == 0, request.threads);
     list_logged(state, run.t);
     run.watch.record(kExchange);
-    state.taught = run.has_plus && is_taught(state.topology, request, column) ? 1.0 : 0.0;
+    state.taught = run.has_plus && is_taught(state.topology, request, step_of(request, column)) ? 1.0 : 0.0;
     parallel_for(partitions, threads, step);
     run.watch.record(kRegion);
     collect_step(run, column, request, threads);

@@ -89,7 +89,7 @@ def samples(reset: bool) -> Any:
     (lambda: ep.Simulator(small_network((0, 10**9, 0)), threads=1), "These would fit: fewer neurons"),
     (lambda: ep.Simulator(network(rule=EPropPlus(cutoff=500_000.0)), threads=1), "fewer neurons; a shorter cutoff"),
     (lambda: ep.Simulator(delayed(100_000, 100_000.0), threads=1), "GB for propagators, neurons and axons"),
-    (lambda: results(1e9), r"events of 1 x 1,000,000,000 steps would take 8\.0 GB, .* in parts"),
+    (lambda: results(1e9), r"results of 1,000,000,000 steps .* would take 24\.0 GB, .* in several parts"),
 ], lambda call: call(), MemoryLimitError))  # fmt: skip
 def test_what_does_not_fit_is_refused_with_advice(refusal, monkeypatch):
     monkeypatch.setattr(check, "available_memory", lambda: 1_000_000_000)

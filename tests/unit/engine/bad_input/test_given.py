@@ -121,7 +121,7 @@ RECORDS = [
 @refusals(
     *each_of(DURATIONS, lambda duration, sim: sim.run(duration), InputError,
              r"^duration must be (a number of ms|a multiple of dt = 1 ms, at least one step), got"),
-    (lambda sim: sim.run(1e15), InputError, "give them in several parts"),
+    (lambda sim: sim.run(1e15), ep.errors.MemoryLimitError, "run them in several parts"),
     *each_row(INPUTS, lambda inputs, sim: sim.run(5.0, inputs)),
     *each_row(TARGETS, lambda targets, sim: sim.run(5.0, {"in": OK}, targets)),
     *each_row(WINDOWS, lambda window, sim: sim.run(5.0, {"in": OK}, {"out": Y}, window)),
