@@ -122,8 +122,9 @@ def untaught_projections(network: Network) -> dict[str, str]:
 
 
 def warn_of_no_feedback(untaught: dict[str, str], signalled: Container[str]) -> None:
-    """Warn of `untaught_projections` whose targets also get no signals from outside."""
+    """Warn, once, of `untaught_projections` whose targets also get no signals from outside."""
     names = [name for name, neurons in untaught.items() if neurons not in signalled]
+    untaught.clear()
     if names:
         warn(
             f"{', '.join(names)}: the weights should learn, but no learning signal reaches their neurons; rate regularisation "

@@ -191,10 +191,11 @@ def _write_rule(row: np.void, p: Projection, dt: float) -> None:
 
 def _write_optimizer(row: np.void, optimizer: Optimizer) -> None:
     row["keep"] = 1.0 - optimizer.decay
+    row["optimizer"] = lib.own_optimizer
     if optimizer.in_python:
-        # After the core's step, which has no gradient, the Python method moves the weights.
         optimizer = GradientDescent(optimizer.eta, optimizer.w_min, optimizer.w_max)
-    row["optimizer"] = optimizer.code
+    else:
+        row["optimizer"] = optimizer.code
     for name, _ in parameters_of(type(optimizer)):
         if name in _OPTIMIZER_FIELDS:
             row[_OPTIMIZER_FIELDS[name]] = getattr(optimizer, name)
