@@ -10,7 +10,6 @@ import pytest
 import eprop as ep
 from compare import assert_close
 from eprop.checks import time_driven
-from eprop.engine.build.connections import Branches
 from eprop.engine.build.neurons import present_neurons
 from eprop.engine.state import weights
 from eprop.network.rewiring import GROW, SILENT, SILENT_RATE
