@@ -14,9 +14,9 @@ from eprop.errors import InputError
 from eprop.parameters import real_numbers
 
 # The entry that identifies the network of a state, and those of the logged spikes; the latter and postsynaptic spikes grow.
-NETWORK, COUNTS, SOURCES, POST_TIMES = "network", "spikes/counts", "spikes/sources", "post_spikes/times"
-TIMES, FILTERED = "axons/times", "axons/z"
-GROWING = (COUNTS, SOURCES, POST_TIMES)
+NETWORK, COUNTS, SOURCES = "network", "spikes/counts", "spikes/sources"
+TIMES, FILTERED, POST = "axons/times", "axons/z", ("post_spikes/times", "post_spikes/trace")
+GROWING = (COUNTS, SOURCES, *POST)
 # Of a network with rewiring: sources and delay groups of its connections, and how many have moved.
 SOURCE, GROUP, MOVED = "wiring/source", "wiring/group", "wiring/moved"
 # Steps and events that may be counted: 300,000 years of steps of 1 ms.
@@ -109,8 +109,9 @@ def checked(arrays: Arrays, state: Mapping[str, np.ndarray], own: Mapping[str, n
     _check_clocks(whole, now, online.record_steps)
     log = SpikeLog(whole[COUNTS], whole[SOURCES])
     check_log(log, min(now, online.logged_steps), arrays.gatherer.n_sources)
-    times, neurons = whole[POST_TIMES], own[POST_TIMES].shape[-1]
-    if times.ndim != 2 or times.shape[1] != neurons or not len(times) or times.max(initial=-1) >= max(now, 1):
+    times, trace = (whole[name] for name in POST)
+    fits = times.shape == trace.shape == (len(times), own[POST[0]].shape[-1]) and len(times) > 0
+    if not fits or times.max(initial=-1) >= max(now, 1) or times.min(initial=0) < -(2**62):
         raise damaged("its postsynaptic spikes do not fit")
     return whole
 

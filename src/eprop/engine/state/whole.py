@@ -11,7 +11,7 @@ from eprop.engine.build.fingerprint import has_formats_of
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.ranks.gathering import Axis, SpikeLog
 from eprop.engine.state.arrays import Arrays
-from eprop.engine.state.checks import COUNTS, FILTERED, GROUP, NETWORK, POST_TIMES, SOURCE, SOURCES, TIMES, checked
+from eprop.engine.state.checks import COUNTS, FILTERED, GROUP, NETWORK, POST, SOURCE, SOURCES, TIMES, checked
 from eprop.engine.state.weights import all_synapses, branches_at, synapse_order
 from eprop.engine.state.wiring import Connections, giving, replace_tables
 from eprop.parallel import Communicator
@@ -60,7 +60,7 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
     arrays.weight_changes += 1
     log = arrays.gatherer.part_log(SpikeLog(whole[COUNTS], whole[SOURCES]))
     axons = np.ascontiguousarray(part[TIMES], np.int64), np.ascontiguousarray(part[FILTERED], np.float64)
-    online.set_spike_state(log.counts, log.sources, *axons, np.ascontiguousarray(part[POST_TIMES], np.int64))
+    online.set_spike_state(log.counts, log.sources, *axons, *(np.ascontiguousarray(part[name]) for name in POST))
     if not has_formats_of(state.get(NETWORK, own[NETWORK]), own[NETWORK]):
         arrays.materialise_weights()
         arrays.round_weights()
@@ -68,7 +68,7 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
 
 def _axes(arrays: Arrays) -> dict[str, Axis]:
     """Axes of the arrays of a state."""
-    axes = {TIMES: Axis.source, FILTERED: Axis.source, POST_TIMES: Axis.neuron}
+    axes = {TIMES: Axis.source, FILTERED: Axis.source} | dict.fromkeys(POST, Axis.neuron)
     axes |= dict.fromkeys((SOURCE, GROUP), Axis.synapse) if arrays.built.rewired else {}
     return axes | {name: axis for name, (axis, _) in _kept(arrays).items()}
 
