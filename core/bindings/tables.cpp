@@ -54,7 +54,7 @@ Fields population_fields() {
                     FIELD(channel),       FIELD(softmax),    FIELD(trace_group), FIELD(kind),           FIELD(n_components),
                     FIELD(leaky),         FIELD(fed_back),   FIELD(voltage_row), FIELD(inhibitory_row), FIELD(pair_group),
                     FIELD(kappa),         FIELD(c_reg),      FIELD(rate_reg),    FIELD(f_target),       FIELD(kappa_gain),
-                    FIELD(error_latency), FIELD(dropout)});
+                    FIELD(error_latency), FIELD(dropout),    FIELD(averages)});
 }
 
 Fields delay_group_fields() {
@@ -69,7 +69,8 @@ Fields delay_group_fields() {
     OPTIMIZER_FIELD(epsilon, "epsilon"), OPTIMIZER_FIELD(kind, "optimizer"), OPTIMIZER_FIELD(nesterov, "nesterov"),
     OPTIMIZER_FIELD(keep, "keep"), FIELD(input_scale), FIELD(pair_rule), FIELD(pair_powers), FIELD(pre_decay),
     FIELD(post_decay),    {"pair_constants", "4f8", offsetof(Record, pair_constants), sizeof(Record::pair_constants)},
-    FIELD(level), FIELD(lowest), FIELD(highest), FIELD(stochastic), FIELD(rounding_seed), FIELD(first_node)
+    FIELD(level), FIELD(lowest), FIELD(highest), FIELD(stochastic), FIELD(rounding_seed), FIELD(first_node),
+    FIELD(averages), FIELD(clip_norm)
   });
   // clang-format on
 }
@@ -95,6 +96,12 @@ Fields drive_fields() {
 Fields product_fields() {
   using Record = Product;
   return fields_of(sizeof(Record), {FIELD(population), FIELD(component), FIELD(slot)});
+}
+
+Fields learned_constant_fields() {
+  using Record = LearnedConstant;
+  return fields_of(sizeof(Record), {FIELD(population), FIELD(first), FIELD(size), FIELD(first_effect), FIELD(stop_effect),
+                                    FIELD(descent), FIELD(eta), FIELD(low), FIELD(high)});
 }
 
 // Reads an array as its member has it; `name` is for messages.
@@ -211,6 +218,7 @@ void bind_tables(nb::module_& m) {
         fields["ReadoutConstants"] = readout_fields();
         fields["Drive"] = drive_fields();
         fields["Product"] = product_fields();
+        fields["LearnedConstant"] = learned_constant_fields();
         return fields;
       },
       "Names and NumPy types of the fields of each record, in their order; each has eight bytes.");

@@ -44,6 +44,10 @@ inline constexpr auto topology_fields() {
       Entry{"source_nodes", &Topology::source_nodes},
       Entry{"products", &Topology::products},
       Entry{"kept_rows", &Topology::kept_rows},
+      Entry{"constants", &Topology::constants},
+      Entry{"effect_products", &Topology::effect_products},
+      Entry{"effects", &Topology::effects},
+      Entry{"gains", &Topology::gains},
   };
 }
 

@@ -57,9 +57,9 @@ class Arrays:
         self.network, self.built, self.threads = network, built, threads
         self.exchange = Exchange(built)
         self.gatherer = StateGatherer(network, built, built.synapse_counts)
-        self.constants = Constants(network, built)
         sizes = built.in_core(built.weight.size, built.max_delay)
         self.core = NETWORKS[built.dtype](built.topology, sizes, built.weight, built.initial, built.feedback)
+        self.constants = Constants(network, built, self.core.constants)
         self.online: Online = ONLINE[built.dtype](self.core, timed)
         self.online.collect = self.exchange.several
         self.synapses, self.moves, self.neurons = self.core.synapses, self.core.moves, self.online.neurons
@@ -142,7 +142,7 @@ class Arrays:
     def discard_gradients(self) -> None:
         """Forget the gradients of a mini-batch."""
         self.synapses.pending[:] = 0.0
-        self.constants.pending[:] = 0.0
+        self.core.constants.products[:] = 0.0
 
     def measure_offsets(self, groups: Sequence[int]) -> None:
         """Keep adaptive feedback unchanged after the weights of delay groups were set."""

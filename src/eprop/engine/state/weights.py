@@ -207,7 +207,7 @@ def scale_learning_rates(arrays: Arrays, comm: Communicator, factor: float) -> N
     for p, groups in zip(arrays.network.projections, arrays.built.delay_groups, strict=True):
         if p.rule.plastic:
             eta[groups] = float(factor) * p.rule.learning_rate
-    arrays.constants.factor = float(factor)
+    arrays.constants.scale_learning_rates(float(factor))
 
 
 def _check_factor(factor: Any) -> None:

@@ -29,7 +29,6 @@ def state_of(arrays: Arrays) -> dict[str, np.ndarray]:
     log = gatherer.whole_log(SpikeLog(spikes.pop(COUNTS), spikes.pop(SOURCES)))
     counters = np.array([arrays.t, arrays.updates, arrays.events, arrays.learned_steps], np.int64)
     whole = gatherer.whole(spikes | _state_here(arrays), _axes(arrays))
-    whole |= {name: part.copy() for name, part in arrays.constants.arrays().items()}
     return whole | {
         COUNTS: log.counts, SOURCES: log.sources, "counters": counters, NETWORK: arrays.built.fingerprint.copy(),
     }  # fmt: skip
@@ -54,8 +53,6 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
         weight[order] = part[WEIGHT]
         arrays.store_weights(weight)
     online.t, arrays.updates, online.events, arrays.learned_steps = (int(v) for v in whole["counters"])
-    for name, part_of_constant in arrays.constants.arrays().items():
-        part_of_constant[...] = whole[name]
     arrays.constants.refresh()
     arrays.weight_changes += 1
     log = arrays.gatherer.part_log(SpikeLog(whole[COUNTS], whole[SOURCES]))
@@ -64,6 +61,7 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
     if not has_formats_of(state.get(NETWORK, own[NETWORK]), own[NETWORK]):
         arrays.materialise_weights()
         arrays.round_weights()
+        arrays.tie_feedback()
 
 
 def _axes(arrays: Arrays) -> dict[str, Axis]:
@@ -78,8 +76,9 @@ def _kept(arrays: Arrays) -> dict[str, tuple[Axis, np.ndarray]]:
     # Between steps all inputs are 0, so that one receptor is enough.
     n, x = arrays.built.n_neurons, arrays.neurons.input[0]
     kept = {"neurons/input": (Axis.neuron, x[:n]), "neurons/readout_input": (Axis.same, x[n:])}
+    lacks = () if arrays.built.rewired else ("wiring/",), () if arrays.built.constants else ("constants/",)
     for name, axis, view in arrays.online.kept():
-        if arrays.built.rewired or not name.startswith("wiring/"):
+        if not name.startswith(sum(lacks, ())):
             kept[name] = axis, view[..., :n] if axis is Axis.neuron else view
     return kept
 
