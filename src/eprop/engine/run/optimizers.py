@@ -158,7 +158,7 @@ class Optimizers:
                 f"learn takes the gradients of all that learns by EProp ({', '.join(names)}), got those of "
                 f"{', '.join(map(str, gradients)) or 'none'}"
             )
-        shapes: dict[str, tuple[int, ...]] = {p.name: (arrays.gatherer.count(p.index),) for p in self._learning()}
+        shapes: dict[str, tuple[int, ...]] = {p.name: (arrays.exchange.count(p.index),) for p in self._learning()}
         shapes |= {key: (span.stop - span.start,) for key, span in constants.items()}
         given = {}
         for name, shape in shapes.items():

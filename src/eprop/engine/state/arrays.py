@@ -11,7 +11,6 @@ from eprop.engine.build.built import Built
 from eprop.engine.build.levels import round_to_nearest, store_levels, weights_of_levels
 from eprop.engine.build.records import NETWORKS, ONLINE, Online, out_degrees
 from eprop.engine.ranks.exchange import Exchange
-from eprop.engine.ranks.gathering import StateGatherer
 from eprop.engine.state.constants import Constants
 from eprop.network import Network
 from eprop.parameters import Floats
@@ -31,7 +30,6 @@ class Arrays:
     Attributes
     ----------
     exchange : Exchange
-    gatherer : StateGatherer
     constants : Constants
         Constants that learn.
     core : lib.NetworkDouble or lib.NetworkSingle
@@ -56,7 +54,6 @@ class Arrays:
     def __init__(self, network: Network, built: Built, threads: int, timed: bool = False):
         self.network, self.built, self.threads = network, built, threads
         self.exchange = Exchange(built)
-        self.gatherer = StateGatherer(network, built, built.synapse_counts)
         sizes = built.in_core(built.weight.size, built.max_delay)
         self.core = NETWORKS[built.dtype](built.topology, sizes, built.weight, built.initial, built.feedback)
         self.constants = Constants(network, built, self.core.constants)
