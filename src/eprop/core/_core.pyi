@@ -470,7 +470,7 @@ class testing:
     def depress(arg0: float, arg1: float, arg2: float, arg3: float, /) -> float: ...
 
     @staticmethod
-    def optimize_synapse(before: tuple[float, float, float], g: float, first_step: int, last_step: int, topology: object) -> tuple[float, float, float]:
+    def optimize_synapse(before: tuple[float, float, float], g: float, first_step: int, last_step: int, groups: object) -> tuple[float, float, float]:
         """New (w, m, v) by the optimiser of the first delay group."""
 
 class Axis(enum.IntEnum):
