@@ -30,7 +30,8 @@ from eprop.network.distributions import Array, ByPair, Pairs
 from eprop.network.network import LONGEST_DELAY
 from eprop.network.parts import FeedbackProjection
 from eprop.network.signs import FIXED, sign_classes, signed_weights, signs_of_synapses
-from eprop.rules.bounds import inward, outside
+from eprop.network.support import check_bounds
+from eprop.rules.bounds import inward
 
 #: Synapses per chunk: enough targets together that writes to a branch are contiguous.
 CHUNK = 1 << 21
@@ -471,17 +472,12 @@ def _within_bounds(p: Projection, values: np.ndarray, dtype: type) -> np.ndarray
     """Check that weights are within the bounds of the rule and the range of their precision, and convert them."""
     if values.size == 0:
         return values
-    (low, high), least, most, largest = p.rule.bounds, values.min(), values.max(), float(np.finfo(dtype).max)
+    least, most, largest = values.min(), values.max(), float(np.finfo(dtype).max)
     if not max(-least, most) <= largest:  # also true for NaN
         raise NetworkError(
             f"weights of {p.name} span {least:g}..{most:g} {p.weight_unit}, but must be finite, and at most {largest:g}"
         )
-    if outside(values, p.rule.bounds):
-        hint = "; Normal and other distributions take low= and high=" if isinstance(p.weight, Distribution) else ""
-        raise NetworkError(
-            f"weights of {p.name} span {least:.9g}..{most:.9g} {p.weight_unit}, outside the bounds "
-            f"{low:.9g}..{high:.9g} of its {'optimiser' if hasattr(p.rule, 'optimizer') else 'rule'}{hint}"
-        )
+    check_bounds(p, values)
     return values.clip(*inward(p.rule.bounds, dtype))
 
 
