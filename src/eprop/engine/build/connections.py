@@ -101,8 +101,7 @@ def draw_delays(
     if isinstance(p.delay, float):
         return np.full(sources.size, steps_of(p.delay, network.dt))
     seed = random.derive(network.seed, random.DELAY, p.index, *again)
-    drawn = _values(p, p.delay, targets, indptr, sources, seed)
-    return rounded(p.name, drawn if isinstance(p.delay, Array) else _not_negative(p.name, drawn), network.dt)
+    return rounded(p.name, _values(p, p.delay, targets, indptr, sources, seed), network.dt)
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ def draw_signal_delays(network: Network, f: FeedbackProjection, first: int, stop
     indptr = np.arange(n + 1) * f.pre.size
     seed = random.derive(network.seed, random.DELAY, random.FEEDBACK, f.index)
     drawn = delay.drawn(name, first, stop, indptr, (float(f.pre.size), float(f.post.size)), seed)
-    return rounded(name, _not_negative(name, drawn).reshape(n, f.pre.size).T, network.dt)
+    return rounded(name, drawn.reshape(n, f.pre.size).T, network.dt)
 
 
 def rounded(name: str, delays: np.ndarray, dt: float) -> np.ndarray:
@@ -170,8 +169,13 @@ def rounded(name: str, delays: np.ndarray, dt: float) -> np.ndarray:
     Raises
     ------
     NetworkError
-        If a delay is not finite or too long: unbounded distributions may draw any value.
+        If a delay is negative, not finite or too long: unbounded distributions may draw any value.
     """
+    if delays.size and (delays.min() < 0.0 or delays.max() <= 0.0):
+        raise NetworkError(
+            f"delays of {name} must be > 0 ms, but {delays.min():g}..{delays.max():g} ms were drawn; exclude values below one "
+            "step, for a normal distribution with Normal(mean, sd, low=...)"
+        )
     steps = np.rint(delays / dt)
     if steps.size and not (np.isfinite(steps.min()) and steps.max() <= LONGEST_DELAY):
         raise NetworkError(
@@ -179,16 +183,6 @@ def rounded(name: str, delays: np.ndarray, dt: float) -> np.ndarray:
             f"but {delays.min():g}..{delays.max():g} ms were drawn"
         )
     return np.maximum(steps.astype(np.int64), 1)
-
-
-def _not_negative(name: str, drawn: np.ndarray) -> np.ndarray:
-    """Return the drawn delays; raise `NetworkError` if one is negative."""
-    if drawn.size and (drawn.min() < 0.0 or drawn.max() <= 0.0):
-        raise NetworkError(
-            f"delays of {name} must be > 0 ms, but {drawn.min():g}..{drawn.max():g} ms were drawn; exclude values below one "
-            "step, for a normal distribution with Normal(mean, sd, low=...)"
-        )
-    return drawn
 
 
 def _values(
