@@ -89,7 +89,7 @@ template <class PairRule> inline void pair_spikes(PairedSynapses& synapses, cons
 // A branch with an arriving spike: the postsynaptic spikes since the last one, this spike, delivery to the inputs x.
 template <class Real, class PairRule> void pair_branch(OnlineState<Real>& state, Index begin, Index end,
                                                        const PairedBranch& branch, const PairRule& rule, const double* powers,
-                                                       double* x) {
+                                                       Real* x) {
   const Array2<double>& post_trace = state.history.post_trace;
   const double* trace = post_trace.row(branch.until & (post_trace.rows - 1));
   for (Index first = begin; first < end; first += kTogether) {
@@ -132,7 +132,7 @@ Index deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Ind
   const Index* start = state.topology.branch_start.row(partition);
   const double* powers = state.topology.pair_powers.row(group.pair_powers);
   const Index until = t - 2 * group.delay;
-  double* x = state.neurons.input.row(group.receptor);
+  Real* x = state.neurons.input.row(group.receptor);
   const auto trace_of = [&](Index position) {
     return record_filters(state.topology, state.log, position, group.filter_slot)[kAtLast * filter_size(state.topology)];
   };

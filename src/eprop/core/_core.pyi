@@ -1330,7 +1330,28 @@ class Phase(enum.IntEnum):
 
 largest_voltage: float
 
-class Neurons:
+class NeuronsSingle:
+    """See `Neurons` in core/online/state.hpp."""
+
+    @property
+    def state(self) -> numpy.ndarray: ...
+
+    @property
+    def input(self) -> numpy.ndarray: ...
+
+    @property
+    def psi(self) -> numpy.ndarray: ...
+
+    @property
+    def signal(self) -> numpy.ndarray: ...
+
+    @property
+    def rate(self) -> numpy.ndarray: ...
+
+    @property
+    def y(self) -> numpy.ndarray: ...
+
+class NeuronsDouble:
     """See `Neurons` in core/online/state.hpp."""
 
     @property
@@ -1391,7 +1412,7 @@ class OnlineSingle:
     def events(self, arg: int, /) -> None: ...
 
     @property
-    def neurons(self) -> Neurons: ...
+    def neurons(self) -> NeuronsSingle: ...
 
     @property
     def logged_steps(self) -> int:
@@ -1522,7 +1543,7 @@ class OnlineDouble:
     def events(self, arg: int, /) -> None: ...
 
     @property
-    def neurons(self) -> Neurons: ...
+    def neurons(self) -> NeuronsDouble: ...
 
     @property
     def logged_steps(self) -> int:

@@ -114,7 +114,7 @@ def build(
         store_levels(formats, network, groups, branch_start, weight, levels)
         weight = levels
     params, initial, leak, sharing = neuron_arrays(network, nodes.models, ranks)
-    add_loops(nodes.table, nodes.neurons, sharing)
+    add_loops(nodes.table, nodes.neurons, sharing, np.dtype(dtype))
     feedback, signal_delay = feedback_of(nodes, sizes.n_readouts)
     topology = Topology(
         **_tables_of(sizes, nodes),
