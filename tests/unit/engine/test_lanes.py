@@ -266,7 +266,8 @@ DAMAGES = [
         ("sources", lambda values: values + 99, "nodes that do not exist"),
         ("sources", lambda values: values - 99, "nodes that do not exist"),
         ("sources", lambda values: np.sort(values)[::-1], "in the wrong order"),
-        ("counts", lambda values: values - 1, "does not tell the spikes|in the wrong order"))),
+        ("counts", lambda values: values - 1, "does not tell the spikes|in the wrong order"),
+        ("counts", lambda values: np.where(np.arange(values.size) < values.size - 1, values, 2**63 - 1), "does not tell"))),
     ("counters", lambda values: values - 10**6, "its counters must be"),
     ("counters", lambda values: values + 2**40, "cuts has"),  # room would be made for as many
     *((name, lambda values: values[:-1], "damaged") for name in (
@@ -279,6 +280,7 @@ DAMAGES = [
     ("neurons", lambda values: values * np.nan, "not finite"),
     ("psi", lambda values: values + 0j, "must be real numbers"),
     ("y", lambda values: values[:, None], "damaged: y has another number of axes"),
+    ("traces", lambda _: 0.0, "damaged: traces has another number of axes"),
     ("cuts", lambda values: values + 10**6, "at the latest after step"),
 ]  # fmt: skip
 
