@@ -100,7 +100,7 @@ inline double post_trace(const PostSpikes& post, Index neuron, Index step, Array
 // A branch with an arriving spike: the postsynaptic spikes since the last one, this spike, delivery to the inputs x.
 template <class Real, class PairRule> void pair_branch(OnlineState<Real>& state, Index begin, Index end,
                                                        const PairedBranch& branch, const PairRule& rule, const double* powers,
-                                                       double* x) {
+                                                       Real* x) {
   const Array1<const double> decays = post_powers(state.topology, branch.update.group);
   for (Index first = begin; first < end; first += kTogether) {
     const Index count = std::min<Index>(end - first, kTogether);
@@ -137,7 +137,7 @@ Index deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Ind
   const Index* start = state.topology.branch_start.row(partition);
   const double* powers = state.topology.pair_powers.row(group.pair_powers);
   const Index until = t - 2 * group.delay;
-  double* x = state.neurons.input.row(group.receptor);
+  Real* x = state.neurons.input.row(group.receptor);
   const auto trace_of = [&](Index position) {
     return record_filters(state.topology, state.log, position, group.filter_slot)[kAtLast * filter_size(state.topology)];
   };

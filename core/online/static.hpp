@@ -8,24 +8,24 @@ namespace eprop {
 
 // Adds the weights of the synapses begin .. end to the inputs of their targets.
 template <class Real, class Target>
-inline void deliver_branch(Index begin, Index end, const Target* targets, const Real* weight, double* x) {
+inline void deliver_branch(Index begin, Index end, const Target* targets, const Real* weight, Real* x) {
 #pragma GCC unroll 4
-  for (Index synapse = begin; synapse < end; synapse++) x[targets[synapse]] += static_cast<double>(weight[synapse]);
+  for (Index synapse = begin; synapse < end; synapse++) x[targets[synapse]] += weight[synapse];
 }
 
 // The same with levels.
 template <class Real, class Level, class Target>
-inline void deliver_levels(Index begin, Index end, const Target* targets, const Level* levels, double level, double* x) {
+inline void deliver_levels(Index begin, Index end, const Target* targets, const Level* levels, double level, Real* x) {
 #pragma GCC unroll 4
   for (Index synapse = begin; synapse < end; synapse++)
-    x[targets[synapse]] += static_cast<double>(static_cast<Real>(level * levels[synapse]));
+    x[targets[synapse]] += static_cast<Real>(level * levels[synapse]);
 }
 
 // All arriving spikes of a delay group in step t, at the targets of a partition, whose inputs begin at x; returns their number of
 // synapses.
 template <class Real, class Stored, class Target> Index deliver_static(OnlineState<Real>& state, Index number, Index partition,
                                                                        Index t, const Stored* weight, const Target* targets,
-                                                                       double* x) {
+                                                                       Real* x) {
   const DelayGroup& group = state.groups[number];
   const Index* start = state.topology.branch_start.row(partition);
   const Index* logged = state.deliveries.logged.data();
@@ -48,7 +48,7 @@ template <class Real, class Stored, class Target> Index deliver_static(OnlineSta
 // The same with the weights and targets that the network has.
 template <class Real> Index deliver_static(OnlineState<Real>& state, Index number, Index partition, Index t) {
   const Topology& topology = state.topology;
-  double* x = state.neurons.input.row(state.groups[number].receptor);
+  Real* x = state.neurons.input.row(state.groups[number].receptor);
   Index events = 0;
   with_weights(state.synapses, [&](const auto* weight) {
     events = topology.near_targets.size == 0 ? deliver_static(state, number, partition, t, weight, topology.targets.data, x)

@@ -157,6 +157,18 @@ class Topology:
     @property
     def kept_rows(self) -> numpy.ndarray: ...
 
+    @property
+    def constants(self) -> numpy.ndarray: ...
+
+    @property
+    def effect_products(self) -> numpy.ndarray: ...
+
+    @property
+    def effects(self) -> numpy.ndarray: ...
+
+    @property
+    def gains(self) -> numpy.ndarray: ...
+
 most_filters: int
 
 most_own_beside_filters: int
@@ -458,7 +470,7 @@ class testing:
     def depress(arg0: float, arg1: float, arg2: float, arg3: float, /) -> float: ...
 
     @staticmethod
-    def optimize_synapse(before: tuple[float, float, float], g: float, first_step: int, last_step: int, topology: object) -> tuple[float, float, float]:
+    def optimize_synapse(before: tuple[float, float, float], g: float, first_step: int, last_step: int, groups: object) -> tuple[float, float, float]:
         """New (w, m, v) by the optimiser of the first delay group."""
 
 class Axis(enum.IntEnum):
@@ -567,6 +579,24 @@ class Feedback:
     @property
     def feedback_offset(self) -> numpy.ndarray: ...
 
+class Constants:
+    """See `Constants` in core/network/network.hpp."""
+
+    @property
+    def moved(self) -> numpy.ndarray: ...
+
+    @property
+    def first(self) -> numpy.ndarray: ...
+
+    @property
+    def second(self) -> numpy.ndarray: ...
+
+    @property
+    def gradient(self) -> numpy.ndarray: ...
+
+    @property
+    def products(self) -> numpy.ndarray: ...
+
 class NetworkSingle:
     """
     A network: topology, weights and what learning keeps for each synapse, feedback.
@@ -589,6 +619,9 @@ class NetworkSingle:
     @property
     def feedback(self) -> Feedback: ...
 
+    @property
+    def constants(self) -> Constants: ...
+
     def tie_feedback(self, like: int = -1) -> None:
         """
         Copy weights to the feedback that follows them: all, or those of delay groups with the sources and targets of one.
@@ -599,9 +632,14 @@ class NetworkSingle:
         Keep adaptive feedback unchanged after the weights of delay groups were set.
         """
 
-    def optimize(self, update: int, clip: NDArray[numpy.float64], scale: NDArray[numpy.float64], threads: int) -> None:
+    def means(self, pending: NDArray[numpy.float32], products: NDArray[numpy.float64], samples: float, length: float) -> NDArray[numpy.float64]:
         """
-        One optimiser step of all e-prop synapses with gradient scale * (clip * pending), which is cleared; of an optimiser in Python, `pending` is the gradient then.
+        Turn `pending` (synapses,), sums of gradients over samples, into means, `length` is that of the first learning window; return those of the constants that learn, from sums (products, targets).
+        """
+
+    def optimize(self, update: int, samples: float, length: float, threads: int) -> None:
+        """
+        One optimiser step of all e-prop synapses with the means of `pending`, clipped, which is cleared; of an optimiser in Python, `pending` is the gradient then. The same of the constants that learn and `products`; with 0 samples `pending` and `gradient` are means already.
 
         C++: `optimize` in core/network/optimizer_step.hpp.
         """
@@ -635,6 +673,9 @@ class NetworkDouble:
     @property
     def feedback(self) -> Feedback: ...
 
+    @property
+    def constants(self) -> Constants: ...
+
     def tie_feedback(self, like: int = -1) -> None:
         """
         Copy weights to the feedback that follows them: all, or those of delay groups with the sources and targets of one.
@@ -645,9 +686,14 @@ class NetworkDouble:
         Keep adaptive feedback unchanged after the weights of delay groups were set.
         """
 
-    def optimize(self, update: int, clip: NDArray[numpy.float64], scale: NDArray[numpy.float64], threads: int) -> None:
+    def means(self, pending: NDArray[numpy.float64], products: NDArray[numpy.float64], samples: float, length: float) -> NDArray[numpy.float64]:
         """
-        One optimiser step of all e-prop synapses with gradient scale * (clip * pending), which is cleared; of an optimiser in Python, `pending` is the gradient then.
+        Turn `pending` (synapses,), sums of gradients over samples, into means, `length` is that of the first learning window; return those of the constants that learn, from sums (products, targets).
+        """
+
+    def optimize(self, update: int, samples: float, length: float, threads: int) -> None:
+        """
+        One optimiser step of all e-prop synapses with the means of `pending`, clipped, which is cleared; of an optimiser in Python, `pending` is the gradient then. The same of the constants that learn and `products`; with 0 samples `pending` and `gradient` are means already.
 
         C++: `optimize` in core/network/optimizer_step.hpp.
         """
@@ -849,22 +895,19 @@ class Request:
     def feedback(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
-    def scales(self) -> NDArray[numpy.float64]: ...
+    def shares(self) -> NDArray[numpy.float64]:
+        """
+        (n,) factors of gradients that are means over the steps of a learning window.
+        """
 
-    @scales.setter
-    def scales(self, value: NDArray[numpy.float64]) -> None: ...
+    @shares.setter
+    def shares(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def given_errors(self) -> NDArray[numpy.float64]: ...
 
     @given_errors.setter
     def given_errors(self, value: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def product_scales(self) -> NDArray[numpy.float64]: ...
-
-    @product_scales.setter
-    def product_scales(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def products(self) -> NDArray[numpy.float64]: ...
@@ -885,10 +928,6 @@ class Request:
     def events(self, value: NDArray[numpy.int64]) -> None: ...
 
 LANES_PER_THREAD: int
-
-READ: int
-
-UNREADABLE: int
 
 class EpisodesDouble:
     """
@@ -963,13 +1002,10 @@ class EpisodesDouble:
         Run samples begin:stop of a request; returns the next sample, after the chunk during which 50 ms have passed.
         """
 
-    def step(self, channels: tuple[object, ...], y: NDArray[numpy.float64]) -> int:
+    def step(self, channels: tuple[object, ...], y: NDArray[numpy.float64]) -> bool | None:
         """
-        One step of all lanes. Returns READ, UNREADABLE, the number of a lane with wrong channels, or of one that diverged plus the number of lanes.
+        One step of all lanes. Returns whether all outputs are plausible; None, and has done nothing, if Python must read the events.
         """
-
-    def read_events(self, channels: tuple[object, ...], n_steps: int) -> tuple[int, NDArray[numpy.int64], NDArray[numpy.int32]]:
-        """A result as of `step`, event_start and event_channels of a request."""
 
     def reset(self, lanes: NDArray[numpy.int64]) -> None:
         """End the episodes of some lanes: they are at rest."""
@@ -1066,13 +1102,10 @@ class EpisodesSingle:
         Run samples begin:stop of a request; returns the next sample, after the chunk during which 50 ms have passed.
         """
 
-    def step(self, channels: tuple[object, ...], y: NDArray[numpy.float64]) -> int:
+    def step(self, channels: tuple[object, ...], y: NDArray[numpy.float64]) -> bool | None:
         """
-        One step of all lanes. Returns READ, UNREADABLE, the number of a lane with wrong channels, or of one that diverged plus the number of lanes.
+        One step of all lanes. Returns whether all outputs are plausible; None, and has done nothing, if Python must read the events.
         """
-
-    def read_events(self, channels: tuple[object, ...], n_steps: int) -> tuple[int, NDArray[numpy.int64], NDArray[numpy.int32]]:
-        """A result as of `step`, event_start and event_channels of a request."""
 
     def reset(self, lanes: NDArray[numpy.int64]) -> None:
         """End the episodes of some lanes: they are at rest."""
@@ -1297,7 +1330,28 @@ class Phase(enum.IntEnum):
 
 largest_voltage: float
 
-class Neurons:
+class NeuronsSingle:
+    """See `Neurons` in core/online/state.hpp."""
+
+    @property
+    def state(self) -> numpy.ndarray: ...
+
+    @property
+    def input(self) -> numpy.ndarray: ...
+
+    @property
+    def psi(self) -> numpy.ndarray: ...
+
+    @property
+    def signal(self) -> numpy.ndarray: ...
+
+    @property
+    def rate(self) -> numpy.ndarray: ...
+
+    @property
+    def y(self) -> numpy.ndarray: ...
+
+class NeuronsDouble:
     """See `Neurons` in core/online/state.hpp."""
 
     @property
@@ -1358,7 +1412,7 @@ class OnlineSingle:
     def events(self, arg: int, /) -> None: ...
 
     @property
-    def neurons(self) -> Neurons: ...
+    def neurons(self) -> NeuronsSingle: ...
 
     @property
     def logged_steps(self) -> int:
@@ -1489,7 +1543,7 @@ class OnlineDouble:
     def events(self, arg: int, /) -> None: ...
 
     @property
-    def neurons(self) -> Neurons: ...
+    def neurons(self) -> NeuronsDouble: ...
 
     @property
     def logged_steps(self) -> int:

@@ -10,8 +10,14 @@ import numpy as np
 
 from eprop.engine.build.built import Built, Sizes, has_near_targets
 from eprop.engine.build.check import check_memory, check_network, check_sizes
-from eprop.engine.build.connections import ConnectionBuilder, DrawnDelays, draw_synapses, find_ghosts
-from eprop.engine.build.constants import check_constants, constants_of, product_tables
+from eprop.engine.build.connections import (
+    ConnectionBuilder,
+    DrawnConnections,
+    DrawnDelays,
+    build_synapses,
+    find_ghosts,
+)
+from eprop.engine.build.constants import Constant, check_constants, constants_of, product_tables
 from eprop.engine.build.delay_groups import (
     add_filter_slots,
     delay_groups_of,
@@ -93,21 +99,22 @@ def build(
     ranks = RankPartition(network, comm)
     find_ghosts(network, ranks, threads)
     nodes = _nodes_of(network, ranks)
-    constants = constants_of(nodes)
-    sizes, drawn = _sizes_of(nodes, dtype, threads, report)
+    sizes, drawn = _sizes_of(nodes, constants_of(nodes), dtype, threads, report)
+    constants = sizes.constants
     check_sizes(sizes.n_sources, sizes.n_branches)
     run_on_all_ranks(ranks.comm, "Simulator", partial(check_memory, sizes, partitions, threads, neighbours))
     bounds = np.stack([split(ranks.n_neurons, partitions), split(sizes.n_readouts, partitions)])
     near, groups, none = has_near_targets(sizes, partitions), sizes.groups, np.empty(0)
-    builder = ConnectionBuilder(sizes, drawn, nodes.classes, report)
-    branch_start, targets, weight, synapse_counts = draw_synapses(builder, bounds, dtype, threads, near=near)
+    by_target = sorted(network.projections, key=lambda p: p.post.index)
+    builder = ConnectionBuilder(sizes, by_target, DrawnConnections(sizes, drawn, nodes.classes), report)
+    branch_start, targets, weight, synapse_counts = build_synapses(builder, bounds, dtype, threads, near=near)
     formats = set_levels(network, ranks, groups, branch_start, weight)
     if (stored := level_type(network)) is not None:
         levels = np.empty(weight.size, stored)
         store_levels(formats, network, groups, branch_start, weight, levels)
         weight = levels
     params, initial, leak, sharing = neuron_arrays(network, nodes.models, ranks)
-    add_loops(nodes.table, nodes.neurons, sharing)
+    add_loops(nodes.table, nodes.neurons, sharing, np.dtype(dtype))
     feedback, signal_delay = feedback_of(nodes, sizes.n_readouts)
     topology = Topology(
         **_tables_of(sizes, nodes),
@@ -121,13 +128,14 @@ def build(
         adaptive=adaptive_pairs(nodes, sizes.n_readouts),
         **drive_tables(nodes),
         **product_tables(constants),
+        effects=np.zeros((sum(len(c.products) for c in constants), ranks.n_neurons + sizes.n_readouts)),
+        gains=np.ones(constants[-1].span.stop if constants else 0),
         out_degrees=out_degrees(nodes.table, groups, branch_start),
         source_nodes=source_nodes(network, ranks),
     )
     return Built(
         **vars(sizes),
         topology=topology,
-        constants=constants,
         formats=formats,
         fingerprint=fingerprint_of(network, dtype, sizes.kinds, sizes.block_steps, formats),
         weight=weight,
@@ -157,7 +165,7 @@ def _nodes_of(network: Network, ranks: RankPartition) -> Nodes:
 
 
 def _sizes_of(
-    nodes: Nodes, dtype: type, threads: int, report: Callable[[int], None]
+    nodes: Nodes, constants: tuple[Constant, ...], dtype: type, threads: int, report: Callable[[int], None]
 ) -> tuple[Sizes, dict[int, DrawnDelays]]:
     """Kinds of eligibility, trace groups, delay groups, blocks; and the drawn delays."""
     network, ranks = nodes.network, nodes.ranks
@@ -171,7 +179,7 @@ def _sizes_of(
     leaders = np.empty(len(network.projections), np.int64)
     for own in groups:
         leaders[[p.index for p in own[0].bundle]] = own[0].leader.index
-    return Sizes(network, ranks, np.dtype(dtype), *tables, kinds, block_steps, leaders), drawn
+    return Sizes(network, ranks, np.dtype(dtype), *tables, kinds, block_steps, leaders, constants), drawn
 
 
 def _tables_of(sizes: Sizes, nodes: Nodes) -> dict[str, Any]:
