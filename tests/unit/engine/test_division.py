@@ -146,7 +146,7 @@ def test_ranks_refuse_rollouts_together() -> None:
         state = lanes.state()
         nan = np.full((5, 30, 2), np.nan if comm.rank else 0.0)
         for words, call in (
-            ("refused on rank 1|out of range", lambda: lanes.step([[], [9 * comm.rank]])),
+            ("refused on rank 1|lane 1: channels must lie", lambda: lanes.step([[], [9 * comm.rank]])),
             ("refused on rank 1|hold values", lambda: rollout.backward(nan)),
             ("rank 1 got other arguments", lambda: rollout.backward(np.full((5, 30, 2), float(comm.rank)))),
             ("calls .* where rank", lambda: sim.lanes(samples_of(sim)) if comm.rank else rollout.backward()),
