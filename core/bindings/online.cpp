@@ -81,7 +81,7 @@ template <class Real> nb::dict bytes_now(PyRun<Real>& run) {
   nb::dict bytes = bytes_before<Real>(run.network.sizes);
   bytes["spike_log"] = size(state.log.sources);
   bytes["spike_records"] = size(state.log.times) + size(state.log.z);
-  bytes["post_spikes"] = size(state.post.times) + size(state.post.trace);
+  bytes["post_spikes"] = size(state.post.times);
   bytes["deliveries"] = size(state.deliveries.arriving) + size(state.deliveries.expired) + size(state.deliveries.unrewarded) +
                         size(state.deliveries.places);
   return bytes;
@@ -110,16 +110,14 @@ template <class Real> nb::dict spikes_kept(PyRun<Real>& run) {
   out["axons/times"] = handed_over<2>(std::move(state.axon_times), {2, sources});
   out["axons/z"] = handed_over<3>(std::move(state.axon_z), {slots, parts, sources});
   out["post_spikes/times"] = handed_over<2>(std::move(state.post_times), {capacity, neurons});
-  out["post_spikes/trace"] = handed_over<2>(std::move(state.post_trace), {capacity, neurons});
   return out;
 }
 
 template <class A> auto copied(const A& array) { return std::vector(array.data(), array.data() + array.size()); }
 
 template <class Real> void set_spikes(PyRun<Real>& run, In1<Index> counts, In1<Index> sources, In2<Index> axon_times,
-                                      In3<double> axon_z, In2<Index> post_times, In2<double> post_trace) {
-  set_spike_state(run,
-                  {copied(counts), copied(sources), copied(axon_times), copied(axon_z), copied(post_times), copied(post_trace)});
+                                      In3<double> axon_z, In2<Index> post_times) {
+  set_spike_state(run, {copied(counts), copied(sources), copied(axon_times), copied(axon_z), copied(post_times)});
 }
 
 // Room for spikes and for their records: powers of two.
@@ -175,8 +173,7 @@ template <class Real> void bind_state(nb::class_<PyRun<Real>>& bound) {
       .def("spike_state", &spikes_kept<Real>,
            "What a state keeps of spikes, with its names.\n\nC++: core/online/spike_state.hpp.")
       .def("set_spike_state", &set_spikes<Real>, "counts"_a.noconvert(), "sources"_a.noconvert(), "axon_times"_a.noconvert(),
-           "axon_z"_a.noconvert(), "post_times"_a.noconvert(), "post_trace"_a.noconvert(),
-           "Continue from `spike_state`; set `t` and all other arrays first.")
+           "axon_z"_a.noconvert(), "post_times"_a.noconvert(), "Continue from `spike_state`; set `t` and all other arrays first.")
       .def("set_room", &set_room<Real>, "spikes"_a, "records"_a,
            "Begin with another capacity of the log and of the spike records, powers of two.")
       .def("message", &take_message<Real>, "The spikes of own neurons since the last message, for the other ranks.")

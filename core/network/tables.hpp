@@ -74,7 +74,7 @@ struct DelayGroup {
   OptimizerConstants optimizer;  // pair rules: rate and bounds
   double input_scale;            // zeta of readouts
   Index pair_rule;               // code of its pair rule, see pair_rules.hpp
-  Index pair_powers;             // row of Topology::pair_powers, presynaptic; the next one is postsynaptic
+  Index pair_powers;             // row of Topology::pair_powers
   double pre_decay, post_decay;  // of the traces of pair rules, per step
   double pair_constants[4];      // meaning: see its pair rule
   double level;                  // few bits (few_bits.hpp): weight of one level; 0: weights may have any value
@@ -178,7 +178,7 @@ struct Topology {
   Array2<const Index>
       error_latency;  // (readouts, neurons) e-prop: steps from a spike to its error; (0, 0): values of the population
   Array2<const std::uint8_t> adaptive;  // (readouts, neurons) pairs whose feedback learns like the readout weights; or (0, 0)
-  Array2<const double> pair_powers;     // (decays, n) pair rules: powers of each pair of pre- and postsynaptic decays
+  Array2<const double> pair_powers;     // (decays, n) pair rules: powers of each presynaptic decay
   Array1<const Drive> drives;
   Array2<const double> drive_values;  // (DriveRow, driven neurons)
   Array1<const Index> out_degrees;    // (sources,) synapses of each source on this rank, for counting events

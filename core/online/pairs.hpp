@@ -6,8 +6,8 @@
 // the weight but are not yet in the postsynaptic trace (as in NEST, by experiment). All of them are known in step t, so there is
 // no queue.
 //
-// State: for each axon the last spike and the presynaptic trace; for each neuron its last spikes, the newest first, and its trace
-// with each; for each synapse only its weight.
+// State: for each axon the last spike and the presynaptic trace; for each neuron its last spikes, the newest first, and a ring of
+// its trace over the steps of the delays; for each synapse only its weight.
 //
 // How many postsynaptic spikes a synapse pairs cannot be predicted. So the synapses of a branch pair theirs several at a time:
 // all take as many turns as the one with the most spikes, and a turn without a spike leaves a weight as it is.
@@ -62,10 +62,6 @@ template <class Real> void round_pairs(PairedSynapses& synapses, const Update& u
   if (has_few_bits(update.group)) round_weights(update, synapses.target, kTogether, kSpacing<Real>, synapses.w);
 }
 
-inline Array1<const double> post_powers(const Topology& topology, const DelayGroup& group) {
-  return {topology.pair_powers.row(group.pair_powers + 1), topology.pair_powers.columns};
-}
-
 // The weights after the spikes of the neurons, in their order. The oldest stored spikes are older than any needed one, so the
 // search needs no other end.
 template <class PairRule> inline void pair_spikes(PairedSynapses& synapses, const PostSpikes& post, const PairedBranch& branch,
@@ -90,24 +86,17 @@ template <class PairRule> inline void pair_spikes(PairedSynapses& synapses, cons
   }
 }
 
-// The trace of a neuron in a step; spikes of that step are not yet in it, and spikes beyond the powers are negligible.
-inline double post_trace(const PostSpikes& post, Index neuron, Index step, Array1<const double> powers) {
-  Index k = 0;
-  while (post.row(k)[neuron] >= step) k++;
-  return post.trace[k * post.neurons + neuron] * powers[std::min(step - post.row(k)[neuron], powers.size - 1)];
-}
-
 // A branch with an arriving spike: the postsynaptic spikes since the last one, this spike, delivery to the inputs x.
 template <class Real, class PairRule> void pair_branch(OnlineState<Real>& state, Index begin, Index end,
                                                        const PairedBranch& branch, const PairRule& rule, const double* powers,
                                                        Real* x) {
-  const Array1<const double> decays = post_powers(state.topology, branch.update.group);
+  const Array2<double>& post_trace = state.history.post_trace;
+  const double* trace = post_trace.row(branch.until & (post_trace.rows - 1));
   for (Index first = begin; first < end; first += kTogether) {
     const Index count = std::min<Index>(end - first, kTogether);
     PairedSynapses synapses(state, branch.update.group, first, count);
     double step[kTogether];  // read first, since nobody knows how long the pairs will take
-    for (int i = 0; i < kTogether; i++)
-      step[i] = rule.pre_rate * post_trace(state.post, synapses.target[i], branch.until, decays);
+    for (int i = 0; i < kTogether; i++) step[i] = rule.pre_rate * trace[synapses.target[i]];
     if (branch.trace > 0.0) pair_spikes(synapses, state.post, branch, rule, powers);
     for (int i = 0; i < kTogether; i++) synapses.w[i] = rule.at_pre(synapses.w[i], step[i]);
     round_pairs<Real>(synapses, branch.update);
@@ -129,6 +118,12 @@ template <class Real, class PairRule> void finalise_pairs(OnlineState<Real>& sta
   }
 }
 
+// Fetches the traces of a branch's targets: one row of the ring is read here and there, and has left the cache since it was
+// written.
+inline void fetch_traces(const std::uint32_t* targets, Index begin, Index end, const double* trace) {
+  for (Index synapse = begin; synapse < end; synapse++) prefetch(trace + targets[synapse]);
+}
+
 // Spikes of a delay group that arrive in step t, and branches that expire, at the targets of a partition; returns the number of
 // synapses where spikes arrive.
 template <class Real, class PairRule>
@@ -146,12 +141,19 @@ Index deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Ind
   };
   Index events = 0;
   const LoggedBranches arriving = branches_emitted(state, group, t - group.delay);
+  const Array2<double>& ring = state.history.post_trace;
+  const auto fetch = [&](Index position) {
+    const Index branch = arriving[position];
+    fetch_traces(state.topology.targets.data, start[branch], start[branch + 1], ring.row(until & (ring.rows - 1)));
+  };
+  if (arriving.size() > 0) fetch(arriving.first);
   for (Index position = arriving.first; position < arriving.stop; position++) {
     const Index branch = arriving[position];
     with_weights(state.synapses, [&](const auto* weight) {
       fetch_ahead(state, start, state.topology.targets.data, weight,
                   state.deliveries.logged_first[number] + position - arriving.first);
     });
+    if (position + 1 < arriving.stop) fetch(position + 1);
     const Index last = arrived_before(t, state.log.times[position & state.log.record_mask()].interval);
     const double trace = last >= 0 && t - last <= group.cutoff ? trace_of(position) : 0.0;
     pair_branch(state, start[branch], start[branch + 1], {last - 2 * group.delay, until, trace, update(branch)}, rule, powers, x);
@@ -177,27 +179,29 @@ template <class Real> Index deliver_pairs(OnlineState<Real>& state, Index number
   return events;
 }
 
-// Keeps the spikes of a partition in step t. Returns whether some neuron's next spike might overwrite one that is still needed.
+// Traces of the neurons begin .. end of a partition for step t + 1, and their spikes of step t. Returns whether some neuron's
+// next spike might overwrite one that is still needed.
 template <class Real> bool follow_post_spikes(OnlineState<Real>& state, Index partition, Index t) {
   const Topology& topology = state.topology;
-  PostSpikes& post = state.post;
+  const Array2<double>& trace = state.history.post_trace;
+  const double* now = trace.row(t & (trace.rows - 1));
+  double* next = trace.row((t + 1) & (trace.rows - 1));
   const std::int32_t* spikes = state.spikes[partition].data();
   const std::vector<Index>& count = state.spike_count[partition];
   bool full = false;
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
     if (population.role != Role::neuron || population.pair_group < 0) continue;
-    const Array1<const double> decays = post_powers(topology, state.groups[population.pair_group]);
+    const double decay = state.groups[population.pair_group].post_decay;
+    const Index first = std::max(topology.bounds(0, partition), population.target_begin);
+    const Index stop = std::min(topology.bounds(0, partition + 1), population.target_end);
+    for (Index neuron = first; neuron < stop; neuron++) next[neuron] = decay * now[neuron];
     for (Index k = b > 0 ? count[b - 1] : 0; k < count[b]; k++) {
-      const Index neuron = spikes[k], stop = post.capacity * post.neurons, n = post.neurons;
-      const double trace = post_trace(post, neuron, t, decays) + 1.0;
-      for (Index i = stop - n + neuron; i >= n; i -= n) {
-        post.times[i] = post.times[i - n];
-        post.trace[i] = post.trace[i - n];
-      }
-      post.times[neuron] = t;
-      post.trace[neuron] = trace;
-      full |= post.times[stop - n + neuron] > t + 1 - post.span;
+      next[spikes[k]] += decay;
+      const Index neuron = spikes[k], oldest = state.post.capacity - 1;
+      for (Index row = oldest; row > 0; row--) state.post.row(row)[neuron] = state.post.row(row - 1)[neuron];
+      state.post.row(0)[neuron] = t;
+      full |= state.post.row(oldest)[neuron] > t + 1 - state.post.span;
     }
   }
   return full;
@@ -207,7 +211,6 @@ template <class Real> bool follow_post_spikes(OnlineState<Real>& state, Index pa
 inline void grow_post_spikes(PostSpikes& post) {
   post.capacity *= 2;
   post.times.resize(2 * post.times.size(), kNever);
-  post.trace.resize(post.times.size());
 }
 
 }  // namespace eprop

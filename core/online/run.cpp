@@ -452,7 +452,6 @@ template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
   state.post.capacity = kFirstPostSpikes;
   state.post.neurons = topology.n_neurons();
   if (run.has_pairs) state.post.times.assign(topology.n_neurons() * kFirstPostSpikes, kNever);
-  state.post.trace.assign(state.post.times.size(), 0.0);
   if (run.has_plus) {  // initial capacity that small networks never exceed
     const std::size_t room = std::min<Index>(topology.branch_start.columns + 1, kFirstDeliveries);
     state.deliveries.arriving.reserve(room);

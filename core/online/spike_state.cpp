@@ -59,7 +59,6 @@ template <class Real> SpikeState spike_state(OnlineRun<Real>& run) {
   }
   if (times.size > 0) rewind_axons(spikes, t, state);
   state.post_times = run.state.post.times;
-  state.post_trace = run.state.post.trace;
   return state;
 }
 
@@ -98,7 +97,6 @@ template <class Real> void set_spike_state(OnlineRun<Real>& run, const SpikeStat
   if (!run.has_pairs) return;
   post.capacity = static_cast<Index>(state.post_times.size()) / post.neurons;
   post.times = state.post_times;
-  post.trace = state.post_trace;
   // The search for a spike ends at the oldest one.
   const Index* oldest = post.row(post.capacity - 1);
   if (std::any_of(oldest, oldest + post.neurons, [&](Index time) { return time > t - post.span; })) grow_post_spikes(post);

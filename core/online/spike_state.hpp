@@ -10,8 +10,7 @@ struct SpikeState {
   // may still be read. Those are processed again.
   std::vector<Index> axon_times;
   std::vector<double> axon_z;
-  std::vector<Index> post_times;   // (capacity, neurons) pair rules: the last spikes of each neuron ...
-  std::vector<double> post_trace;  // ... and its trace with each
+  std::vector<Index> post_times;  // (capacity, neurons) pair rules: the last spikes of each neuron
 };
 
 // Steps from which spikes are in the log, and from which they are processed again, before step t.

@@ -91,9 +91,10 @@ template <class Real> struct History {
   Array2<double> error_trace_prefix;  // (ring, readouts) with reward: errors in the reward trace, from the block's start
   Array2<double> error_trace_block;   // (blocks, readouts)
   Rewards rewards;
-  Array2<double> eta;     // (delay groups, past) learning rates with which premature gradients were subtracted
-  Index block_steps = 1;  // a power of two
-  Index span_blocks = 0;  // blocks of a span, 0 without spans
+  Array2<double> eta;         // (delay groups, past) learning rates with which premature gradients were subtracted
+  Array2<double> post_trace;  // (ring, neurons) pair rules: filtered spikes of earlier steps
+  Index block_steps = 1;      // a power of two
+  Index span_blocks = 0;      // blocks of a span, 0 without spans
 
   static constexpr auto fields() {
     using S = History;
@@ -113,6 +114,8 @@ template <class Real> struct History {
         Field{"error_trace_prefix", &S::error_trace_prefix, same, kState, [](auto& s) { return Shape{s.ring(), s.waiting()}; }},
         Field{"error_trace_block", &S::error_trace_block, same, kState, [](auto& s) { return Shape{s.blocks(), s.waiting()}; }},
         Field{"eta", &S::eta, same, kState, [](auto& s) { return Shape{s.delay_groups, s.past()}; }},
+        Field{"post_trace", &S::post_trace, axis, kState,
+              [](auto& s) { return Shape{power_of_two(2 * s.longest_delay + 2), s.pairs ? s.neurons : 0}; }},
     };
   }
 };
@@ -144,11 +147,11 @@ struct SpikeLog {
 
 // The last spikes of each neuron, the newest first (pair rules).
 struct PostSpikes {
-  std::vector<Index> times;   // (capacity, neurons)
-  std::vector<double> trace;  // (capacity, neurons) of the neuron, with the spike
+  std::vector<Index> times;  // (capacity, neurons)
   Index capacity = 0, neurons = 0;
   Index span = 0;  // spikes of this many steps may still be read
   const Index* row(Index k) const { return times.data() + k * neurons; }
+  Index* row(Index k) { return times.data() + k * neurons; }
 };
 
 struct ArrivingBranch {  // a branch with a spike that arrives in this step

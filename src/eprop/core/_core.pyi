@@ -1470,7 +1470,7 @@ class OnlineSingle:
         C++: core/online/spike_state.hpp.
         """
 
-    def set_spike_state(self, counts: NDArray[numpy.int64], sources: NDArray[numpy.int64], axon_times: NDArray[numpy.int64], axon_z: NDArray[numpy.float64], post_times: NDArray[numpy.int64], post_trace: NDArray[numpy.float64]) -> None:
+    def set_spike_state(self, counts: NDArray[numpy.int64], sources: NDArray[numpy.int64], axon_times: NDArray[numpy.int64], axon_z: NDArray[numpy.float64], post_times: NDArray[numpy.int64]) -> None:
         """Continue from `spike_state`; set `t` and all other arrays first."""
 
     def set_room(self, spikes: int, records: int) -> None:
@@ -1601,7 +1601,7 @@ class OnlineDouble:
         C++: core/online/spike_state.hpp.
         """
 
-    def set_spike_state(self, counts: NDArray[numpy.int64], sources: NDArray[numpy.int64], axon_times: NDArray[numpy.int64], axon_z: NDArray[numpy.float64], post_times: NDArray[numpy.int64], post_trace: NDArray[numpy.float64]) -> None:
+    def set_spike_state(self, counts: NDArray[numpy.int64], sources: NDArray[numpy.int64], axon_times: NDArray[numpy.int64], axon_z: NDArray[numpy.float64], post_times: NDArray[numpy.int64]) -> None:
         """Continue from `spike_state`; set `t` and all other arrays first."""
 
     def set_room(self, spikes: int, records: int) -> None:

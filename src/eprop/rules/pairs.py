@@ -60,13 +60,8 @@ class PairRule(Rule, abc.ABC):
 
     def cutoff(self, dt: float) -> int:
         """Steps after a presynaptic spike beyond which its trace is `NEGLIGIBLE`, even with a spike in every step."""
-        return trace_steps(self.tau_plus, dt)
-
-
-def trace_steps(tau: float, dt: float) -> int:
-    """Steps beyond which a trace is `NEGLIGIBLE`, even with a spike in every step."""
-    largest = -1.0 / math.expm1(-dt / tau)
-    return max(2, math.ceil(tau / dt * math.log(largest / NEGLIGIBLE)))
+        largest = -1.0 / math.expm1(-dt / self.tau_plus)
+        return max(2, math.ceil(self.tau_plus / dt * math.log(largest / NEGLIGIBLE)))
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,7 @@ def _tables_of(sizes: Sizes, nodes: Nodes) -> dict[str, Any]:
     tabled = max(sizes.cutoff + block, block * max(sizes.span_blocks, 1), TABLED_POWERS) + 2
     return {
         "populations": nodes.table,
-        "pair_powers": pair_powers(groups),
+        "pair_powers": pair_powers(groups, sizes.pair_cutoff),
         "groups": groups,
         "delivery_order": delivery_order(groups),
         "trace_groups": traces.table,

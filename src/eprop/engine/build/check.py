@@ -24,7 +24,6 @@ from eprop.models import Readout
 from eprop.network import Network, Population, Projection
 from eprop.parameters import check_steps
 from eprop.rules import EProp, EPropPlus, PairRule, RewardTrace
-from eprop.rules.pairs import trace_steps
 
 #: The history of propagators of a neuron is at most this many steps long.
 LONGEST_CUTOFF = 1_000_000
@@ -202,9 +201,8 @@ def _check_pairs(network: Network, projection: Projection, rule: PairRule) -> No
     name = type(rule).__name__
     if projection.post.model.role == "readout":
         raise NetworkError(f"{projection.name}: {name} needs postsynaptic spikes, and readouts have none")
-    for constant in ("tau_plus", "tau_minus"):
-        if trace_steps(getattr(rule, constant), network.dt) > LONGEST_CUTOFF:
-            raise NetworkError(f"{projection.name}: {name}.{constant} is too long for steps of {network.dt:g} ms")
+    if rule.cutoff(network.dt) > LONGEST_CUTOFF:
+        raise NetworkError(f"{projection.name}: {name}.tau_plus is too long for steps of {network.dt:g} ms")
 
 
 GIGA = 1e9

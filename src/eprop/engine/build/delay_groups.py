@@ -31,7 +31,6 @@ from eprop.network.signs import sign_classes, signed_bounds
 from eprop.parameters import parameters_of
 from eprop.rules import EProp, EPropPlus, GradientDescent, Optimizer, PairRule
 from eprop.rules.bounds import inward
-from eprop.rules.pairs import trace_steps
 
 #: Parameters of optimisers, and the corresponding fields of a delay group.
 _OPTIMIZER_FIELDS = {name: name for name in ("eta", "w_min", "w_max", "beta_1", "beta_2", "epsilon", "nesterov")}
@@ -263,14 +262,12 @@ def add_filter_slots(groups: np.ndarray, n_populations: int) -> np.ndarray:
     return table
 
 
-def pair_powers(groups: np.ndarray) -> np.ndarray:
-    """Decay of traces of pair rules over each interval until it is negligible; rows: presynaptic, postsynaptic.
+def pair_powers(groups: np.ndarray, cutoff: int) -> np.ndarray:
+    """Decay of presynaptic traces of pair rules over each interval within the cutoff, one row per decay.
 
-    The numbers of the first rows are written to ``groups``.
+    The numbers of the rows are written to ``groups``.
     """
     paired = groups["rule"] == Rule.pairs
-    both = np.stack([groups["pre_decay"][paired], groups["post_decay"][paired]], axis=1)
-    decays, rows = np.unique(both, axis=0, return_inverse=True)
-    groups["pair_powers"][paired] = 2 * rows
-    longest = trace_steps(-1.0 / math.log(decays.max(initial=0.5)), 1.0)
-    return np.asarray(decays.reshape(-1, 1) ** np.arange(longest + 2))
+    decays, rows = np.unique(groups["pre_decay"][paired], return_inverse=True)
+    groups["pair_powers"][paired] = rows
+    return np.asarray(decays[:, None] ** np.arange(cutoff + 1))

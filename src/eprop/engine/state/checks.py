@@ -13,9 +13,9 @@ from eprop.errors import InputError
 from eprop.parameters import real_numbers
 
 # The entry that identifies the network of a state, and those of the logged spikes; the latter and postsynaptic spikes grow.
-NETWORK, COUNTS, SOURCES = "network", "spikes/counts", "spikes/sources"
-TIMES, FILTERED, POST = "axons/times", "axons/z", ("post_spikes/times", "post_spikes/trace")
-GROWING = (COUNTS, SOURCES, *POST)
+NETWORK, COUNTS, SOURCES, POST_TIMES = "network", "spikes/counts", "spikes/sources", "post_spikes/times"
+TIMES, FILTERED = "axons/times", "axons/z"
+GROWING = (COUNTS, SOURCES, POST_TIMES)
 # Means of the squared gradients of constants that learn.
 SECOND = "constants/second"
 # Of a network with rewiring: sources and delay groups of its connections, and how many have moved.
@@ -108,9 +108,8 @@ def checked(arrays: Arrays, state: Mapping[str, np.ndarray], own: Mapping[str, n
     now, online = int(whole["counters"][0]), arrays.online
     _check_clocks(whole, now, online.record_steps)
     check_log(whole[COUNTS], whole[SOURCES], min(now, online.logged_steps), arrays.exchange.n_sources)
-    times, trace = (whole[name] for name in POST)
-    fits = times.shape == trace.shape == (len(times), own[POST[0]].shape[-1]) and len(times) > 0
-    if not fits or times.max(initial=-1) >= max(now, 1) or times.min(initial=0) < -(2**62):
+    times, neurons = whole[POST_TIMES], own[POST_TIMES].shape[-1]
+    if times.ndim != 2 or times.shape[1] != neurons or not len(times) or times.max(initial=-1) >= max(now, 1):
         raise damaged("its postsynaptic spikes do not fit")
     return whole
 

@@ -12,7 +12,7 @@ from eprop.engine.build.fingerprint import has_formats_of
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.ranks.exchange import Axis, Exchange
 from eprop.engine.state.arrays import Arrays
-from eprop.engine.state.checks import COUNTS, FILTERED, GROUP, NETWORK, POST, SOURCE, SOURCES, TIMES, checked
+from eprop.engine.state.checks import COUNTS, FILTERED, GROUP, NETWORK, POST_TIMES, SOURCE, SOURCES, TIMES, checked
 from eprop.engine.state.weights import all_synapses, branches_at, synapse_order
 from eprop.engine.state.wiring import giving, replace_tables
 from eprop.parallel import Communicator
@@ -57,7 +57,7 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
     arrays.weight_changes += 1
     log = _part_of_log(arrays.exchange, whole[COUNTS], whole[SOURCES])
     axons = np.ascontiguousarray(part[TIMES], np.int64), np.ascontiguousarray(part[FILTERED], np.float64)
-    online.set_spike_state(*log, *axons, *(np.ascontiguousarray(part[name]) for name in POST))
+    online.set_spike_state(*log, *axons, np.ascontiguousarray(part[POST_TIMES], np.int64))
     if not has_formats_of(state.get(NETWORK, own[NETWORK]), own[NETWORK]):
         arrays.materialise_weights()
         arrays.round_weights()
@@ -86,7 +86,7 @@ def _part_of_log(exchange: Exchange, counts: np.ndarray, sources: np.ndarray) ->
 
 def _axes(arrays: Arrays) -> dict[str, Axis]:
     """Axes of the arrays of a state."""
-    axes = {TIMES: Axis.source, FILTERED: Axis.source} | dict.fromkeys(POST, Axis.neuron)
+    axes = {TIMES: Axis.source, FILTERED: Axis.source, POST_TIMES: Axis.neuron}
     axes |= dict.fromkeys((SOURCE, GROUP), Axis.synapse) if arrays.built.rewired else {}
     return axes | {name: axis for name, (axis, _) in _kept(arrays).items()}
 
