@@ -62,9 +62,8 @@ template <class Real> struct PyEpisodes {
               (q.given_errors.planes == n && q.given_errors.rows == steps && q.given_errors.columns == t.n_readouts()),
           "errors");
     check(q.shares.size >= n, "shares");
-    check(t.products.size == 0 ||
-              (q.products.planes > 0 && q.products.rows == t.products.size &&
-               q.products.columns == t.n_neurons() + t.n_readouts()),
+    check(t.products.size == 0 || (q.products.planes > 0 && q.products.rows == t.products.size &&
+                                   q.products.columns == t.n_neurons() + t.n_readouts()),
           "inner products");
     check(external_fits(t, q.external, given_samples(q), steps), "signals");
   }

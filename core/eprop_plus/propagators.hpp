@@ -176,7 +176,8 @@ template <class Real> StoredStep stored_step(const History<Real>& history, Index
 }
 
 // Stores step `t`.
-template <Kind K, class Real> void note_step(const NewStep<K, Real>& step, Index begin, Index end, Index t, History<Real>& history) {
+template <Kind K, class Real>
+void note_step(const NewStep<K, Real>& step, Index begin, Index end, Index t, History<Real>& history) {
   const Index slot = t & (history.steps.planes - 1);
   double* psi = history.steps.row(slot, kStepPsi);
   double* learning = history.steps.row(slot, kStepLearning);

@@ -72,7 +72,9 @@ template <class Params, class Real = NumberOf<Params>>
 }
 
 // The larger of two values; the first one if it is NaN.
-template <class Real> [[gnu::always_inline]] inline Real at_least(Real value, Real bound) { return bound > value ? bound : value; }
+template <class Real> [[gnu::always_inline]] inline Real at_least(Real value, Real bound) {
+  return bound > value ? bound : value;
+}
 
 // Surrogate gradient at the distance u (mV) of the voltage from the threshold.
 template <class Params, class Real = NumberOf<Params>>

@@ -17,8 +17,7 @@ inline void deliver_branch(Index begin, Index end, const Target* targets, const 
 template <class Real, class Level, class Target>
 inline void deliver_levels(Index begin, Index end, const Target* targets, const Level* levels, double level, Real* x) {
 #pragma GCC unroll 4
-  for (Index synapse = begin; synapse < end; synapse++)
-    x[targets[synapse]] += static_cast<Real>(level * levels[synapse]);
+  for (Index synapse = begin; synapse < end; synapse++) x[targets[synapse]] += static_cast<Real>(level * levels[synapse]);
 }
 
 // All arriving spikes of a delay group in step t, at the targets of a partition, whose inputs begin at x; returns their number of
