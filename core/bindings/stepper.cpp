@@ -15,12 +15,13 @@ namespace {
 // The thread that uses a network. The GIL makes its calls atomic, and nobody waits.
 struct InUse {
   unsigned long thread = 0;
-  Index depth = 0;  // a thread that uses the network may begin again
+  Index depth = 0;    // a thread that uses the network may begin again,
+  bool lent = false;  // unless it is in a function of the user, such as one that shows the progress
 
+  bool is_here() const { return thread == PyThread_get_thread_ident(); }
   bool acquire() {
-    const unsigned long here = PyThread_get_thread_ident();
-    if (depth > 0 && thread != here) return false;
-    thread = here;
+    if (depth > 0 && (lent || !is_here())) return false;
+    thread = PyThread_get_thread_ident();
     depth++;
     return true;
   }
@@ -188,6 +189,9 @@ void bind_stepper(nb::module_& m) {
   nb::class_<InUse>(m, "InUse", "The thread that uses a network.")
       .def(nb::init<>())
       .def("acquire", &InUse::acquire, "Whether this thread may use it.")
+      .def_prop_rw(
+          "lent", [](const InUse& use) { return use.lent && use.is_here(); }, [](InUse& use, bool lent) { use.lent = lent; },
+          "Whether this thread is in a function of the user, which must not use it.")
       .def("release", &InUse::release, "The use that `acquire` began has ended.");
   nb::class_<PyStepper>(m, "Stepper", "Arguments and results of single steps.")
       .def("__init__", &make_stepper, "topology"_a, "seed"_a, "frozen"_a, "threads"_a, "source"_a, "readouts"_a, "neurons"_a,

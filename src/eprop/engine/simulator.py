@@ -275,10 +275,16 @@ class Simulator(FixedProperties):
             given = Given(inputs, targets, window, None, signals, modulator, reward)
         if progress is not False or spikes_to is not None or interval is not None or checkpoint is not None:
             keeping = Keeping(spikes_to, interval, checkpoint, progress)
-        plan = partial(checks.plan_run, self._arrays, self._layout, duration, learn, given, record, spikes, keeping)
+        plain = given is keeping is None and record == spikes == () and (learn is True or learn is False)
         with self._lock:
-            run = run_on_all_ranks(self.comm, "run", plan, checks.RunPlan.keys, BATCH)
-            if learn:
+            if plain and self.comm.size == 1:
+                run = checks.plan_plain_run(self._layout, duration, learn)
+            else:
+                plan = partial(
+                    checks.plan_run, self._arrays, self._layout, duration, learn, given, record, spikes, keeping
+                )
+                run = run_on_all_ranks(self.comm, "run", plan, checks.RunPlan.keys, BATCH)
+            if learn and self._untaught:
                 warn_of_no_feedback(self._untaught, run.sample.signals if run.sample is not None else {})
             if self._by_batch:
                 self._arrays.reset()

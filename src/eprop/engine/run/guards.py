@@ -25,14 +25,10 @@ class OneThread:
 
     def __init__(self) -> None:
         self.in_use = lib.InUse()
-        self._calls_back = False
 
     def __enter__(self) -> None:
         if not self.in_use.acquire():
             self.refuse()
-        if self._calls_back:
-            self.in_use.release()
-            raise InputError("progress must not run or change the simulator that calls it; use a copy (copy.copy)")
 
     def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
         self.in_use.release()
@@ -46,16 +42,18 @@ class OneThread:
             return None
 
         def call(n: int) -> None:
-            self._calls_back = True
+            self.in_use.lent = True
             try:
                 progress(n)
             finally:
-                self._calls_back = False
+                self.in_use.lent = False
 
         return call
 
     def refuse(self) -> None:
-        """Raise the error for a second thread."""
+        """Raise the error for a second thread, or for ``progress``."""
+        if self.in_use.lent:
+            raise InputError("progress must not run or change the simulator that calls it; use a copy (copy.copy)")
         raise InputError(
             "another thread is running this simulator; give each thread its own simulator, for example by copy.copy"
         )

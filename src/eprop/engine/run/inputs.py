@@ -69,6 +69,13 @@ class RunPlan(NamedTuple):
         )
 
 
+def plan_plain_run(layout: SampleLayout, duration: Any, learn: bool) -> RunPlan:
+    """Check the duration of a run in one process, at spikes, that is given nothing else."""
+    n_steps = steps_in("duration", duration, layout.dt)
+    check_results(n_steps, layout.n_readouts)
+    return RunPlan(n_steps, None, NOTHING, [], learn, None)
+
+
 def plan_run(
     arrays: Arrays,
     layout: SampleLayout,

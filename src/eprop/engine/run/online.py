@@ -30,6 +30,7 @@ from eprop.parallel.interrupt import Postponed
 Progress = Callable[[int], None] | None
 # Evaluation without resets runs this many chunks of samples in parallel, for any number of threads.
 EVALUATION_CHUNKS = 8
+NO_TIMES = np.zeros(0)
 
 
 class OnlineRunner:
@@ -58,6 +59,7 @@ class OnlineRunner:
         self._options.seed, self._options.threads = arrays.network.seed, arrays.threads
         self._options.of_neurons, self._options.sums = watch.spikes, watch.sums
         self._options.target, self._options.window = layout.no_target, layout.no_window
+        self._options.drops, self._driven = self._learns, bool(arrays.network.stimulations)
         self._losses = losses if losses else None
         self._columns = [
             (p.name, slice(int(table["target_begin"][p.index]) - n, int(table["target_end"][p.index]) - n))
@@ -75,14 +77,13 @@ class OnlineRunner:
         clock: int = 0,
     ) -> Recording:
         """Run one sample, or steps without inputs; see `Simulator.run`. Random numbers start at step ``clock``."""
-        arrays, online = self._arrays, self._arrays.online
-        t0, before, reader, done = online.t, online.events, SpikeReader(arrays, wanted) if wanted else None, 0
-        if sample is not None and self._drops_inputs and not frozen:
-            sample = self.learned(sample)
-        request = self._request_of(None if sample is None else self._shown(sample), n_steps, frozen, clock, t0)
-        request.y = y = np.zeros((1, n_steps, self._leak.size))
-        request.loss = loss = np.zeros(n_steps)
-        request.times = times = np.zeros(n_steps)
+        arrays, before, done = self._arrays, self._arrays.online.events, 0
+        reader = SpikeReader(arrays, wanted) if wanted else None
+        y, loss, times = np.zeros((1, n_steps, self._leak.size)), np.zeros(n_steps), np.zeros(n_steps)
+        request = lib.Request(self._options, not frozen, clock, y, loss, times)
+        if sample is not None or self._driven:
+            sample = sample if sample is None or frozen else self.learned(sample)
+            set_inputs(request, arrays, sample if sample is None else self._shown(sample), arrays.t)
         if probes.count:
             probed = np.zeros((n_steps, len(probes.table)))
             request.probes, request.probed = probes.table, probed
@@ -121,28 +122,13 @@ class OnlineRunner:
         """Samples as the core knows them."""
         return samples if self._losses is None else self._losses.without_targets(samples)
 
-    def _request_of(
-        self, samples: Samples | None, n_steps: int, frozen: bool, clock: int = 0, first_step: int = 0
-    ) -> lib.Request:
-        """Make a request to the core for samples in sequence, without arrays for results.
-
-        Random numbers start at step ``clock``, and drives that change with time at ``first_step``.
-        """
-        request = lib.Request(self._options)
-        request.n_steps = n_steps
-        if not frozen:
-            request.learn, request.drops = True, self._learns
-        if clock:
-            request.clock = clock
-        if samples is not None or self._arrays.network.stimulations:
-            set_inputs(request, self._arrays, samples, first_step)
-        return request
-
-    def _request_of_batch(self, samples: Samples, frozen: bool) -> lib.Request:
-        """The same, with arrays for results."""
-        request, n = self._request_of(samples, samples.n_steps, frozen), samples.n * samples.n_steps
-        request.y, request.loss = np.zeros((samples.n, samples.n_steps, self._leak.size)), np.zeros(n)
-        request.spikes = np.zeros(samples.n, np.int64)
+    def _request_of(self, samples: Samples, frozen: bool) -> lib.Request:
+        """Make a request to the core for samples in sequence, with arrays for results."""
+        n, n_steps = samples.n, samples.n_steps
+        y, loss = np.zeros((n, n_steps, self._leak.size)), np.zeros(n * n_steps)
+        request = lib.Request(self._options, not frozen, 0, y, loss, NO_TIMES)
+        set_inputs(request, self._arrays, samples)
+        request.spikes = np.zeros(n, np.int64)
         return request
 
     def _run_steps(self, request: lib.Request, offset: int, n_steps: int) -> tuple[int, int]:
@@ -181,7 +167,7 @@ class OnlineRunner:
     def train(self, samples: Samples, progress: Progress) -> BatchResult:
         """Learn at every spike, from the samples in sequence."""
         arrays, n_steps, total = self._arrays, samples.n_steps, len(samples) * samples.n_steps
-        request = out = self._request_of_batch(samples, frozen=False)
+        request = out = self._request_of(samples, frozen=False)
         events, done, counted = arrays.events, 0, self._watch.spikes.copy()
         arrays.weight_changes += 1
         while done < total:
@@ -208,7 +194,7 @@ class OnlineRunner:
         chunks = np.array_split(np.arange(n), n if from_rest else min(EVALUATION_CHUNKS, n))
         events, stop = np.zeros(len(chunks), np.int64), threading.Event()
         counts = np.zeros((len(chunks), arrays.built.n_neurons), np.int64)
-        out, weight = self._request_of_batch(self._shown(samples), frozen=True), arrays.effective_weights()
+        out, weight = self._request_of(self._shown(samples), frozen=True), arrays.effective_weights()
 
         def one(c: int) -> None:
             request, first = lib.Request(out), int(chunks[c][0]) * samples.n_steps
