@@ -1,5 +1,6 @@
 """The native core, whose loops are in `core/`. Made by ``build_backend/core_stub.py`` from ``core/bindings/``."""
 
+from collections.abc import Callable
 import enum
 from typing import overload
 
@@ -1215,12 +1216,16 @@ class Given(enum.IntEnum):
     error = 4
 
 class InUse:
-    """The thread that uses a network."""
+    """
+    Context of a call that uses a network, which only one thread may at a time.
+    """
 
-    def __init__(self) -> None: ...
+    def __init__(self, refuse: Callable, no_memory: Callable) -> None:
+        """`refuse` takes this object, `no_memory` an error; both raise."""
 
-    def acquire(self) -> bool:
-        """Whether this thread may use it."""
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, problem: object, trace: object) -> None: ...
 
     @property
     def lent(self) -> bool:
@@ -1230,9 +1235,6 @@ class InUse:
 
     @lent.setter
     def lent(self, arg: bool, /) -> None: ...
-
-    def release(self) -> None:
-        """The use that `acquire` began has ended."""
 
 class Stepper:
     """Arguments and results of single steps."""

@@ -13,6 +13,7 @@ import scipy.sparse
 from eprop.display import Display
 from eprop.engine.build.assemble import build
 from eprop.engine.build.check import (
+    check_results,
     refusing_failed_allocations,
     untaught_projections,
     warn_of_filters,
@@ -277,24 +278,28 @@ class Simulator(FixedProperties):
             keeping = Keeping(spikes_to, interval, checkpoint, progress)
         plain = given is keeping is None and record == spikes == () and (learn is True or learn is False)
         with self._lock:
-            if plain and self.comm.size == 1:
-                run = checks.plan_plain_run(self._layout, duration, learn)
+            if plain and self.comm.size == 1 and not (learn and self._untaught):
+                n_steps = checks.steps_in("duration", duration, self._layout.dt)
+                check_results(n_steps, self._layout.n_readouts)
+                recording = self._online.run(n_steps, learn)
             else:
                 plan = partial(
                     checks.plan_run, self._arrays, self._layout, duration, learn, given, record, spikes, keeping
                 )
                 run = run_on_all_ranks(self.comm, "run", plan, checks.RunPlan.keys, BATCH)
-            if learn and self._untaught:
-                warn_of_no_feedback(self._untaught, run.sample.signals if run.sample is not None else {})
-            if self._by_batch:
-                self._arrays.reset()
-            if self._by_batch and learn:
-                return self._episodes.learn_from_run(self._online, run)
-            if run.keeping is None:
-                recording = self._online.run(run.n_steps, run.sample, run.probes, run.spiking, not learn)
-            else:
-                recording = LongRun(self._arrays, self.comm, self._online, run).run()
-            self._watch.end_of_run(run.n_steps)
+                if learn:
+                    warn_of_no_feedback(self._untaught, run.sample.signals if run.sample is not None else {})
+                if self._by_batch:
+                    self._arrays.reset()
+                if self._by_batch and learn:
+                    return self._episodes.learn_from_run(self._online, run)
+                n_steps = run.n_steps
+                if run.keeping is None:
+                    recording = self._online.run(n_steps, learn, run.sample, run.probes, run.spiking)
+                else:
+                    recording = LongRun(self._arrays, self.comm, self._online, run).run()
+            if n_steps >= self._watch.shortest:
+                self._watch.end_of_run()
             return recording
 
     def stepper(self, inputs: object = None, readouts: object = None, *, learn: bool = True) -> Stepper:

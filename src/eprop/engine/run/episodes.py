@@ -97,7 +97,7 @@ class Episodes:
         simple = not self.replicas.several
         if run.probes.columns or (wanted and not simple):  # the same condition on all ranks
             # Learn from the recorded sample, with its random spikes.
-            recording = online.run(sample.n_steps, sample, run.probes, wanted, frozen=False, clock=arrays.learned_steps)
+            recording = online.run(sample.n_steps, True, sample, run.probes, wanted, clock=arrays.learned_steps)
             arrays.online.events = events  # the second simulation counts them again
             arrays.reset()
         result = self.train(sample)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NoReturn
 
 import numpy as np
 
@@ -12,29 +13,19 @@ from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError, Status, check_status
 
 
-class OneThread:
+class OneThread(lib.InUse):
     """Context for calls that change a simulator or copy its state: only one thread at a time may be in it.
 
     Raises
     ------
     InputError
-        On entering, if another thread is in it: both would write to the same state.
+        On entering, if another thread is in it, or ``progress``: both would write to the same state.
     MemoryLimitError
         On leaving, if the call got no memory.
     """
 
     def __init__(self) -> None:
-        self.in_use = lib.InUse()
-
-    def __enter__(self) -> None:
-        if not self.in_use.acquire():
-            self.refuse()
-
-    def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
-        self.in_use.release()
-        if problem is not None and isinstance(problem, MemoryError):
-            with refusing_failed_allocations():
-                raise problem
+        super().__init__(refuse, no_memory)
 
     def outside(self, progress: Callable[[int], None] | None) -> Callable[[int], None] | None:
         """A function that is called while the simulator is in use, and must not use it."""
@@ -42,21 +33,28 @@ class OneThread:
             return None
 
         def call(n: int) -> None:
-            self.in_use.lent = True
+            self.lent = True
             try:
                 progress(n)
             finally:
-                self.in_use.lent = False
+                self.lent = False
 
         return call
 
-    def refuse(self) -> None:
-        """Raise the error for a second thread, or for ``progress``."""
-        if self.in_use.lent:
-            raise InputError("progress must not run or change the simulator that calls it; use a copy (copy.copy)")
-        raise InputError(
-            "another thread is running this simulator; give each thread its own simulator, for example by copy.copy"
-        )
+
+def refuse(in_use: lib.InUse) -> NoReturn:
+    """Raise the error for a call by a second thread or by ``progress``."""
+    if in_use.lent:
+        raise InputError("progress must not run or change the simulator that calls it; use a copy (copy.copy)")
+    raise InputError(
+        "another thread is running this simulator; give each thread its own simulator, for example by copy.copy"
+    )
+
+
+def no_memory(problem: MemoryError) -> None:
+    """Raise the error of this package for a call that got no memory."""
+    with refusing_failed_allocations():
+        raise problem
 
 
 def check_state(arrays: Arrays, where: str, found: int) -> None:

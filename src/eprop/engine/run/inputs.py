@@ -23,7 +23,7 @@ from eprop.rules import EProp, EPropPlus
 
 def steps_in(label: str, duration: Any, dt: float) -> int:
     """Convert a duration (ms) to steps."""
-    if not is_finite_number(duration):
+    if type(duration) is not float and not is_finite_number(duration):
         raise InputError(f"{label} must be a number of ms, got {duration!r:.80}")
     count = float(duration) / dt
     if not 1 - 1e-9 <= count < math.inf or abs(count - (steps := round(count))) > 1e-6:
@@ -67,13 +67,6 @@ class RunPlan(NamedTuple):
         return keys_of(
             self.sample, self.learn, [p.name for p in self.spiking], columns, nodes, self.n_steps, self.keeping
         )
-
-
-def plan_plain_run(layout: SampleLayout, duration: Any, learn: bool) -> RunPlan:
-    """Check the duration of a run in one process, at spikes, that is given nothing else."""
-    n_steps = steps_in("duration", duration, layout.dt)
-    check_results(n_steps, layout.n_readouts)
-    return RunPlan(n_steps, None, NOTHING, [], learn, None)
 
 
 def plan_run(

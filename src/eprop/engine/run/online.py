@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 import numpy as np
@@ -12,11 +12,11 @@ import numpy as np
 from eprop.core import lib
 from eprop.engine.build.records import ONLINE, Online
 from eprop.engine.ranks.parallelism import run_in_threads
-from eprop.engine.run.collapse import CollapseWatch, by_population
+from eprop.engine.run.collapse import LEFT, CollapseWatch, by_population
 from eprop.engine.run.core_inputs import set_inputs
 from eprop.engine.run.guards import check_losses, check_state
 from eprop.engine.run.own_loss import OwnLosses
-from eprop.engine.run.probes import Probes, SpikeReader
+from eprop.engine.run.probes import NOTHING, Probes, SpikeReader
 from eprop.engine.run.results import BatchResult, Outputs, Recording, Spikes
 from eprop.engine.run.rewiring import Rewirer
 from eprop.engine.run.sample_events import without_dropped
@@ -70,19 +70,19 @@ class OnlineRunner:
     def run(
         self,
         n_steps: int,
-        sample: Samples | None,
-        probes: Probes,
-        wanted: list[Population],
-        frozen: bool,
+        learn: bool,
+        sample: Samples | None = None,
+        probes: Probes = NOTHING,
+        wanted: Sequence[Population] = (),
         clock: int = 0,
     ) -> Recording:
         """Run one sample, or steps without inputs; see `Simulator.run`. Random numbers start at step ``clock``."""
-        arrays, before, done = self._arrays, self._arrays.online.events, 0
+        arrays, watch, before, done = self._arrays, self._watch, self._arrays.online.events, 0
         reader = SpikeReader(arrays, wanted) if wanted else None
         y, loss, times = np.zeros((1, n_steps, self._leak.size)), np.zeros(n_steps), np.zeros(n_steps)
-        request = lib.Request(self._options, not frozen, clock, y, loss, times)
+        request = lib.Request(self._options, learn, clock, y, loss, times)
         if sample is not None or self._driven:
-            sample = sample if sample is None or frozen else self.learned(sample)
+            sample = sample if sample is None or not learn else self.learned(sample)
             set_inputs(request, arrays, sample if sample is None else self._shown(sample), arrays.t)
         if probes.count:
             probed = np.zeros((n_steps, len(probes.table)))
@@ -90,8 +90,10 @@ class OnlineRunner:
         arrays.weight_changes += 1
         while done < n_steps:
             limit = reader.limit(n_steps - done) if reader else n_steps - done
-            ran, found = self._run_steps(request, done, limit)
+            ran, found = (self._run_and_attend if self._attends else arrays.online.run)(limit, done, request)
             done += ran
+            if watch.sums.item(LEFT) <= 0.0:
+                watch.close()
             if found or arrays.exchange.several:
                 check_state(arrays, "run", found)
             if reader:
@@ -103,7 +105,7 @@ class OnlineRunner:
         outputs = Outputs()
         for name, span in self._columns:
             outputs[name] = y[0, :, span]
-        recording = Recording(times, outputs, loss, Spikes(reader.spikes() if reader else ()))
+        recording = Recording(times, outputs, loss, Spikes(reader.spikes()) if reader else Spikes())
         if probes.count:
             recording.traces, recording.index = probes.collect(probed, arrays.exchange), probes.index
         if arrays.exchange.several:
@@ -131,17 +133,8 @@ class OnlineRunner:
         request.spikes = np.zeros(n, np.int64)
         return request
 
-    def _run_steps(self, request: lib.Request, offset: int, n_steps: int) -> tuple[int, int]:
-        """Run up to ``n_steps`` steps from step ``offset`` of all samples; return the number of steps done, and a divergence."""
-        if self._attends:
-            done = self._run_and_attend(request, offset, n_steps)
-        else:
-            done = self._arrays.online.run(n_steps, offset, request)
-        self._watch.advanced()
-        return done
-
-    def _run_and_attend(self, request: lib.Request, offset: int, n_steps: int) -> tuple[int, int]:
-        """The same, with timers, ranks, or synapses that move once they have learned for long enough."""
+    def _run_and_attend(self, n_steps: int, offset: int, request: lib.Request) -> tuple[int, int]:
+        """Run steps as the core does, with timers, ranks, or synapses that move once they have learned for long enough."""
         arrays, timer, began = self._arrays, self._timer, time.perf_counter()
         learns, n_steps = self._rewirer.runs_on and request.learn, min(n_steps, self._watch.left)
         with Postponed() if learns else nullcontext():  # the core returns regularly
@@ -161,7 +154,8 @@ class OnlineRunner:
         arrays.online.losses_of_steps(y, shown.target[0], shown.window[0], loss)
         times = np.arange(1.0, sample.n_steps + 1.0)
         times *= arrays.network.dt
-        recording = Recording(times, {name: y[:, span] for name, span in self._columns}, loss, spikes)
+        outputs = Outputs((name, y[:, span]) for name, span in self._columns)
+        recording = Recording(times, outputs, loss, Spikes(spikes))
         return recording if self._losses is None else self._losses.add_to(recording, sample)
 
     def train(self, samples: Samples, progress: Progress) -> BatchResult:
@@ -173,8 +167,9 @@ class OnlineRunner:
         while done < total:
             before, limit = done, total - done
             limit = min(limit, n_steps) if arrays.exchange.several else limit
-            ran, found = self._run_steps(request, done, limit)
+            ran, found = (self._run_and_attend if self._attends else arrays.online.run)(limit, done, request)
             done += ran
+            self._watch.advanced()
             finite = np.isfinite(out.loss[before:done])
             last, found = (
                 (done - 1, found) if finite.all() else (before + int(np.argmin(finite)), lib.Divergence.not_finite)
