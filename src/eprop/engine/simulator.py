@@ -25,18 +25,17 @@ from eprop.engine.build.neurons import parameters_of_neurons
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks, same_network
 from eprop.engine.ranks.parallelism import PRECISIONS, check_options, learns_from_samples, partition_count
 from eprop.engine.ranks.replicas import Replicas
-from eprop.engine.run import inputs as checks
+from eprop.engine.run import checks
 from eprop.engine.run.collapse import CollapseWatch
 from eprop.engine.run.episodes import Episodes
-from eprop.engine.run.guards import OneThread
+from eprop.engine.run.inputs import Given, make_samples
 from eprop.engine.run.lanes import Lanes
 from eprop.engine.run.long import Keeping, LongRun
-from eprop.engine.run.online import OnlineRunner
+from eprop.engine.run.online import BATCH_PHASES, PHASES, OnlineRunner, PhaseTimer
 from eprop.engine.run.results import BatchResult, Record, Recording
 from eprop.engine.run.rewiring import PART, Moved, Rewirer
-from eprop.engine.run.samples import Given, SampleLayout, Samples, make_samples
+from eprop.engine.run.samples import SampleLayout, Samples
 from eprop.engine.run.stepper import Stepper
-from eprop.engine.run.timing import BATCH_PHASES, PHASES, PhaseTimer
 from eprop.engine.state import weights, whole
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError, NetworkError
@@ -147,7 +146,7 @@ class Simulator(FixedProperties):
         self._rewirer = Rewirer(self._arrays, self.comm, self._timer)
         self._watch = CollapseWatch(self._arrays, self.comm)
         self._online = OnlineRunner(self._arrays, self._layout, self._timer, self._rewirer, self._watch)
-        self._by_batch, self._eta_factor, self._lock = built.learning.eprop, 1.0, OneThread()
+        self._by_batch, self._eta_factor, self._lock = built.learning.eprop, 1.0, checks.OneThread()
         shared = self._timer, self._rewirer, self._lock, self._watch
         self._episodes = Episodes(self._arrays, Replicas(replicas), *shared)
 
@@ -521,7 +520,7 @@ class Simulator(FixedProperties):
 
     @property
     def phases(self) -> dict[str, float]:
-        """Seconds spent so far in each phase of a step, see `eprop.engine.run.timing`; only with ``timers``.
+        """Seconds spent so far in each phase of a step, see `eprop.engine.run.online.PHASES`; only with ``timers``.
 
         For e-prop per sample the phases are ``samples``, forward and backward, ``update``, the optimiser, and ``rewiring``. A
         network that moves synapses as it runs has ``rewiring`` as well.

@@ -25,7 +25,7 @@ from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.parameters import Floats, Integers, brief
 
 if TYPE_CHECKING:
-    from eprop.engine.run.inputs import RunPlan
+    from eprop.engine.run.checks import RunPlan
     from eprop.engine.run.online import OnlineRunner
     from eprop.files.spike_file import SpikeFile
 

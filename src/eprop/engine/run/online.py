@@ -12,21 +12,24 @@ import numpy as np
 from eprop.core import lib
 from eprop.engine.build.records import ONLINE, Online
 from eprop.engine.ranks.parallelism import run_in_threads
+from eprop.engine.run.checks import check_losses, check_state
 from eprop.engine.run.collapse import LEFT, CollapseWatch, by_population
-from eprop.engine.run.core_inputs import set_inputs
-from eprop.engine.run.guards import check_losses, check_state
 from eprop.engine.run.own_loss import OwnLosses
 from eprop.engine.run.probes import NOTHING, Probes, SpikeReader
 from eprop.engine.run.results import BatchResult, Outputs, Recording, Spikes
 from eprop.engine.run.rewiring import Rewirer
-from eprop.engine.run.sample_events import without_dropped
-from eprop.engine.run.samples import SampleLayout, Samples
-from eprop.engine.run.timing import PhaseTimer
+from eprop.engine.run.samples import SampleLayout, Samples, set_inputs, without_dropped
 from eprop.engine.state.arrays import Arrays
 from eprop.models import EventSource
 from eprop.network import Population
 from eprop.parallel.interrupt import Postponed
 
+Phase = lib.Phase
+
+#: Phases of a step. They add up to the time of the loop.
+PHASES = ("propagators", "deliver", "advance", "readout", "wait", "exchange")
+#: Phases of e-prop per sample: forward and backward passes, and the optimiser.
+BATCH_PHASES = ("samples", "update", "rewiring")
 Progress = Callable[[int], None] | None
 # Evaluation without resets runs this many chunks of samples in parallel, for any number of threads.
 EVALUATION_CHUNKS = 8
@@ -261,3 +264,52 @@ def _report(progress: Progress, before: int, done: int, n_steps: int) -> None:
     """Report the samples that have finished since step ``before``."""
     if progress and done // n_steps > before // n_steps:
         progress(done // n_steps - before // n_steps)
+
+
+def phases_of(measured: np.ndarray) -> dict[str, float]:
+    """Seconds of each phase.
+
+    Parameters
+    ----------
+    measured : (partitions + 1, phases)
+        Seconds of each partition, and of the loop around them.
+
+    Returns
+    -------
+    dict
+        ``propagators``, ``deliver``, ``advance``, ``readout``: means over the partitions, which run in parallel; ``exchange``:
+        deliveries and logs of spikes; ``wait``: time that partitions wait for the slowest one, and for threads to start.
+    """
+    loop, work = measured[-1], measured[:-1].mean(axis=0)
+    parallel = Phase.propagators, Phase.deliver, Phase.advance, Phase.readout
+    out = {phase.name: float(work[phase]) for phase in parallel}
+    out["wait"] = float(loop[Phase.region]) - sum(out.values())
+    out["readout"] += float(loop[Phase.readout])
+    out["exchange"] = float(loop[Phase.exchange])
+    return out
+
+
+class PhaseTimer:
+    """Adds up the seconds of phases.
+
+    Attributes
+    ----------
+    wanted : bool
+        Whether to measure.
+    seconds : dict
+    """
+
+    def __init__(self, wanted: bool):
+        self.wanted = wanted
+        self.seconds = dict.fromkeys((*PHASES, *BATCH_PHASES), 0.0)
+
+    def add_run(self, measured: np.ndarray, elapsed: float, exchanges: bool) -> None:
+        """Add measurements of the core during ``elapsed`` seconds; with several ranks, Python exchanges the messages."""
+        for name, found in phases_of(measured).items():
+            self.seconds[name] += found
+        if exchanges:
+            self.seconds["exchange"] += max(elapsed - float(measured[-1].sum()), 0.0)
+
+    def add_since(self, name: str, began: float) -> None:
+        """Add the time since ``began``, a value of `time.perf_counter`, to a phase."""
+        self.seconds[name] += time.perf_counter() - began

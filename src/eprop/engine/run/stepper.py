@@ -9,8 +9,8 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.drives import refuse_modulation
+from eprop.engine.run.checks import OneThread, check_state, refuse
 from eprop.engine.run.collapse import CollapseWatch
-from eprop.engine.run.guards import OneThread, check_state, refuse
 from eprop.engine.run.results import name_of
 from eprop.engine.run.rewiring import Rewirer
 from eprop.engine.run.samples import NO_REWARD_TRACE
