@@ -15,7 +15,7 @@ using CurrentArrays = std::tuple<In3<double>, In1<Index>, In1<Index>, In1<double
 class Binding {
  public:
   explicit Binding(nb::module_& m)
-      : bound(m, "Request", "Samples, and arrays for the results of their steps; see core/network/inputs.hpp.") {
+      : bound(m, "Request", "Samples, and arrays for the results of their steps; see core/step/request.hpp.") {
     bound.def(nb::init<>()).def(nb::init<const PyRequest&>(), "other"_a, "The same samples and arrays for results.");
   }
 
