@@ -35,7 +35,7 @@ void make_run(PyRequest* request, const PyRequest& options, bool learn, Index cl
 class Binding {
  public:
   explicit Binding(nb::module_& m)
-      : bound(m, "Request", "Samples, and arrays for the results of their steps; see core/network/inputs.hpp.") {
+      : bound(m, "Request", "Samples, and arrays for the results of their steps; see core/step/request.hpp.") {
     bound.def(nb::init<>()).def(nb::init<const PyRequest&>(), "other"_a, "The same samples and arrays for results.");
     bound.def("__init__", &make_run, "options"_a, "learn"_a, "clock"_a, "y"_a.noconvert(), "loss"_a.noconvert(),
               "times"_a.noconvert(), "A run with other results; neurons drop spikes only if it learns.");

@@ -9,7 +9,7 @@
 #include "online/feedback.hpp"
 #include "online/pairs.hpp"
 #include "online/static.hpp"
-#include "step.hpp"
+#include "step/step.hpp"
 #include "support/finite.hpp"
 #include "support/threads.hpp"
 

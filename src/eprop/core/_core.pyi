@@ -488,7 +488,7 @@ class Axis(enum.IntEnum):
 
 class Sizes:
     """
-    The numbers on which the shapes of all arrays depend, see core/network/sizes.hpp.
+    The numbers on which the shapes of all arrays depend, see core/network/fields.hpp.
     """
 
     def __init__(self, **numbers: int) -> None: ...
@@ -708,7 +708,7 @@ class NetworkDouble:
 
 class Request:
     """
-    Samples, and arrays for the results of their steps; see core/network/inputs.hpp.
+    Samples, and arrays for the results of their steps; see core/step/request.hpp.
     """
 
     @overload

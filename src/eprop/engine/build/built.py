@@ -153,7 +153,7 @@ class Sizes:
         return Learning(self.network)
 
     def in_core(self, synapses: int, longest_delay: int) -> lib.Sizes:
-        """The numbers from which the core makes its arrays, for this many synapses; see ``core/network/sizes.hpp``."""
+        """The numbers from which the core makes its arrays, for this many synapses; see ``core/network/fields.hpp``."""
         network, learning, stored = self.network, self.learning, level_type(self.network)
         corrections = [kind.layout["n_corrections"] for kind in self.kinds if kind.anchored]
         return lib.Sizes(
