@@ -192,6 +192,7 @@ void bind_stepper(nb::module_& m) {
       .value("error", kError);
   nb::class_<InUse>(m, "InUse", "Context of a call that uses a network, which only one thread may at a time.")
       .def(nb::init<nb::callable, nb::callable>(), "refuse"_a, "no_memory"_a,
+           nb::sig("def __init__(self, refuse: object, no_memory: object) -> None"),
            "`refuse` takes this object, `no_memory` an error; both raise.")
       .def(
           "__enter__",

@@ -1,6 +1,5 @@
 """The native core, whose loops are in `core/`. Made by ``build_backend/core_stub.py`` from ``core/bindings/``."""
 
-from collections.abc import Callable
 import enum
 from typing import overload
 
@@ -1220,7 +1219,7 @@ class InUse:
     Context of a call that uses a network, which only one thread may at a time.
     """
 
-    def __init__(self, refuse: Callable, no_memory: Callable) -> None:
+    def __init__(self, refuse: object, no_memory: object) -> None:
         """`refuse` takes this object, `no_memory` an error; both raise."""
 
     def __enter__(self) -> None: ...

@@ -275,9 +275,13 @@ class Simulator(FixedProperties):
             given = Given(inputs, targets, window, None, signals, modulator, reward)
         if progress is not False or spikes_to is not None or interval is not None or checkpoint is not None:
             keeping = Keeping(spikes_to, interval, checkpoint, progress)
-        plain = given is keeping is None and record == spikes == () and (learn is True or learn is False)
+        plain = (
+            given is None and keeping is None and record == () and spikes == () and (learn is True or learn is False)
+        )
         with self._lock:
-            if plain and self.comm.size == 1 and not (learn and self._untaught):
+            if (
+                plain and self.comm.size == 1 and not (learn and self._untaught)
+            ):  # the path of short runs, see test_short_runs
                 n_steps = checks.steps_in("duration", duration, self._layout.dt)
                 check_results(n_steps, self._layout.n_readouts)
                 recording = self._online.run(n_steps, learn)
