@@ -41,7 +41,7 @@ def apart(monkeypatch: pytest.MonkeyPatch, rule: ep.Rule, threads: int) -> ep.Si
     """The same network with a bundle for each projection."""
     with monkeypatch.context() as patched:
         patched.setattr(
-            "eprop.engine.build.delay_groups.bundles_of", lambda nodes: [(p,) for p in nodes.network.projections]
+            "eprop.engine.build.delay_groups.bundles_of", lambda network, _: [(p,) for p in network.projections]
         )
         return ep.Simulator(network(rule), threads=threads)
 
