@@ -108,7 +108,6 @@ Topology topology_of(nb::handle owner) {
   Topology topology;
   topology.populations = records<Population>(owner, "populations");
   topology.groups = records<DelayGroup>(owner, "groups");
-  topology.delivery_order = attribute1<const Index>(owner, "delivery_order");
   topology.trace_groups = const_records<TraceGroup>(owner, "trace_groups");
   topology.readouts = const_records<ReadoutConstants>(owner, "readouts");
   topology.poisson_rates = attribute1<const double>(owner, "poisson_rates");

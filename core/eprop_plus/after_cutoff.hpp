@@ -9,7 +9,7 @@
 
 #include "eprop_plus/block_start.hpp"
 #include "eprop_plus/reward.hpp"
-#include "online/static.hpp"
+#include "online/static_rows.hpp"
 
 namespace eprop {
 

@@ -205,24 +205,7 @@ template <class Real> void plan_deliveries(OnlineState<Real>& state, Index t, bo
   plan.unrewarded_start[groups] = static_cast<Index>(plan.unrewarded.size());
 }
 
-template <class Real> void list_logged(OnlineState<Real>& state, Index t) {
-  Deliveries& plan = state.deliveries;
-  plan.logged.clear();
-  for (Index k = 0; k < state.topology.delivery_order.size; k++) {
-    const Index number = state.topology.delivery_order[k];
-    const DelayGroup& group = state.groups[number];
-    if (group.rule == Rule::eprop_plus) continue;
-    plan.logged_first[number] = static_cast<Index>(plan.logged.size());
-    const LoggedBranches branches = branches_emitted(state, group, t - group.delay);
-    for (Index position = branches.first; position < branches.stop; position++) plan.logged.push_back(branches[position]);
-  }
-}
-
-#define EPROP_INSTANTIATE(Real)                                        \
-  template void plan_deliveries(OnlineState<Real>&, Index, bool, int); \
-  template void list_logged(OnlineState<Real>&, Index);
-EPROP_INSTANTIATE(float)
-EPROP_INSTANTIATE(double)
-#undef EPROP_INSTANTIATE
+template void plan_deliveries(OnlineState<float>&, Index, bool, int);
+template void plan_deliveries(OnlineState<double>&, Index, bool, int);
 
 }  // namespace eprop

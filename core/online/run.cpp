@@ -11,7 +11,7 @@
 #include "neurons/sources.hpp"
 #include "online/deliveries.hpp"
 #include "online/pairs.hpp"
-#include "online/static.hpp"
+#include "online/static_rows.hpp"
 #include "support/finite.hpp"
 #include "support/threads.hpp"
 
@@ -40,35 +40,63 @@ template <class Real> void extend_propagators(OnlineRun<Real>& run, Index begin,
   }
 }
 
-// Number of arrivals at synapses of a delay group of e-prop+.
-template <class Real> Index count_events(const OnlineState<Real>& state, Index number, Index partition) {
+// Arrivals and expired branches of a delay group of e-prop+; returns the number of synapses where spikes arrive.
+template <class Real> Index learn_group(OnlineRun<Real>& run, const DelayGroup& group, Index partition, Index t) {
+  OnlineState<Real>& state = run.state;
+  const Index number = &group - state.groups.data();
   const Index* start = state.topology.branch_start.row(partition);
-  const ArrivingBranch* arriving = state.deliveries.arriving.data();
+  const std::vector<Index>& listed = state.deliveries.arriving_start;
   Index events = 0;
-  for (Index k = state.deliveries.arriving_start[number]; k < state.deliveries.arriving_start[number + 1]; k++)
-    events += start[arriving[k].branch + 1] - start[arriving[k].branch];
+  for (Index k = listed[number]; k < listed[number + 1]; k++) {
+    const Index branch = state.deliveries.arriving[k].branch;
+    events += start[branch + 1] - start[branch];
+  }
+  if (group.onto_readouts) learn_readouts(state, number, partition, t);
+  if (!group.onto_readouts && group.first_group == number)  // together with the groups that follow it
+    with_kind<Real>(run.kinds[group.kind], [&]<Kind K>() { learn<K>(state, number, partition, t); });
   return events;
 }
 
-// Delivers the arrivals of step t at the targets of a partition, delay group by delay group, and finalises expired branches.
+// Delivers the arrivals of step t at the targets of a partition, whose inputs begin at x; returns their number of synapses.
+template <class Real, class Stored, class Target>
+Index deliver_rows(OnlineRun<Real>& run, Index partition, Index t, const Stored* weight, const Target* targets, double* x) {
+  OnlineState<Real>& state = run.state;
+  const std::vector<ArrivingRow>& rows = state.deliveries.rows;
+  const Index* start = state.topology.branch_start.row(partition);
+  const Index stride = state.neurons.input.columns;
+  Index events = 0;
+  for (std::size_t k = 0; k < rows.size(); k++) {
+    const DelayGroup& group = *rows[k].group;
+    const Index begin = start[rows[k].branch], end = start[rows[k].branch + 1];
+    Index reached = end - begin;
+    fetch_ahead(rows, k, start, targets, weight);
+    if (k + 1 < rows.size() && rows[k + 1].group->rule == Rule::pairs) fetch_traces(state, rows[k + 1], start, t);
+    if (group.rule == Rule::eprop_plus)
+      reached = learn_group(run, group, partition, t);
+    else if (group.rule == Rule::pairs && group.optimizer.eta != 0.0)
+      deliver_pairs(state, rows[k], start, t);
+    else
+      deliver_branch<Real>(begin, end, targets, weight, x + group.receptor * stride, group.level);
+    if (group.counts_events) events += reached;
+  }
+  return events;
+}
+
+// Delivers the arrivals of step t at the targets of a partition, and finalises expired branches.
 template <class Real> void deliver(OnlineRun<Real>& run, Index partition, Index t) {
   OnlineState<Real>& state = run.state;
-  for (Index k = 0; k < state.topology.delivery_order.size; k++) {
-    const Index number = state.topology.delivery_order[k];
-    const DelayGroup& group = state.groups[number];
-    Index events = 0;
-    if (group.rule == Rule::pairs) {
-      events = deliver_pairs(state, number, partition, t);
-    } else if (group.rule != Rule::eprop_plus) {
-      events = deliver_static(state, number, partition, t);
-    } else {
-      events = count_events(state, number, partition);
-      if (group.onto_readouts) learn_readouts(state, number, partition, t);
-      if (!group.onto_readouts && group.first_group == number)  // together with the groups that follow it
-        with_kind<Real>(run.kinds[group.kind], [&]<Kind K>() { learn<K>(state, number, partition, t); });
-    }
-    if (group.counts_events) run.notes[partition].events += events;
-  }
+  const Topology& topology = state.topology;
+  double* x = state.neurons.input.row(0);
+  Index& events = run.notes[partition].events;
+  with_weights(state.synapses, [&](const auto* weight) {
+    if (topology.near_targets.size == 0)
+      events += deliver_rows(run, partition, t, weight, topology.targets.data, x);
+    else
+      events += deliver_rows(run, partition, t, weight, topology.near_targets.data, x + topology.bounds(0, partition));
+  });
+  for (const DelayGroup& group : state.groups)
+    if (run.has_pairs && group.rule == Rule::pairs && group.optimizer.eta != 0.0)
+      expire_pairs(state, group, topology.branch_start.row(partition), t);
 }
 
 // Running rates f = kappa_rate f + (1 - kappa_rate) z of neurons begin .. end; `spikes` lists the neurons that spiked. Keeps the
@@ -492,7 +520,7 @@ template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
   state.deliveries.arriving_start.assign(state.groups.size() + 1, 0);
   state.deliveries.expired_start.assign(state.groups.size() + 1, 0);
   state.deliveries.unrewarded_start.assign(state.groups.size() + 1, 0);
-  state.deliveries.logged_first.assign(state.groups.size(), 0);
+  sort_groups(state);
   state.spikes.assign(partitions, std::vector<std::int32_t>(topology.n_neurons()));
   state.spike_count.assign(partitions, std::vector<Index>(populations, 0));
   run.notes = std::vector<PartitionNotes>(partitions);
@@ -527,7 +555,7 @@ template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Inde
     take_external(run, column, request);
     if (!run.collect && log_is_full(state.log, run.t)) grow_log(state.log, run.t);
     if (run.has_plus) plan_deliveries(state, run.t, state.synapses.pending.size == 0, request.threads);
-    list_logged(state, run.t);
+    list_rows(state, run.t);
     run.watch.record(kExchange);
     state.taught = run.has_plus && is_taught(state.topology, request, column) ? 1.0 : 0.0;
     parallel_for(partitions, threads, step);

@@ -220,6 +220,10 @@ struct ExpiredBranch {  // a branch whose last spike arrived one cutoff ago, or 
   double z[2];         // filtered spikes as of the last spike
   double z_before[2];  // one step before
 };
+struct ArrivingRow {
+  Index branch, position;  // position of its spike in the log
+  const DelayGroup* group;
+};
 // Branches with work in a step, delay group by delay group.
 struct Deliveries {
   std::vector<ArrivingBranch> arriving;
@@ -228,9 +232,9 @@ struct Deliveries {
   std::vector<Index> expired_start;
   std::vector<ExpiredBranch> unrewarded;  // branches whose reward cutoff has passed
   std::vector<Index> unrewarded_start;
-  std::vector<Index> logged;        // arriving branches of the other rules, in the order of delivery ...
-  std::vector<Index> logged_first;  // ... and the number of the first of each delay group
-  std::vector<Index> places;        // work space of the sort
+  std::vector<Index> places;              // work space of the sort
+  std::vector<const DelayGroup*> groups;  // in the order of delivery, see static_rows.hpp
+  std::vector<ArrivingRow> rows;          // where spikes of the other rules arrive, in that order
 };
 
 // Propagators of a trace group that are already computed, in one partition.

@@ -17,7 +17,6 @@ from eprop.engine.build.delay_groups import (
     DelayGroup,
     add_filter_slots,
     delay_groups_of,
-    delivery_order,
     group_table,
     pair_powers,
 )
@@ -118,7 +117,7 @@ def build(
     builder = ConnectionBuilder(sizes, groups, drawn, nodes.classes, report)
     near, none = has_near_targets(sizes, partitions), np.empty(0)
     branch_start, targets, weight, synapse_counts = draw_synapses(builder, bounds, dtype, threads, near=near)
-    formats = set_levels(network, ranks, table, branch_start, weight)
+    formats = set_levels(sizes, branch_start, weight)
     if (stored := level_type(network)) is not None:
         levels = np.empty(weight.size, stored)
         store_levels(formats, network, table, branch_start, weight, levels)
@@ -206,7 +205,6 @@ def _tables_of(sizes: Sizes, nodes: _Nodes) -> dict[str, Any]:
     return {
         "populations": populations,
         "groups": table,
-        "delivery_order": delivery_order(table),
         "trace_groups": traces.table,
         "readouts": readout_table(network, populations, nodes.models, nodes.classes),
         "poisson_rates": poisson_rates(network, populations, nodes.models),
