@@ -188,7 +188,7 @@ def samples_case(net, sim, rule):
             t = np.eye(N_OUT)[np.abs(t).argmax(axis=2)]
         made = sim.samples(5, 60, {"in": e}, {"out": t})
         if rule.startswith("e-prop"):
-            g = sim.gradients(made)
+            g = sim.lanes(made).backward()
             out += [g[n] for n in sorted(g)]
         r = sim.train(made)
         out += [r.loss, r.y, r.spikes, np.int64(r.events)]
@@ -265,11 +265,15 @@ def lanes():
             for k in range(3):
                 e = np.stack([stimulus(10 * k + j, 40)[0] for j in range(3)])
                 t = np.stack([stimulus(10 * k + j, 40)[1] for j in range(3)])
-                roll = sim.forward(sim.samples(3, 40, {"in": e}, {"out": t}), roll)
+                made = sim.samples(3, 40, {"in": e}, {"out": t})
+                if roll is None:
+                    roll = sim.lanes(made)
+                else:
+                    roll.forward(made)
                 g = roll.backward()
                 out += [roll.y, roll.errors, roll.loss, roll.spikes] + [g[n] for n in sorted(g)]
                 g2 = roll.backward(np.random.default_rng(k).normal(size=roll.y.shape))
-                sim.learn(g2)
+                roll.learn(g2)
                 roll.replay()
                 g = roll.backward()
                 out += [roll.y] + [g[n] for n in sorted(g)]
@@ -286,7 +290,7 @@ def lanes():
                         lanes_.reset([2])
                 g = lanes_.backward(np.random.default_rng(k).normal(size=(3, 25, N_OUT)))
                 out += ys + [g[n] for n in sorted(g)] + [lanes_.spikes]
-                sim.learn(g)
+                lanes_.learn(g)
             return digest(out + weights(sim))
 
         yield f"lanes|{precision}|{nn}|{rr}|{dd}|{ff}|{th}", one

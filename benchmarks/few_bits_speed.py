@@ -64,7 +64,7 @@ def measured(mode: str, size: str, precisions: list[int | None], repeats: int) -
     times = harness.in_turns(runs, repeats)
     return [
         {
-            "mode": mode, "size": size, "bits": bits, "bytes_per_synapse": sim.memory()["synapses"] / sim.n_synapses,
+            "mode": mode, "size": size, "bits": bits, "bytes_per_synapse": sim.memory()["synapses"] / sim.n_synapses(),
             "ns": harness.spread(times[bits]),
             "ratio": harness.spread([a / b for a, b in zip(times[bits], times[None], strict=True)]),
         }

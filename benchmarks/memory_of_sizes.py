@@ -41,10 +41,10 @@ def measure(neurons: int, indegree: int) -> dict[str, float]:
     arrays, grown = sim.memory(), (resident_memory() or 0) - before
     return {
         "neurons": neurons,
-        "synapses": sim.n_synapses,
-        "of_synapses": arrays["synapses"] / sim.n_synapses,
-        "all_arrays": sum(arrays.values()) / sim.n_synapses,
-        "process": grown / sim.n_synapses,
+        "synapses": sim.n_synapses(),
+        "of_synapses": arrays["synapses"] / sim.n_synapses(),
+        "all_arrays": sum(arrays.values()) / sim.n_synapses(),
+        "process": grown / sim.n_synapses(),
     }
 
 

@@ -190,8 +190,8 @@ def run_microcircuit(config: MicrocircuitConfig) -> MicrocircuitResult:
     sizes = {p.name: p.size for p in network.populations}
     measured: dict[str, Any] = _rates_and_cv(statistics(spikes, sizes, start=start, stop=sim.time)[0])
     return MicrocircuitResult(
-        simulator="eprop", neurons=int(config.numbers.sizes.sum()), synapses=sim.n_synapses,
-        plastic_synapses=sum(sim.connection_count(p.name) for p in network.projections if p.rule.plastic),
+        simulator="eprop", neurons=int(config.numbers.sizes.sum()), synapses=sim.n_synapses(),
+        plastic_synapses=sum(sim.n_synapses(p.name) for p in network.projections if p.rule.plastic),
         build_seconds=built, run_seconds=seconds, processor_seconds=processor,
         real_time_factor=seconds / (1e-3 * config.duration), synaptic_events=sim.events - events,
         peak_memory_bytes=peak_memory() or 0, spikes=spikes,

@@ -112,7 +112,7 @@ def size(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "inputs": n_in,
         "neurons": n,
-        "synapses": sim.connection_count("in->rec"),
+        "synapses": sim.n_synapses("in->rec"),
         "moved": sim.moved("in->rec").last,
         "build_seconds": build[0],
         "build_processor_seconds": build[1],

@@ -122,16 +122,16 @@ def run_scaling(config: ScalingConfig, comm: Communicator | None = None) -> Scal
     run_timed(sim, config)
     seconds, after = time.perf_counter() - began, resident_memory() or 0
     events = sim.events - events
-    plastic = sum(sim.connection_count(p.name) for p in network.projections if p.rule.plastic)
+    plastic = sum(sim.n_synapses(p.name) for p in network.projections if p.rule.plastic)
     memory, peak = sim.memory(), peak_memory() or 0
     held = comm.sum(np.array([memory["synapses"], memory["propagators"], peak, after - before]))
     bandwidth = harness.triad(config.threads)
-    grown = held[3] / sim.n_synapses if held[3] >= held[0] else None
-    moved = _moved(config, events, sim.n_synapses)
+    grown = held[3] / sim.n_synapses() if held[3] >= held[0] else None
+    moved = _moved(config, events, sim.n_synapses())
     return ScalingResult(
-        "eprop", config.mode, config.neurons, sim.n_synapses, plastic, config.threads, config.precision, config.timed_steps,
+        "eprop", config.mode, config.neurons, sim.n_synapses(), plastic, config.threads, config.precision, config.timed_steps,
         built, seconds, events, 1e9 * seconds / max(events, 1), seconds / (config.timed_steps * 1e-3),
-        held[0] / sim.n_synapses, grown, int(held[1]), int(held[2]),
+        held[0] / sim.n_synapses(), grown, int(held[1]), int(held[2]),
         bandwidth, moved / comm.size / seconds / bandwidth,
         {"build": built, **{name: s - phases.get(name, 0.0) for name, s in sim.phases.items()}} if config.timers else {},
         comm.size, config.bits,

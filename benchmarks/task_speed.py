@@ -121,7 +121,7 @@ def beside_nest(repeats: int, batch: int = 32) -> dict[str, Any]:
     times = {name: values[1:] for name, values in times.items()}
     wanted = theirs.loss.reshape(repeats + 1, batch).mean(axis=1)
     return {
-        "network": f"{task.lif} LIF + {task.alif} ALIF, {4 * task.group} inputs, {ours['single'].n_synapses:,} synapses",
+        "network": f"{task.lif} LIF + {task.alif} ALIF, {4 * task.group} inputs, {ours['single'].n_synapses():,} synapses",
         "batch": batch, "steps": task.n_steps, "synaptic_events_of_a_batch": harness.spread(events[1:]),
         "seconds_per_iteration": {name: harness.spread(values) for name, values in times.items()},
         "times_faster_than_nest": {
@@ -159,7 +159,7 @@ def beside_dense(repeats: int, n: int = 1000, connectivity: float = 0.1, batch: 
     for _ in range(repeats):
         for name, way in ways.items():
             times[name].append(timed(way)[0] / (batch if name in simulators else 1))
-    synapses, events = simulators["single"].n_synapses, simulators["single"].train(samples).events
+    synapses, events = simulators["single"].n_synapses(), simulators["single"].train(samples).events
     return {
         "network": f"{task.lif} LIF + {task.alif} ALIF, connectivity {connectivity:g}, {synapses:,} synapses",
         "batch": batch, "steps": task.n_steps,

@@ -52,7 +52,7 @@ def main() -> None:
     except ep.errors.MissingExtraError as missing:
         raise SystemExit(str(missing)) from None
 
-    print(f"{args.duration} ms, {sim.n_synapses} plastic synapses, {sim.events} synaptic events")
+    print(f"{args.duration} ms, {sim.n_synapses()} plastic synapses, {sim.events} synaptic events")
     print(f"{'':24s}{'largest value':>16s}{'largest deviation':>20s}")
     rows = [
         ("voltage of neurons", ours["rec", "v"], theirs.v["rec"]),

@@ -84,7 +84,7 @@ def main() -> None:
         if iteration == 1 or iteration % max(args.iterations // 10, 1) == 0:
             rate = run.spikes["rec"][0].size / args.neurons / (PERIOD / 1000)
             print(f"iteration {iteration:4d}   loss per step {losses[-1]:.4f}   mean rate {rate:5.1f} Hz")
-    print(f"{sim.n_synapses:,} synapses learned from {args.iterations * PERIOD / 1000:g} s of simulated time")
+    print(f"{sim.n_synapses():,} synapses learned from {args.iterations * PERIOD / 1000:g} s of simulated time")
     if args.save:
         draw(args.save, target, runs[0].y["out"], runs[-1].y["out"], losses)
         print(f"drawn: {args.save}")

@@ -98,7 +98,7 @@ def check_lanes(
             found, wanted = lanes.backward(errors), reference.backward(errors)
         assert not alive or all(values.any() for values in wanted.values())
         compare.assert_close(found, wanted, TOLERANCE, f"gradient of rollout {number}")
-        sim.learn({name: np.clip(gradient, -largest, largest) for name, gradient in found.items()})
+        lanes.learn({name: np.clip(gradient, -largest, largest) for name, gradient in found.items()})
     return spikes
 
 

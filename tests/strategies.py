@@ -8,7 +8,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 import eprop as ep
-from conformance.registry import RULES
+from conformance.features import OPTIMIZERS
 from eprop import rules
 from networks import NEURONS, SURROGATES, Case, case, neuron_of
 
@@ -87,13 +87,8 @@ def optimizers(draw, kind: type[rules.Optimizer]) -> rules.Optimizer:
     if kind is ep.GradientDescent:
         return kind(draw(st.sampled_from([1e-3, 5e-3])), **bounds)
     # A step may divide by sqrt(v) + epsilon: an error in the gradient enters the weight eta / epsilon times at most.
-    like = next(o for o in conforming(ep.EPropPlus) if type(o) is kind)
+    like = next(o for o, _ in OPTIMIZERS.values() if type(o) is kind)
     return like.replace(eta=draw(st.sampled_from([0.1, 1.0])) * like.eta, **bounds)
-
-
-def conforming(rule: type[rules.Rule]) -> list[rules.Optimizer]:
-    """The optimisers of the conformance tests for a rule."""
-    return [each.optimizer for each in RULES.values() if type(each) is rule]
 
 
 @st.composite
@@ -135,7 +130,7 @@ def sample_rules(draw) -> ep.EProp:
     optimizer = draw(
         st.sampled_from(
             [
-                *conforming(ep.EProp),
+                *(o for o, _ in OPTIMIZERS.values() if type(o) in rules.optimizers.BUILT_IN),
                 ep.GradientDescent(5e-2, w_min=-0.7, w_max=0.8),
                 ep.Adam(1e-2, epsilon=1e-2, w_min=-0.7, w_max=0.8),
                 ep.Momentum(1e-2, beta=0.5, nesterov=True, w_min=-0.7, w_max=0.8),

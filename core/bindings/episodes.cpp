@@ -1,47 +1,22 @@
-// The lanes of e-prop for Python: EpisodesDouble, EpisodesSingle, EpisodeRequest.
+// The lanes of e-prop for Python: EpisodesDouble, EpisodesSingle.
 #include "lanes/episodes.hpp"
 
 #include <algorithm>
 #include <string>
 #include <utility>
 
-#include "bindings/interruptible.hpp"
 #include "bindings/lane_events.hpp"
-#include "bindings/lane_state.hpp"
+#include "bindings/network.hpp"
 #include "bindings/requests.hpp"
-#include "bindings/topology.hpp"
+#include "lanes/saved.hpp"
 #include "support/finite.hpp"
 
 namespace eprop {
 namespace {
 
-using PyEpisodeRequest = PyRequest<EpisodeRequest>;
-
-void bind_request(nb::module_& m) {
-  using R = EpisodeRequest;
-  nb::class_<PyEpisodeRequest> bound(m, "EpisodeRequest",
-                                     "Steps of lanes, and arrays for their results; see `core/lanes/state.hpp`.");
-  bound.def(nb::init<>());
-  bound.def_rw("n_steps", &PyEpisodeRequest::n_steps).def_rw("learn", &PyEpisodeRequest::learn);
-  bind_array<In1<Index>>(bound, "samples", &R::samples);
-  bind_array<In1<Index>>(bound, "clocks", &R::clocks);
-  bind_inputs(bound);
-  bind_array<In2<double>>(bound, "feedback", &R::feedback);
-  bind_array<In2<double>>(bound, "scales", &R::scales);
-  bind_array<In3<double>>(bound, "given_errors", &R::given_errors);
-  bind_array<In2<double>>(bound, "product_scales", &R::product_scales);
-  bind_array<Out3<double>>(bound, "products", &R::products);
-  bind_array<Out3<double>>(bound, "y", &R::y);
-  bind_array<Out3<double>>(bound, "error", &R::error);
-  bind_array<Out1<double>>(bound, "loss", &R::loss);
-  bind_array<Out1<Index>>(bound, "spikes", &R::spikes);
-  bind_array<Out1<Index>>(bound, "of_neurons", &R::of_neurons);
-  bind_array<Out1<Index>>(bound, "events", &R::events);
-}
-
 template <class Real> struct PyEpisodes {
   Episodes<Real> episodes;
-  nb::object topology, initial, weight;  // keep the viewed objects alive
+  nb::object network, weight;  // keep the viewed objects alive
   LaneEvents events;
   std::vector<Index> numbers;  // of the lanes
   nb::object absent{};         // keeps the absent connections and their gradients alive
@@ -49,16 +24,16 @@ template <class Real> struct PyEpisodes {
   Index n() const { return static_cast<Index>(episodes.lanes.size()); }
   const Topology& tables() const { return episodes.topology; }
   void check(bool fits, const char* what) const {
-    if (!fits) throw nb::value_error((std::string("EpisodeRequest: ") + what + " do not fit the network or the lanes").c_str());
+    if (!fits) throw nb::value_error((std::string("Request: ") + what + " do not fit the network or the lanes").c_str());
   }
   // Number of given samples, among which the request chooses.
-  static Index given_samples(const EpisodeRequest& q) {
+  static Index given_samples(const Request& q) {
     Index samples = q.target.planes;
     for (Index s = 0; q.target.planes == 0 && s < q.samples.size; s++) samples = std::max(samples, q.samples[s] + 1);
     return samples;
   }
   // Refuses requests that would access memory out of bounds.
-  void check_forward(const EpisodeRequest& q) const {
+  void check_forward(const Request& q) const {
     const Topology& t = tables();
     const Index steps = q.n_steps, k = t.n_readouts(), n = q.samples.size;
     check(!episodes.horizon.continues || n == this->n(), "lanes");
@@ -75,14 +50,13 @@ template <class Real> struct PyEpisodes {
     check(q.error.planes == 0 || (q.error.planes >= n && q.error.rows == steps && q.error.columns == k), "errors");
     check(q.loss.size >= n, "losses");
   }
-  void check_backward(const EpisodeRequest& q) const {
+  void check_backward(const Request& q) const {
     const Topology& t = tables();
     const Index n = q.samples.size, steps = episodes.horizon.continues ? episodes.steps : episodes.rows;
     check(episodes.learns && (!episodes.horizon.continues || n == this->n()), "lanes");
     check(q.given_errors.planes == 0 ||
               (q.given_errors.planes == n && q.given_errors.rows == steps && q.given_errors.columns == t.n_readouts()),
           "errors");
-    check(q.feedback.rows == t.n_readouts() && q.feedback.columns == t.n_neurons(), "feedback weights");
     check(q.scales.rows >= n && q.scales.columns == t.groups.size, "scales");
     check(t.products.size == 0 ||
               (q.product_scales.rows >= n && q.product_scales.columns == t.populations.size && q.products.planes > 0 &&
@@ -92,13 +66,12 @@ template <class Real> struct PyEpisodes {
   }
 };
 
-template <class Real> void make_object(PyEpisodes<Real>* self, const PyTopology& tables, nb::object initial, Index lanes,
-                                       Index steps, bool continues, bool learns, int threads) {
-  const auto start = nb::cast<In2<double>>(initial, false);
+template <class Real> void make_object(PyEpisodes<Real>* self, PyNetwork<Real>& network, Index lanes, Index steps, bool continues,
+                                       bool learns, int threads) {
+  const Topology& tables = network.topology;
   if (lanes < 0 || steps < 1 || threads < 1) throw nb::value_error("Episodes: steps and threads are at least one");
-  if (static_cast<Index>(start.shape(1)) != tables.n_neurons()) throw nb::value_error("initial: one column for each neuron");
   const EpisodeSizes sizes{lanes, steps, continues, learns, threads};
-  new (self) PyEpisodes<Real>{make_episodes<Real>(tables, view2(start), sizes), nb::find(tables), initial, nb::none(), {}, {}};
+  new (self) PyEpisodes<Real>{make_episodes<Real>(network, sizes), nb::find(network), nb::none(), {}, {}};
   for (Index b = 0; b < tables.populations.size; b++)
     if (tables.populations[b].role == Role::events) self->events.sizes.push_back(tables.populations[b].size);
   for (Index s = 0; s < lanes; s++) self->numbers.push_back(s);
@@ -114,7 +87,7 @@ template <class Real> Array2<Real> pending_of(const Out2<Real>& pending, const T
 template <class Real> Index step(PyEpisodes<Real>& self, const nb::tuple& channels, const Out2<double>& y) {
   const Index n = self.n();
   if (const Index problem = take_events(self.events, channels, n, 1); problem != kRead) return problem;
-  EpisodeRequest request;
+  Request request;
   request.n_steps = 1;
   request.learn = self.episodes.learns;
   request.samples = {self.numbers.data(), n};
@@ -131,6 +104,80 @@ template <class Real> Index step(PyEpisodes<Real>& self, const nb::tuple& channe
   return kRead;
 }
 
+// Names, axes and arrays of a state, of the lanes one after the other; those of the table are (units, rows, entries).
+template <class Real> nb::list kept_of(PyEpisodes<Real>& self) {
+  Episodes<Real>& episodes = self.episodes;
+  const auto size = [](Index n) { return static_cast<std::size_t>(n); };
+  nb::list found;
+  LaneLog log = lane_log(episodes);
+  found.append(nb::make_tuple("counters", Axis::same, handed_over<2>(std::move(log.counters), {size(self.n()), kCounters})));
+  found.append(nb::make_tuple("cuts", Axis::same, handed_over(std::move(log.cuts))));
+  found.append(nb::make_tuple("spikes/counts", Axis::same, handed_over(std::move(log.counts))));
+  found.append(nb::make_tuple("spikes/sources", Axis::same, handed_over(std::move(log.sources))));
+  clear_unlearned(episodes);
+  each_field<Lane<Real>>([&](const auto& field) {
+    if ((field.kept & kState) == 0) return;
+    const LaneShape shape = field.shape(lane_sizes(episodes));
+    std::vector<typename std::decay_t<decltype((episodes.lanes.front().*field.member).values)>::value_type> joined;
+    Index units = 0;
+    for (Lane<Real>& lane : episodes.lanes) {
+      const Index own = units_of(episodes, lane).of(field.units);
+      each_part(lane.*field.member, shape, own * shape.rows,
+                [&](auto begin, auto end) { joined.insert(joined.end(), begin, end); });
+      units += own;
+    }
+    found.append(
+        nb::make_tuple(field.name, field.axis,
+                       handed_over<3>(std::move(joined), {size(units), size(shape.rows * shape.parts), size(shape.entries())})));
+  });
+  return found;
+}
+
+// Takes the lanes from number `first` on from a state of all lanes, whose arrays have the types of `kept_of`. Returns what is
+// wrong with the state, and then changes nothing.
+template <class Real> std::string set_kept(PyEpisodes<Real>& self, Index n, Index first, Index steps, const nb::dict& state) {
+  Episodes<Real> next = self.episodes;
+  In2<Index> counters;
+  In1<Index> cuts, counts, sources;
+  if (!nb::try_cast(state["counters"], counters, false) || !nb::try_cast(state["cuts"], cuts, false) ||
+      !nb::try_cast(state["spikes/counts"], counts, false) || !nb::try_cast(state["spikes/sources"], sources, false))
+    return "its counters, cuts or spikes have other axes";
+  const GivenLanes given{first, steps, view2(counters), view1(cuts), view1(counts), view1(sources)};
+  if (given.counters.columns != kCounters || given.counters.rows != n || first + self.n() > n)
+    return "counters must have " + std::to_string(kCounters) + " entries for each of " + std::to_string(n) + " lanes";
+  std::vector<Units> units;
+  if (std::string problem = take_log(next, given, units); !problem.empty()) return problem;
+  std::string problem;
+  each_field<Lane<Real>>([&](const auto& field) {
+    if ((field.kept & kState) == 0 || !problem.empty()) return;
+    using Value = typename std::decay_t<decltype((next.lanes.front().*field.member).values)>::value_type;
+    In3<Value> taken;
+    if (!nb::try_cast(state[field.name], taken, false)) problem = std::string(field.name) + " has another number of axes";
+    if (!problem.empty()) return;
+    const auto array = view3(taken);
+    const LaneShape shape = field.shape(lane_sizes(next));
+    const Index rows = shape.rows * shape.parts, entries = shape.entries();
+    Index sum = 0;
+    for (const Units& each : units) sum += each.of(field.units);
+    if (array.rows != rows || array.columns != entries) problem = std::string(field.name) + " has another shape";
+    if (array.planes != sum) problem = std::string(field.name) + " does not have as many rows as its counters tell";
+    if (!problem.empty()) return;
+    const Value* from = array.data;
+    for (Index s = 0; s < first + self.n(); s++) {
+      const Index own = units[s].of(field.units);
+      if (s >= first)
+        each_part(next.lanes[s - first].*field.member, shape, own * shape.rows, [&](auto begin, auto end) {
+          std::copy(from, from + (end - begin), begin);
+          from += end - begin;
+        });
+      else
+        from += own * rows * entries;
+    }
+  });
+  if (problem.empty()) self.episodes = std::move(next);
+  return problem;
+}
+
 // Steps and parts of steps of some lanes.
 template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
   using Object = PyEpisodes<Real>;
@@ -143,22 +190,15 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
   bound.def("end_replay", [](Object& self) { end_replay(self.episodes); }, "End a replay that has run all steps.");
   bound.def(
       "forward",
-      [](Object& self, const PyEpisodeRequest& request) {
+      [](Object& self, const PyRequest& request) {
         self.check_forward(request);
         self.check(self.episodes.horizon.continues && request.n_steps <= self.episodes.steps, "steps");
         interruptible([&](Interrupt interrupt) { return forward(self.episodes, request, interrupt); });
       },
       "request"_a, "Run all lanes for the steps of a request that have begun.");
   bound.def(
-      "finish",
-      [](Object& self, const PyEpisodeRequest& request) {
-        self.check_forward(request);
-        finish(self.episodes, request);
-      },
-      "request"_a, "Count spikes and events of lanes that have run all their steps.");
-  bound.def(
       "backward",
-      [](Object& self, const PyEpisodeRequest& request, Out2<Real> pending) {
+      [](Object& self, const PyRequest& request, Out2<Real> pending) {
         self.check_backward(request);
         self.check(self.episodes.horizon.continues, "lanes");
         const Array2<Real> gradients = pending_of<Real>(pending, self.tables());
@@ -168,7 +208,7 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
       "Add the gradients of all lanes to the sums `pending`, see `core/lanes/episodes.hpp`.");
   bound.def(
       "run_samples",
-      [](Object& self, Index begin, Index stop, const PyEpisodeRequest& request, Out2<Real> pending) {
+      [](Object& self, Index begin, Index stop, const PyRequest& request, Out2<Real> pending) {
         self.check_forward(request);
         self.check(0 <= begin && stop <= request.samples.size, "samples");
         if (request.learn) self.check_backward(request);
@@ -218,17 +258,6 @@ template <class Real> void bind_lanes(nb::class_<PyEpisodes<Real>>& bound) {
       },
       "Begin the next rollout; synapses keep their traces.");
   bound.def(
-      "continued",
-      [](Object& self, Index n_steps) {
-        return Object{unlocked([&] { return continue_in_copy(self.episodes, n_steps); }),
-                      self.topology,
-                      self.initial,
-                      self.weight,
-                      self.events,
-                      self.numbers};
-      },
-      "n_steps"_a, "The next rollout in a copy, with capacity for its steps.");
-  bound.def(
       "set_random",
       [](Object& self, In1<std::uint64_t> seeds, In1<Index> clocks) {
         if (static_cast<Index>(seeds.shape(0)) != self.n() || static_cast<Index>(clocks.shape(0)) != self.n())
@@ -239,10 +268,10 @@ template <class Real> void bind_lanes(nb::class_<PyEpisodes<Real>>& bound) {
         }
       },
       "seeds"_a.noconvert(), "clocks"_a.noconvert(), "Random spikes of the rollout that begins.");
-  bound.def("state", [](Object& self) { return lane_state(self.episodes); }, "Everything that a step changes, of all lanes.");
-  bound.def(
-      "set_state", [](Object& self, Index steps, const nb::dict& state) { return set_lane_state(self.episodes, steps, state); },
-      "steps"_a, "state"_a, "Continue from a state; false if it does not fit.");
+  bound.def("kept", &kept_of<Real>, nb::sig("def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]"),
+            "Names, axes and arrays of the state of these lanes: everything that a step changes.");
+  bound.def("set_kept", &set_kept<Real>, "n"_a, "first"_a, "steps"_a, "state"_a,
+            "Take the lanes from `first` on from a state of all lanes; returns what is wrong with it, or nothing.");
   bound.def(
       "spikes",
       [](const Object& self) {
@@ -268,8 +297,15 @@ template <class Real> void bind_add_terms(nb::module_& m) {
 template <class Real> void bind_class(nb::module_& m, const char* name) {
   using Object = PyEpisodes<Real>;
   nb::class_<Object> bound(m, name, "Lanes of e-prop in parallel, samples or environments; weights of one type.");
-  bound.def("__init__", &make_object<Real>, "topology"_a, "initial"_a, "lanes"_a, "steps"_a, "continues"_a, "learns"_a,
-            "threads"_a);
+  bound.def("__init__", &make_object<Real>, "network"_a, "lanes"_a, "steps"_a, "continues"_a, "learns"_a, "threads"_a);
+  bound.def_static(
+      "bytes_before",
+      [](PyNetwork<Real>& network, Index lanes, Index steps, bool continues, bool learns, int threads) {
+        const EpisodeSizes sizes{lanes, steps, continues, learns, threads};
+        return episode_bytes(with_targets<Real>(network), network.initial.rows, sizes, sizeof(Real));
+      },
+      "network"_a, "lanes"_a, "steps"_a, "continues"_a, "learns"_a, "threads"_a,
+      "Bytes of lanes without their logs of spikes, and of all that they share.");
   bound.def_prop_ro("lanes", &Object::n);
   bound.def_prop_ro("steps", [](const Object& self) { return self.episodes.steps; });
   bound.def_prop_ro("rows", [](const Object& self) { return self.episodes.rows; });
@@ -327,15 +363,8 @@ void bind_episodes(nb::module_& m) {
   m.attr("LANES_PER_THREAD") = kLanesPerThread;
   m.attr("READ") = kRead;
   m.attr("UNREADABLE") = kUnreadable;
-  bind_request(m);
   bind_class<double>(m, "EpisodesDouble");
   bind_class<float>(m, "EpisodesSingle");
-  m.def(
-      "episode_bytes",
-      [](const PyTopology& topology, Index state_rows, Index lanes, Index steps, bool continues, bool learns, int threads,
-         Index real_size) { return episode_bytes(topology, state_rows, {lanes, steps, continues, learns, threads}, real_size); },
-      "topology"_a, "state_rows"_a, "lanes"_a, "steps"_a, "continues"_a, "learns"_a, "threads"_a, "real_size"_a,
-      "Bytes of lanes without their logs of spikes, and of all that they share.");
   bind_add_terms<double>(m);
   bind_add_terms<float>(m);
 }

@@ -11,7 +11,7 @@ namespace eprop {
 // Python must convert first.
 inline constexpr Index kRead = -1, kUnreadable = -2;
 
-// Events of some steps of all lanes: step t of lane s has index s * n_steps + t, see `EpisodeRequest`.
+// Events of some steps of all lanes: step t of lane s has index s * n_steps + t, see `Request`.
 struct LaneEvents {
   std::vector<Index> sizes;  // channels of each event source
   std::vector<Index> start;  // (event sources, n * n_steps + 1)

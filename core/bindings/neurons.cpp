@@ -32,8 +32,12 @@ Result<std::int32_t> advance_neurons(int model, Out2<double> state, In2<double> 
   if (!own && own_function == 0 && begin < end && parameters(membrane::KIND, begin) < 0.0)
     throw nb::value_error("these neurons need the address of their surrogate gradient");
   std::vector<std::int32_t> spikes(end);
-  const NeuronRange given{model, begin, end, states, parameters, input.data(), own_function, static_cast<Sharing>(sharing)};
-  spikes.resize(advance(given, psi.data(), spikes.data(), 0));
+  Population population{};
+  population.model = model;
+  population.own_function = own_function;
+  population.sharing = static_cast<Sharing>(sharing);
+  population.inhibitory_row = -1;
+  spikes.resize(advance({population, begin, end, states, parameters, {input.data(), 1, neurons}}, psi.data(), spikes.data(), 0));
   return handed_over(std::move(spikes));
 }
 
@@ -55,7 +59,7 @@ double surrogate_of(int kind, double u, double height, double width) {
 // group.
 std::tuple<double, double, double> optimize(std::tuple<double, double, double> before, double g, Index first_step,
                                             Index last_step, nb::object topology) {
-  const OptimizerConstants& constants = records<DelayGroup>(topology, "groups")[0].optimizer;
+  const OptimizerConstants& constants = records<DelayGroup>(topology.attr("groups"), "groups")[0].optimizer;
   const auto [w, m, v] = before;
   OwedSteps owed;
   owed.prepare(first_step, last_step, constants);

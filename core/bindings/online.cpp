@@ -1,15 +1,10 @@
-// The online loop and feedback, for Python.
+// The online loop, for Python.
 #include "bindings/online.hpp"
 
 #include <map>
-#include <memory>
 
-#include "bindings/fields.hpp"
 #include "bindings/requests.hpp"
-#include "bindings/topology.hpp"
-#include "eprop_plus/new_synapses.hpp"
-#include "lanes/optimizer_step.hpp"
-#include "network/feedback.hpp"
+#include "eprop_plus/effective_weights.hpp"
 #include "network/readouts.hpp"
 #include "online/spike_state.hpp"
 #include "support/finite.hpp"
@@ -17,68 +12,28 @@
 namespace eprop {
 namespace {
 
-using PyRunRequest = PyRequest<RunRequest>;
-
 // Refuses a request whose arrays do not fit together, the network or the steps of a call.
-void check_request(const RunRequest& r, const Topology& topology, Index state_rows, Index n_steps, Index offset) {
+void check_request(const Request& r, const Topology& topology, Index state_rows, Index n_steps, Index offset) {
   const Index steps = r.loss.size, samples = r.target.planes;
-  const bool fits = r.window.rows > 0 && r.window.rows * samples == steps && r.y.rows == steps &&
+  const bool fits = r.n_steps > 0 && r.n_steps * samples == steps && r.y.planes == samples && r.y.rows == r.n_steps &&
                     (r.spikes.size == 0 || r.spikes.size == samples) &&
                     (r.probes.rows == 0 || (r.probed.rows == steps && r.probes.columns == 4)) &&
                     r.probed.columns == r.probes.rows && (r.event_start.rows == 0 || r.event_start.columns > steps) &&
                     (r.of_neurons.size == 0 || r.of_neurons.size == topology.n_neurons()) &&
-                    (r.sums.size == 0 || r.sums.size == kSums);
-  if (!fits) throw nb::value_error("RunRequest: the arrays do not fit together");
-  if (n_steps < 0 || offset < 0 || offset + n_steps > steps) throw nb::value_error("run: more steps than the request has");
-  if (r.y.columns != topology.readouts.size || !inputs_fit(topology, r, samples, r.window.rows, state_rows) ||
-      !external_fits(topology, r.external, samples, r.window.rows))
+                    (r.times.size == 0 || r.times.size == steps) && (r.sums.size == 0 || r.sums.size == kSums);
+  if (!fits) throw nb::value_error("Request: the arrays do not fit together");
+  if (n_steps < 1 || offset < 0 || offset + n_steps > steps) throw nb::value_error("run: more steps than the request has");
+  if (r.y.columns != topology.readouts.size || !inputs_fit(topology, r, samples, r.n_steps, state_rows) ||
+      !external_fits(topology, r.external, samples, r.n_steps))
     throw nb::value_error("run: the request is for another network");
 }
 
 SpikeHistory spikes_of(auto& run) { return {run.state.topology, run.state.log, run.state.axons}; }
 
-// Takes an array over, if it has the type.
-template <class T> bool take(nb::handle given, Array1<T>& array) {
-  Out1<T> found;
-  if (!nb::try_cast(given, found, false)) return false;
-  array = view1(found);
-  return true;
-}
-
-template <class Real> void make_run(PyRun<Real>* run, const PyTopology& topology, const Sizes& sizes, nb::object weight,
-                                    In2<double> initial, Out2<double> feedback, bool timed) {
-  new (run) PyRun<Real>();
-  OnlineState<Real>& state = run->state;
-  Synapses<Real>& synapses = state.synapses;
-  if (!take(weight, synapses.weight) && !take(weight, synapses.levels) && !take(weight, synapses.wide_levels))
-    throw nb::type_error("weight: an array of weights or levels is expected");
-  run->sizes = sizes;
-  run->initial = view2(initial);
-  state.topology = topology;
-  state.neurons.feedback = view2(feedback);
-  run->owners = nb::make_tuple(nb::find(topology), weight, initial, feedback);
-  const Index given = synapses.weight.size + synapses.levels.size + synapses.wide_levels.size, neurons = sizes.neurons;
-  if (given != sizes.synapses || run->initial.size() != sizes.state_rows * neurons ||
-      state.neurons.feedback.size() != sizes.readouts * neurons)
-    throw nb::value_error("the arrays do not fit the sizes");
+template <class Real> void make_run(PyRun<Real>* run, PyNetwork<Real>& network, bool timed) {
+  new (run) PyRun<Real>(network);
+  run->owner = nb::find(network);
   prepare_run(*run, timed);
-}
-
-// The network at rest with other weights, which does not learn, next to this one.
-template <class Real> PyRun<Real>* at_rest(const PyRun<Real>& run, Out1<Real> weight) {
-  auto copy = std::make_unique<PyRun<Real>>();
-  OnlineState<Real>& state = copy->state;
-  copy->sizes = run.sizes.at_rest();
-  copy->initial = run.initial;
-  copy->collect = run.collect;
-  state.topology = run.state.topology;
-  state.synapses = run.state.synapses;
-  state.synapses.weight = view1(weight);
-  state.synapses.levels.size = state.synapses.wide_levels.size = 0;
-  state.neurons.feedback = run.state.neurons.feedback;
-  copy->owners = nb::make_tuple(nb::find(run), weight);
-  prepare_run(*copy, false);
-  return copy.release();
 }
 
 template <class Real> auto phases(PyRun<Real>& run) {
@@ -92,10 +47,17 @@ template <class Real> auto phases(PyRun<Real>& run) {
   return handed_over<2>(std::move(seconds), {run.notes.size() + 1, kPhases});
 }
 
+// All arrays of a network and of the loop that runs it.
+template <class Real> std::vector<Row> all_rows(Network<Real>& network, OnlineState<Real>& state) {
+  std::vector<Row> rows = rows_of(network), own = rows_of(state);
+  rows.insert(rows.end(), own.begin(), own.end());
+  return rows;
+}
+
 // Names, axes and views of the arrays that are part of a state.
 template <class Real> nb::list kept(PyRun<Real>& run) {
   nb::list found;
-  for (const Row& row : rows_of(run.state))
+  for (const Row& row : all_rows(run.network, run.state))
     if ((row.kept & kState) != 0)
       found.append(nb::make_tuple(std::string(row.struct_name) + "/" + row.name, row.axis, view_of(row, nb::find(run))));
   return found;
@@ -104,8 +66,9 @@ template <class Real> nb::list kept(PyRun<Real>& run) {
 // Bytes of the arrays of each struct, before there are any.
 template <class Real> nb::dict bytes_before(const Sizes& sizes) {
   std::map<std::string, Index> sums;
-  OnlineState<Real> none;
-  for (const Row& row : rows_of(none)) sums[row.struct_name] += row.bytes_before(sizes);
+  Network<Real> network;
+  OnlineState<Real> state(network);
+  for (const Row& row : all_rows(network, state)) sums[row.struct_name] += row.bytes_before(sizes);
   nb::dict bytes;
   for (const auto& [name, sum] : sums) bytes[name.c_str()] = sum;
   return bytes;
@@ -115,7 +78,7 @@ template <class Real> nb::dict bytes_before(const Sizes& sizes) {
 template <class Real> nb::dict bytes_now(PyRun<Real>& run) {
   const auto size = [](const auto& values) { return values.capacity() * sizeof(values[0]); };
   const OnlineState<Real>& state = run.state;
-  nb::dict bytes = bytes_before<Real>(run.sizes);
+  nb::dict bytes = bytes_before<Real>(run.network.sizes);
   bytes["spike_log"] = size(state.log.sources);
   bytes["spike_records"] = size(state.log.times) + size(state.log.z);
   bytes["post_spikes"] = size(state.post.times);
@@ -195,18 +158,13 @@ template <class Real> auto take_message(PyRun<Real>& run) {
   return handed_over(std::move(message));
 }
 
-template <class Real> void receive(PyRun<Real>& run, Index n_steps, Index offset, const PyRunRequest& request,
+template <class Real> void receive(PyRun<Real>& run, Index n_steps, Index offset, const PyRequest& request,
                                    In1<std::uint8_t> messages, In1<Index> begin, In1<Index> first, In1<std::uint64_t> bits,
                                    In1<std::uint32_t> counts) {
   check_request(request, run.state.topology, run.state.neurons.state.rows, n_steps, offset);
   nb::gil_scoped_release release;
   const Inbox inbox{view1(messages), view1(begin), view1(first), {view1(bits), view1(counts)}};
   receive_spikes(run, n_steps, offset, request, inbox);
-}
-
-template <class Real> bool check_weights(PyRun<Real>& run, int threads) {
-  nb::gil_scoped_release release;
-  return weights_finite(run, threads);
 }
 
 // Loading a state, and its messages between ranks.
@@ -224,54 +182,9 @@ template <class Real> void bind_state(nb::class_<PyRun<Real>>& bound) {
            "Log the spikes of all ranks in the last `n_steps` steps, from their messages.");
 }
 
-template <class Real> TiedFeedback<Real> tied_feedback(PyRun<Real>& run) {
-  const Array1<Real> weight = run.state.synapses.weight;
-  return {run.state.topology, {weight.data, weight.size}, run.state.neurons.feedback, run.state.neurons.feedback_offset};
-}
-
-// One choice for each delay group.
-template <class Real> void tie_chosen(PyRun<Real>& run, In1<bool> chosen) {
-  if (static_cast<Index>(chosen.size()) != run.state.topology.groups.size)
-    throw nb::value_error("tie_feedback: one choice for each delay group is expected");
-  nb::gil_scoped_release release;
-  tie_feedback<Real>({reinterpret_cast<const std::uint8_t*>(chosen.data()), static_cast<Index>(chosen.size())},
-                     tied_feedback(run));
-}
-
-template <class Real> void keep_feedback(PyRun<Real>& run, Index first, Index stop) {
-  if (first < 0 || stop > run.state.topology.groups.size) throw nb::value_error("measure_offsets: no such delay groups");
-  nb::gil_scoped_release release;
-  measure_offsets<Real>(first, stop, tied_feedback(run));
-}
-
-template <class Real> void optimize_all(PyRun<Real>& run, Index update, In1<double> scale, int threads) {
-  const Topology& topology = run.state.topology;
-  if (static_cast<Index>(scale.size()) != topology.groups.size) throw nb::value_error("scale: one number for each delay group");
-  if (run.state.synapses.pending.size != topology.targets.size) throw nb::value_error("optimize: the network has no gradients");
-  nb::gil_scoped_release release;
-  optimize(topology, run.state.synapses, update, view1(scale), std::max(threads, 1));
-  if (run.state.neurons.feedback_offset.size() > 0) fade_offsets(topology, run.state.neurons.feedback_offset);
-}
-
-template <class Real> void round_by_update(PyRun<Real>& run, Index update, int threads) {
-  nb::gil_scoped_release release;
-  round_all(run.state.topology, run.state.synapses, update, std::max(threads, 1));
-}
-
-// Weights and feedback between runs.
-template <class Real> void bind_weights(nb::class_<PyRun<Real>>& bound) {
+// Losses of a whole run.
+template <class Real> void bind_losses(nb::class_<PyRun<Real>>& bound) {
   bound
-      .def("tie_feedback", &tie_chosen<Real>, "chosen"_a.noconvert(),
-           "Copy the weights of the chosen delay groups to the feedback that follows them.")
-      .def("measure_offsets", &keep_feedback<Real>, "first"_a, "stop"_a,
-           "Keep adaptive feedback unchanged after the weights of delay groups were set.")
-      .def("optimize", &optimize_all<Real>, "update"_a, "scale"_a.noconvert(), "threads"_a,
-           "One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared; the offset of adaptive "
-           "feedback decays like the weights.\n\n"
-           "C++: `optimize` in core/lanes/optimizer_step.hpp.")
-      .def("round_weights", &round_by_update<Real>, "update"_a, "threads"_a,
-           "Round the e-prop weights of few bits after the optimiser step `update`.\n\n"
-           "C++: `round_all` in core/lanes/optimizer_step.hpp.")
       .def(
           "losses_of_steps",
           [](const PyRun<Real>& run, In2<double> y, In2<double> target, In2<double> window, Out1<double> loss) {
@@ -297,13 +210,7 @@ template <class Real> void bind_weights(nb::class_<PyRun<Real>>& bound) {
 template <class Real> void bind_run_of(nb::module_& m, const char* name) {
   using S = PyRun<Real>;
   nb::class_<S> bound(m, name, "A network that runs on in continuous time.");
-  bound
-      .def("__init__", &make_run<Real>, "topology"_a, "sizes"_a, "weight"_a.noconvert(), "initial"_a.noconvert(),
-           "feedback"_a.noconvert(), "timed"_a,
-           "`weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights "
-           "and feedback change in place. `timed` measures `phases`.")
-      .def("at_rest", &at_rest<Real>, nb::rv_policy::take_ownership, "weight"_a.noconvert(),
-           "The network at rest with other weights, which does not learn, next to this one.")
+  bound.def("__init__", &make_run<Real>, "network"_a, "timed"_a, "At rest; `timed` measures `phases`.")
       .def(
           "reset", [](S& run) { reset_run(run); }, "Return to rest; weights, feedback and `events` stay.")
       .def_static("bytes_before", &bytes_before<Real>, "sizes"_a, nb::sig("def bytes_before(sizes: Sizes) -> dict[str, int]"),
@@ -312,19 +219,21 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
            "Name, axis and view of each array that is part of a state.")
       .def(
           "run",
-          [](S& run, Index n_steps, Index offset, const PyRunRequest& request) {
+          [](S& run, Index n_steps, Index offset, const PyRequest& request) {
             check_request(request, run.state.topology, run.state.neurons.state.rows, n_steps, offset);
             nb::gil_scoped_release release;
-            return run_online(run, n_steps, offset, request);
+            if (request.sums.size > 0)
+              n_steps = std::min(n_steps, std::max<Index>(static_cast<Index>(request.sums[static_cast<Index>(Sum::left)]), 1));
+            const Index done = run_online(run, n_steps, offset, request);
+            return std::pair(done, static_cast<int>(judge(run, request.loss[offset + done - 1], request.threads)));
           },
           "n_steps"_a, "offset"_a, "request"_a,
-          "Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, fewer once 50 ms have "
-          "passed.\n\n"
+          "Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, at least one, and the "
+          "`Divergence`.\n\n"
+          "There are fewer steps once 50 ms have passed, or no step is left in `sums`.\n\n"
           "C++: `run_online` in core/online/run.cpp.")
       .def_rw("t", &S::t, "Steps since the start.")
       .def_rw("events", &S::events, "Synaptic events since the start.")
-      .def_prop_ro("synapses", [](S& run) -> Synapses<Real>& { return run.state.synapses; })
-      .def_prop_ro("moves", [](S& run) -> Moves& { return run.state.moves; })
       .def_prop_ro("neurons", [](S& run) -> Neurons& { return run.state.neurons; })
       .def_prop_ro(
           "logged_steps", [](S& run) { return run.state.log.past_mask(); }, "Steps whose spikes the log keeps.")
@@ -332,9 +241,10 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
           "record_steps", [](S& run) { return run.state.log.record_steps; }, "Steps whose spikes axons process again in a state.")
       .def_rw("collect", &S::collect, "Whether spikes of own neurons go to `message` instead of the log.")
       .def(
-          "divergence", [](const S& run) { return find_divergence(run); },
-          "Whether some state is not finite, or a voltage is beyond `largest_voltage`.")
-      .def("weights_finite", &check_weights<Real>, "threads"_a = 1, "Whether no weight is known that is not finite.")
+          "judge", [](S& run, double loss, int threads) { return static_cast<int>(judge(run, loss, threads)); }, "loss"_a,
+          "threads"_a, nb::call_guard<nb::gil_scoped_release>(),
+          "Whether the loss or some state is not finite, a voltage beyond `largest_voltage`, or a weight known that is not "
+          "finite.")
       .def("spikes", &logged_spikes<Real>, "first_source"_a, "stop_source"_a, "first_step"_a, "stop_step"_a,
            "Steps and sources of the spikes that are still in the log.")
       .def("effective_weights", &effective_weights<Real>,
@@ -349,37 +259,21 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
           "Make room for the present connections, after some have moved.")
       .def("begin_synapses", &follow_moves<Real>, "now"_a,
            "Let the synapses that were made at time `now` begin with the last spikes of their sources.\n\n"
-           "C++: `begin_synapses` in core/eprop_plus/new_synapses.hpp.")
+           "C++: `begin_synapses` in core/eprop_plus/effective_weights.hpp.")
       .def("phases", &phases<Real>, "Seconds since the last call, (partitions and the loop, `Phase`).")
       .def("bytes", &bytes_now<Real>, nb::sig("def bytes(self) -> dict[str, int]"),
            "Bytes of the arrays of each struct, and of those that grow while running.");
   bind_state(bound);
-  bind_weights(bound);
+  bind_losses(bound);
   bind_step(bound);
 }
 
-void bind_request(nb::module_& m) {
-  using R = RunRequest;
-  nb::class_<PyRunRequest> bound(m, "RunRequest", "Inputs of a run of consecutive samples, and arrays for its results.");
-  bound.def(nb::init<>())
-      .def(nb::init<const PyRunRequest&>(), "other"_a, "The same inputs and arrays for results.")
-      .def_rw("clock", &PyRunRequest::clock, "First step of the random numbers.")
-      .def_rw("frozen", &PyRunRequest::frozen, "Whether weights stay constant while all traces continue.")
-      .def_rw("threads", &PyRunRequest::threads);
-  bind_inputs(bound);
-  bind_array<In2<Index>>(bound, "probes", &R::probes, "(probes, 4): a `Probe`, row of the state or branch, index, delay group.");
-  bind_array<Out2<double>>(bound, "probed", &R::probed, "Out: (steps of all samples, probes)");
-  bind_array<Out2<double>>(bound, "y", &R::y, "Out: (steps of all samples, readouts), without the leak potential, mV.");
-  bind_array<Out1<double>>(bound, "loss", &R::loss, "Out: (steps of all samples,); losses are added.");
-  bind_array<Out1<Index>>(bound, "spikes", &R::spikes, "Out: (samples or 0,) spikes of own neurons; they are added.");
-  bind_array<Out1<Index>>(bound, "of_neurons", &R::of_neurons, "Out: (own neurons or 0,) spikes of each; they are added.");
-  bind_array<Out1<double>>(bound, "sums", &R::sums, "Out: (4 or 0,) numbers that are added up, see `Sum`.");
-}
-
 void bind_codes(nb::module_& m) {
-  nb::enum_<Divergence>(m, "Divergence", nb::is_arithmetic(), "Result of `divergence`.")
+  nb::enum_<Divergence>(m, "Divergence", nb::is_arithmetic(),
+                        "Result of `judge`; the numbers are those of `eprop.errors.Status`.")
       .value("none", Divergence::none)
       .value("not_finite", Divergence::not_finite)
+      .value("weight", Divergence::weight)
       .value("voltage", Divergence::voltage);
   nb::enum_<Probe>(m, "Probe", nb::is_arithmetic(), "Recorded variable.")
       .value("state", Probe::state)
@@ -394,7 +288,8 @@ void bind_codes(nb::module_& m) {
       .value("learned", Sum::learned, "Steps with learning.")
       .value("loss", Sum::loss, "Of these steps.")
       .value("silent", Sum::silent,
-             "Loss of outputs at zero in these steps; NaN, unknown, if a weight of the window is negative.");
+             "Loss of outputs at zero in these steps; NaN, unknown, if a weight of the window is negative.")
+      .value("left", Sum::left, "Steps that are left until a run returns; they count down.");
   nb::enum_<Phase>(m, "Phase", nb::is_arithmetic(), "Column of `phases`.")
       .value("between", kBetween, "Between calls, and between steps of a partition.")
       .value("propagators", kPropagators)
@@ -403,35 +298,14 @@ void bind_codes(nb::module_& m) {
       .value("readout", kReadout)
       .value("exchange", kExchange)
       .value("region", kRegion);
-  nb::enum_<Axis>(m, "Axis", nb::is_arithmetic(), "What the entries of the last axis of an array belong to.")
-      .value("same", Axis::same, "All ranks have the same array.")
-      .value("neuron", Axis::neuron)
-      .value("source", Axis::source)
-      .value("synapse", Axis::synapse);
   m.attr("largest_voltage") = kLargestVoltage;
-}
-
-void make_sizes(Sizes* sizes, const nb::kwargs& given) {
-  new (sizes) Sizes();
-  for (const auto& [name, number] : kSizes) sizes->*number = nb::cast<Index>(given[name]);
-  if (given.size() != std::size(kSizes)) throw nb::type_error("Sizes: there is a number without a name");
-}
-
-void bind_structs(nb::module_& m) {
-  nb::class_<Sizes>(m, "Sizes", "The numbers on which the shapes of all arrays depend, see core/online/sizes.hpp.")
-      .def("__init__", &make_sizes, nb::sig("def __init__(self, **numbers: int) -> None"));
-  bind_arrays<Synapses<float>>(m, "SynapsesSingle", "See `Synapses` in core/online/state.hpp.");
-  bind_arrays<Synapses<double>>(m, "SynapsesDouble", "See `Synapses` in core/online/state.hpp.");
-  bind_arrays<Moves>(m, "Moves", "See `Moves` in core/online/state.hpp.");
-  bind_arrays<Neurons>(m, "Neurons", "See `Neurons` in core/online/state.hpp.");
 }
 
 }  // namespace
 
 void bind_online(nb::module_& m) {
   bind_codes(m);
-  bind_structs(m);
-  bind_request(m);
+  bind_arrays<Neurons>(m, "Neurons", "See `Neurons` in core/online/state.hpp.");
   bind_run_of<float>(m, "OnlineSingle");
   bind_run_of<double>(m, "OnlineDouble");
 }

@@ -1,15 +1,15 @@
 // The online loop as an object of Python.
 #pragma once
-#include "bindings/convert.hpp"
+#include "bindings/network.hpp"
 #include "online/run.hpp"
 
 namespace eprop {
 
-// A network that runs on, with references to the arrays that it views.
+// A network that runs on, with a reference to it.
 template <class Real> struct PyRun : OnlineRun<Real> {
-  PyRun() = default;
+  using OnlineRun<Real>::OnlineRun;
   PyRun(const PyRun&) = delete;
-  nb::object owners;
+  nb::object owner;
 };
 
 // Adds `step` to the class; see bindings/stepper.cpp.

@@ -5,8 +5,7 @@
 #include <numeric>
 #include <vector>
 
-#include "bindings/online.hpp"
-#include "bindings/topology.hpp"
+#include "bindings/network.hpp"
 #include "support/threads.hpp"
 
 namespace eprop {
@@ -14,18 +13,18 @@ namespace {
 
 // The synapses of a partition, from a branch on. Only here do the connections of a topology change. Other arrays move with the
 // weights; gradients only where they outlast a mini-batch.
-template <class Real> MovedSynapses<Real> part_of(PyRun<Real>& run, Index partition, Index first_branch) {
-  const Topology& topology = run.state.topology;
-  const Synapses<Real>& synapses = run.state.synapses;
+template <class Real> MovedSynapses<Real> part_of(PyNetwork<Real>& network, Index partition, Index first_branch) {
+  const Topology& topology = network.topology;
+  const Synapses<Real>& synapses = network.synapses;
   std::vector<Real*> others;
-  for (const Row& row : rows_of(run.state)) {
+  for (const Row& row : rows_of<Real>(network)) {
     if (row.axis != Axis::synapse || row.type->kind != 'f' || row.data() == synapses.weight.data) continue;
-    if (row.data() == synapses.pending.data && !run.sizes.at_spikes()) continue;
+    if (row.data() == synapses.pending.data && !network.sizes.at_spikes()) continue;
     Real* entries = static_cast<Real*>(row.data());
-    for (Index k = 0; k < row.shape().entries(); k += run.sizes.synapses) others.push_back(entries + k);
+    for (Index k = 0; k < row.shape().entries(); k += network.sizes.synapses) others.push_back(entries + k);
   }
   return {const_cast<Index*>(topology.branch_start.row(partition)) + first_branch,
-          const_cast<std::uint32_t*>(topology.targets.data), synapses.weight.data, others, run.state.moves.born.data};
+          const_cast<std::uint32_t*>(topology.targets.data), synapses.weight.data, others, network.moves.born.data};
 }
 
 RewiredBranches branches_of(const In1<Index>& shape, const In1<Index>& signs) {
@@ -36,12 +35,12 @@ RewiredBranches branches_of(const In1<Index>& shape, const In1<Index>& signs) {
 }
 
 // All partitions in parallel; returns how many synapses have moved.
-template <class Real> Index rewire_all(PyRun<Real>& run, const PyTopology& absent, In1<Real> score, In1<Index> shape,
+template <class Real> Index rewire_all(PyNetwork<Real>& network, const PyTopology& absent, In1<Real> score, In1<Index> shape,
                                        In1<Index> signs, Drop drop, double share, bool by_gradient, std::uint32_t now,
                                        int threads) {
   const RewiredBranches branches = branches_of(shape, signs);
-  const Topology& topology = run.state.topology;
-  const bool fits = run.state.moves.born.size == topology.targets.size && absent.branch_start.rows == topology.n_partitions() &&
+  const Topology& topology = network.topology;
+  const bool fits = network.moves.born.size == topology.targets.size && absent.branch_start.rows == topology.n_partitions() &&
                     static_cast<Index>(score.shape(0)) == absent.targets.size &&
                     branches.first + branches.count() < topology.branch_start.columns &&
                     absent.branch_start.columns == topology.branch_start.columns;
@@ -53,30 +52,31 @@ template <class Real> Index rewire_all(PyRun<Real>& run, const PyTopology& absen
     const Index end = std::min(topology.bounds(0, p + 1), branches.target_end);
     const Candidates<Real> some{absent.branch_start.row(p) + branches.first, const_cast<std::uint32_t*>(absent.targets.data),
                                 score.data()};
-    moved[p] = rewire(branches, begin, end, {drop, share, by_gradient}, now, part_of(run, p, branches.first), some);
+    moved[p] = rewire(branches, begin, end, {drop, share, by_gradient}, now, part_of(network, p, branches.first), some);
   });
   return std::accumulate(moved.begin(), moved.end(), Index{0});
 }
 
 // All partitions in parallel.
-template <class Real> void perturb_all(PyRun<Real>& run, In1<Index> shape, In1<Index> signs, In2<double> bounds, In1<Index> nodes,
-                                       Index first_node, double l1, double noise, std::uint64_t seed, int threads) {
+template <class Real> void perturb_all(PyNetwork<Real>& network, In1<Index> shape, In1<Index> signs, In2<double> bounds,
+                                       In1<Index> nodes, Index first_node, double l1, double noise, std::uint64_t seed,
+                                       int threads) {
   const RewiredBranches branches = branches_of(shape, signs);
   if (static_cast<Index>(bounds.shape(1)) != branches.classes * branches.delays || bounds.shape(0) != 2 ||
       static_cast<Index>(nodes.shape(0)) != branches.sources)
     throw nb::value_error("perturb: bounds or nodes do not fit");
   const Perturbation perturbation{l1, noise, seed, first_node, nodes.data(), view2(bounds).row(0), view2(bounds).row(1)};
   nb::gil_scoped_release release;
-  parallel_for(run.state.topology.n_partitions(), std::max(threads, 1),
-               [&](Index p) { perturb(branches, perturbation, part_of(run, p, branches.first)); });
+  parallel_for(network.topology.n_partitions(), std::max(threads, 1),
+               [&](Index p) { perturb(branches, perturbation, part_of(network, p, branches.first)); });
 }
 
 template <class Real> void bind_rewire(nb::module_& m) {
-  m.def("rewire", &rewire_all<Real>, "online"_a, "absent"_a, "score"_a.noconvert(), "shape"_a.noconvert(), "signs"_a.noconvert(),
+  m.def("rewire", &rewire_all<Real>, "network"_a, "absent"_a, "score"_a.noconvert(), "shape"_a.noconvert(), "signs"_a.noconvert(),
         "drop"_a, "share"_a, "by_gradient"_a, "now"_a, "threads"_a,
         "Let the weakest synapses of each target of a projection make room for candidates; return how many have moved.\n\n"
         "C++: `rewire` in core/network/rewiring.hpp.");
-  m.def("perturb", &perturb_all<Real>, "online"_a, "shape"_a.noconvert(), "signs"_a.noconvert(), "bounds"_a.noconvert(),
+  m.def("perturb", &perturb_all<Real>, "network"_a, "shape"_a.noconvert(), "signs"_a.noconvert(), "bounds"_a.noconvert(),
         "nodes"_a.noconvert(), "first_node"_a, "l1"_a, "noise"_a, "seed"_a, "threads"_a,
         "Shrink the weights of a projection, and add noise; `bounds` (2, sign classes * delays).");
 }

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <utility>
 
+#include "bindings/network.hpp"
 #include "bindings/online.hpp"
-#include "bindings/topology.hpp"
 
 namespace eprop {
 namespace {
@@ -194,7 +194,7 @@ void bind_stepper(nb::module_& m) {
            "in_use"_a, "of_neurons"_a.noconvert(), "sums"_a.noconvert(), nb::keep_alive<1, 9>(), nb::keep_alive<1, 10>(),
            nb::keep_alive<1, 11>(),
            "`source`, `readouts` and `neurons` are the only ones that an argument can mean: index of the source or -1, and "
-           "(first, size) with size -1 if there are several. `of_neurons` and `sums` are those of a `RunRequest`.")
+           "(first, size) with size -1 if there are several. `of_neurons` and `sums` are those of a `Request`.")
       .def(
           "take", [](PyStepper& stepper, Index source, nb::handle channels) { return take_channels(stepper, source, channels); },
           "source"_a, "channels"_a, nb::sig("def take(self, source: int, channels: object) -> bool"),

@@ -1,5 +1,5 @@
-// Tables of a built network: fields of their records for NumPy, and the topology from a Python object.
-#include "network/tables.hpp"
+// Tables of a built network: fields of their records for NumPy, and the topology.
+#include "network/topology.hpp"
 
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/tuple.h>
@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "bindings/topology.hpp"
+#include "bindings/network.hpp"
 #include "eprop_plus/kinds.hpp"
 
 namespace eprop {
@@ -20,24 +20,24 @@ namespace {
 
 using Fields = std::vector<std::pair<std::string, std::string>>;
 
-struct Field {
+struct RecordField {
   const char* name;
   const char* type;
   std::size_t offset, size = 8;
 };
 template <class T> constexpr const char* type_of() { return std::is_same_v<T, double> ? "f8" : "i8"; }
 #define FIELD(name) \
-  Field { #name, type_of<decltype(Record::name)>(), offsetof(Record, name) }
+  RecordField { #name, type_of<decltype(Record::name)>(), offsetof(Record, name) }
 #define OPTIMIZER_FIELD(field, name)                                                                                        \
-  Field {                                                                                                                   \
+  RecordField {                                                                                                             \
     name, type_of<decltype(OptimizerConstants::field)>(), offsetof(Record, optimizer) + offsetof(OptimizerConstants, field) \
   }
 
 // Names and types of all fields of a record, as NumPy takes them; checks the offset that NumPy will use.
-Fields fields_of(std::size_t size, std::initializer_list<Field> all) {
+Fields fields_of(std::size_t size, std::initializer_list<RecordField> all) {
   Fields fields;
   std::size_t end = 0;
-  for (const Field& field : all) {
+  for (const RecordField& field : all) {
     if (field.offset != end) throw std::logic_error(std::string("record: ") + field.name);
     fields.emplace_back(field.name, field.type);
     end += field.size;
@@ -97,62 +97,51 @@ Fields product_fields() {
   return fields_of(sizeof(Record), {FIELD(population), FIELD(component), FIELD(slot)});
 }
 
-Filters filters_of(nb::handle owner, const char* name) {
-  auto array = attribute<Argument<const double, 5>>(owner, name);
-  return {array.data(), static_cast<Index>(array.shape(1)), static_cast<Index>(array.shape(2)),
-          static_cast<Index>(array.shape(3))};
+// Reads an array as its member has it; `name` is for messages.
+template <class T> void read(nb::handle given, const char* name, Array1<T>& array) {
+  if constexpr (std::is_class_v<T>)
+    array = {records<std::remove_const_t<T>>(given, name).data, static_cast<Index>(nb::len(given))};
+  else
+    array = view1(array_of<Out1<T>>(given, name));
+}
+template <class T> void read(nb::handle given, const char* name, Array2<T>& array) {
+  array = view2(array_of<Out2<T>>(given, name));
+}
+template <class T> void read(nb::handle given, const char* name, Array3<T>& array) {
+  array = view3(array_of<Out3<T>>(given, name));
+}
+void read(nb::handle given, const char* name, Array2<const std::uint8_t>& array) {
+  const auto truth = view2(array_of<In2<bool>>(given, name));
+  array = {reinterpret_cast<const std::uint8_t*>(truth.data), truth.rows, truth.columns};
+}
+void read(nb::handle given, const char* name, Filters& filters) {
+  const auto array = array_of<Argument<const double, 5>>(given, name);
+  filters = {array.data(), static_cast<Index>(array.shape(1)), static_cast<Index>(array.shape(2)),
+             static_cast<Index>(array.shape(3))};
 }
 
-// The fields by their names in Python, each once.
-Topology topology_of(nb::handle owner) {
-  Topology topology;
-  topology.populations = records<Population>(owner, "populations");
-  topology.groups = records<DelayGroup>(owner, "groups");
-  topology.trace_groups = const_records<TraceGroup>(owner, "trace_groups");
-  topology.readouts = const_records<ReadoutConstants>(owner, "readouts");
-  topology.poisson_rates = attribute1<const double>(owner, "poisson_rates");
-  topology.decays = attribute3<const double>(owner, "decays");
-  topology.filters = filters_of(owner, "filters");
-  topology.doublings = filters_of(owner, "doublings");
-  topology.arrivals = attribute2<const double>(owner, "arrivals");
-  topology.trace_consumers = attribute3<const Index>(owner, "trace_consumers");
-  topology.kinds = attribute2<const Index>(owner, "kinds");
-  topology.eligibility = attribute2<const double>(owner, "eligibility");
-  topology.adjoint = attribute2<const double>(owner, "adjoint");
-  topology.branch_start = attribute2<const Index>(owner, "branch_start");
-  topology.targets = attribute1<const std::uint32_t>(owner, "targets");
-  topology.near_targets = attribute1<const std::uint16_t>(owner, "near_targets");
-  topology.params = attribute2<const double>(owner, "params");
-  topology.bounds = attribute2<const Index>(owner, "bounds");
-  topology.signal_delay = attribute2<const Index>(owner, "signal_delay");
-  topology.error_latency = attribute2<const Index>(owner, "error_latency");
-  const auto adaptive = attribute2<const bool>(owner, "adaptive");
-  topology.adaptive = {reinterpret_cast<const std::uint8_t*>(adaptive.data), adaptive.rows, adaptive.columns};
-  topology.pair_powers = attribute2<const double>(owner, "pair_powers");
-  topology.drives = const_records<Drive>(owner, "drives");
-  topology.drive_values = attribute2<const double>(owner, "drive_values");
-  topology.out_degrees = attribute1<const Index>(owner, "out_degrees");
-  topology.source_nodes = attribute1<const Index>(owner, "source_nodes");
-  topology.products = const_records<Product>(owner, "products");
-  topology.kept_rows = attribute1<const Index>(owner, "kept_rows");
-  return topology;
+template <class Visit> void each_field(const Visit& visit) {
+  std::apply([&](const auto&... field) { (visit(field), ...); }, topology_fields());
 }
 
 void make_topology(PyTopology* topology, const nb::kwargs& given) {
-  nb::object arrays = nb::module_::import_("types").attr("SimpleNamespace")(**given);
-  new (topology) PyTopology{topology_of(arrays), arrays};
+  new (topology) PyTopology{{}, nb::dict(given)};
+  each_field([&](const auto& field) { read(given[field.name], field.name, topology->*field.member); });
 }
 
 void bind_topology(nb::module_& m) {
-  nb::class_<PyTopology>(m, "Topology",
-                         "Constant data after the build: the arrays of `Topology` in core/network/tables.hpp, as attributes.")
-      .def("__init__", &make_topology, nb::sig("def __init__(self, **arrays: numpy.ndarray) -> None"))
+  nb::class_<PyTopology> bound(m, "Topology",
+                               "Constant data after the build: the arrays of `Topology` in core/network/tables.hpp.");
+  bound.def("__init__", &make_topology, nb::sig("def __init__(self, **arrays: numpy.ndarray) -> None"))
       .def(
-          "__getattr__", [](const PyTopology& topology, nb::str name) { return nb::getattr(topology.arrays, name); },
-          nb::sig("def __getattr__(self, name: str, /) -> numpy.ndarray"))
-      .def(
-          "arrays", [](const PyTopology& topology) { return topology.arrays.attr("__dict__"); },
+          "arrays", [](const PyTopology& topology) { return topology.arrays; },
           nb::sig("def arrays(self) -> dict[str, numpy.ndarray]"), "All arrays by name.");
+  each_field([&](const auto& field) {
+    const std::string signature = std::string("def ") + field.name + "(self) -> numpy.ndarray";
+    bound.def_prop_ro(
+        field.name, [name = field.name](const PyTopology& topology) { return nb::object(topology.arrays[name]); },
+        nb::sig(signature.c_str()));
+  });
 }
 
 void bind_roles(nb::module_& m) {
@@ -184,6 +173,7 @@ void bind_tables(nb::module_& m) {
   m.attr("most_filters") = kMostFilters;
   m.attr("most_own_beside_filters") = kMostOwnBesideFilters;
   m.attr("most_own") = kMostOwn;
+  m.attr("own_optimizer") = static_cast<Index>(Optimizer::own);
   m.attr("drive_rows") = static_cast<Index>(kDriveRows);
   m.def("padded", &padded, "neurons"_a, "Length of a row of propagators for so many neurons.");
   m.def("record_size", &record_size, "entries"_a, "Length of a neuron-major copy of so many entries.");

@@ -90,11 +90,6 @@ Binned bin_events(const EventsView& events, const Bins& bins, int threads) {
   return made;
 }
 
-void count_channels(const BinnedView& data, Array1<Index> counts) {
-  for (Index i = 0; i < data.ptr.rows; i++)
-    for (Index e = data.ptr(i, 0); e < data.ptr(i, data.ptr.columns - 1); e++) counts[data.channels[e]]++;
-}
-
 namespace {
 
 // Entries of all samples together.
@@ -142,30 +137,6 @@ BinnedFaultAt find_fault(const BinnedView& data, Index n_channels) {
     }
   }
   return {-1, BinnedFault::kNone};
-}
-
-Index parse_bytes(Array1<const std::uint8_t> text, Array1<std::uint8_t> out) {
-  Index numbers = 0;
-  int value = 0, digits = 0;
-  for (Index i = 0; i < text.size; i++) {
-    const char c = static_cast<char>(text[i]);
-    if (c == '\r') continue;
-    if (c != ',' && c != '\n') {
-      if (c < '0' || c > '9') return -1;
-      value = 10 * value + (c - '0');
-      digits++;
-      if (value > 255 || digits > 3) return -1;
-      continue;
-    }
-    if (digits == 0 || numbers == out.size) return -1;
-    out[numbers++] = static_cast<std::uint8_t>(value);
-    value = digits = 0;
-  }
-  if (digits > 0) {
-    if (numbers == out.size) return -1;
-    out[numbers++] = static_cast<std::uint8_t>(value);
-  }
-  return numbers;
 }
 
 EventFaultAt decode_nmnist(Array1<const std::uint8_t> raw, Array1<const Index> offsets, Index size, DecodedEvents& out) {

@@ -1,4 +1,4 @@
-// Recorded events: parsing of files and tables, binning of events, checks and deskewing of binned recordings.
+// Recorded events: parsing of files, binning of events, checks and deskewing of binned recordings.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -34,9 +34,6 @@ struct Bins {
 // Bins samples, each channel at most once a step; drops events at or after n_steps * step_us.
 Binned bin_events(const EventsView& events, const Bins& bins, int threads);
 
-// Adds the number of active steps of each channel to counts.
-void count_channels(const BinnedView& data, Array1<Index> counts);
-
 // Copies the samples in order, renumbering channels and dropping those numbered -1; the other numbers ascend.
 Binned renumber_channels(const BinnedView& data, Array1<const std::int32_t> number);
 
@@ -47,10 +44,6 @@ struct BinnedFaultAt {
   BinnedFault kind;
 };
 BinnedFaultAt find_fault(const BinnedView& data, Index n_channels);
-
-// Reads whole numbers 0 .. 255 separated by commas or line ends: ten times as fast as NumPy's general reader.
-// Returns their count; -1 for any other character, a larger number, an empty field, or too many numbers.
-Index parse_bytes(Array1<const std::uint8_t> text, Array1<std::uint8_t> out);
 
 // Fault of an event of a file, and its position (file, byte of the event in the file).
 enum class EventFault : int { kNone = 0, kPosition = 1, kTime = 2 };

@@ -18,8 +18,8 @@
 //
 // With reward traces (rewards.hpp), the reward trace is moved back as well, and the premature gradient is subtracted from
 // `pending` with every optimiser. The reason: after the cutoff, rewards alone keep adding to the gradient of an interval, until a
-// spike or the reward cutoff (eprop_plus/reward.hpp), and the bounds must apply to the whole gradient at once. So stored weights
-// are always effective weights.
+// spike or the reward cutoff (eprop_plus/after_cutoff.hpp), and the bounds must apply to the whole gradient at once. So stored
+// weights are always effective weights.
 //
 // A single own component of a synapse (n_own = 1) is moved back by dividing by its decay over the block. The build decides
 // whether this decay always stays away from zero. If not, synapses cross the rest of their block instead (crossing.hpp).
@@ -35,18 +35,18 @@ namespace eprop {
 //     g_s = GE e_s + G (z_s, own_s)    w <- clip(w - eta (g + g_s))    x += w
 //     e_0 = e_s + C_E    own_0 = own_s + C_A    w_0 = w + eta (g_s + C_Q)
 // With moments, and with reward, the premature gradient goes into `pending`, which is part of the next gradient. `given` is null,
-// or has a gradient for the synapse that takes the place of its own unless it is NaN (bounds.hpp).
-template <Kind K, bool moments, int N, class Real, class Given>
-EPROP_INLINE void learn_synapses(const SynapsePointers<Real>& s, Index synapse, const LearningBranch<Real>& branch,
-                                 const PendingSteps<Real>& pending, Given given) {
+// or has gradients for one synapse after the other, which take the place of their own unless they are NaN (bounds.hpp).
+template <Kind K, int N, class Real> EPROP_INLINE void learn_synapses(const SynapsePointers<Real>& s, Index synapse,
+                                                                      const AdvancingBranch<Real>& branch,
+                                                                      const PendingSteps<Real>& pending, const Real* given) {
   constexpr int size = static_cast<int>(record_size(K.n_corrections()));
   const std::uint32_t* targets = s.targets + synapse;
   Values<Real, N> v = read_values<K, N>(s, synapse);
   Vector<Real, N> g = broadcast<N>(Real(0));
   if (branch.from_earlier_block) g = go_through<K, N>(branch.to_block, targets, v);
   Vector<Real, N> m[size];
-  load_records<N, K.n_corrections(), size>(branch.to_step.copies, targets, m);
-  Vector<Real, N> premature = collect<K, K.C_GE(), K.C_GR(), K.C_G(), N>(m, v, branch.to_step);
+  load_records<N, K.n_corrections(), size>(branch.to_end.copies, targets, m);
+  Vector<Real, N> premature = collect<K, K.C_GE(), K.C_GR(), K.C_G(), N>(m, v, branch.to_end);
   g += premature;
   premature += m[K.C_Q()];
   v.e += m[K.C_E()];
@@ -54,15 +54,16 @@ EPROP_INLINE void learn_synapses(const SynapsePointers<Real>& s, Index synapse, 
   if constexpr (K.n_own > 0) v.own += m[K.C_A()];
   if constexpr (K.reward) v.waiting += m[K.C_S()];
   write_values<K, N>(s, synapse, v);
-  if constexpr (moments || K.reward) {
+  if (K.reward || branch.waits) {
     g += load<N>(s.pending + synapse);
     store<N, Real>(s.pending + synapse, -premature);
   }
-  if constexpr (!std::is_null_pointer_v<Given>) g = *given == *given ? *given : g;
-  if (moments || (K.reward && !pending.descent)) return pending.template note<N>(synapse, g);
+  if constexpr (N == 1)
+    if (given != nullptr && *given == *given) g = *given;
+  if (K.reward ? !pending.descent : branch.waits) return pending.template note<N>(synapse, g);
   const Vector<Real, N> w = descended<N>(s, synapse, g, branch.descent);
   deliver<N>(s.x, targets, w);
-  if constexpr (moments || K.reward) {
+  if constexpr (K.reward) {
     store<N, Real>(s.weight + synapse, w);
   } else {
     store<N, Real>(s.weight + synapse, w + branch.descent.eta * premature);
@@ -95,38 +96,31 @@ template <Kind K, class Real> __attribute__((noinline)) void rescale_weights(con
 }
 
 // The synapses of an arriving branch.
-template <Kind K, bool moments, class Real> void learn_branch(const GroupStep<Real>& step, Index begin, Index end,
-                                                              const BoundedInterval& interval, const LearningBranch<Real>& branch,
-                                                              FollowingBranch next, const PendingSteps<Real>& pending) {
-  const Real* given = bounded_gradients<K, moments>(step, begin, end, interval);
-  const LearningBranch<Real> b = branch;
+template <Kind K, class Real> void learn_branch(const GroupStep<Real>& step, Index begin, Index end,
+                                                const BoundedInterval& interval, const AdvancingBranch<Real>& branch,
+                                                FollowingBranch next, const PendingSteps<Real>& pending) {
+  const Real* given = bounded_gradients<K>(step, begin, end, interval);
+  const AdvancingBranch<Real> b = branch;
   const SynapsePointers<Real> s = pointers_of(step, begin);
-  if (given == nullptr) {
-    for_synapses<true, moments>(s, begin, end, next, [&](auto together, Index synapse) EPROP_INLINED {
-      learn_synapses<K, moments, together>(s, synapse, b, pending, nullptr);
-    });
-  } else {
-    for_synapses<false, moments>(s, begin, end, next, [&](auto together, Index synapse) EPROP_INLINED {
-      learn_synapses<K, moments, together>(s, synapse, b, pending, given + (synapse - begin));
-    });
-  }
+  for_synapses(s, begin, end, next, b.waits, given == nullptr, [&](auto together, Index synapse) EPROP_INLINED {
+    learn_synapses<K, together>(s, synapse, b, pending, given == nullptr ? nullptr : given + (synapse - begin));
+  });
 }
 
 // Arriving branches with a last spike within the cutoff: their synapses advance, update and deliver. Branches with last spikes in
 // the same block are adjacent.
-template <Kind K, bool moments, class Real>
-void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
+template <Kind K, class Real> void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
   OnlineState<Real>& state = step.state;
   const Topology& topology = state.topology;
   const Index trace_group = step.group.trace_group, block_steps = state.history.block_steps, t = step.t;
   const Index n = t & (block_steps - 1), start = t - n, mask = state.plus.to_current_block.planes - 1;
   const Index far = branches_ahead(branches);
   PendingSteps<Real> pending(step);
-  const bool takes = moments || (K.reward && !pending.descent);
-  const bool in_weights = !(moments || K.reward) || (!K.reward && pending.rounds);  // premature gradients
-  LearningBranch<Real> branch{descent_of<Real>(step.group.optimizer), false, {nullptr, 1, 1, 0, 0}, {nullptr, 1, 1, 0, 0}};
-  branch.to_step.copies = copies_of<K.n_corrections()>(state.plus.corrections_copy, 0, step.group.target_begin);
-  if constexpr (K.reward) branch.to_step.reward_factor = static_cast<Real>(reward_factor(state, trace_group, start, t));
+  const bool takes = step.moments || (K.reward && !pending.descent);
+  const bool in_weights = !K.reward && (!step.moments || pending.rounds);  // premature gradients
+  AdvancingBranch<Real> branch{descent_of<Real>(step.group.optimizer), step.moments, false, false, {}, {}};
+  branch.to_end.copies = copies_of<K.n_corrections()>(state.plus.corrections_copy, 0, step.group.target_begin);
+  if constexpr (K.reward) branch.to_end.reward_factor = static_cast<Real>(reward_factor(state, trace_group, start, t));
   Index block_start = start;
   for (Index k = 0; k < branches.count; k++) {
     const ArrivingBranch& arriving = branches.first[k];
@@ -134,28 +128,19 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
     if (arriving.last - before != block_start) {
       block_start = arriving.last - before;
       branch.from_earlier_block = block_start < start;
-      branch.to_block.copies =
-          copies_of<K.n_entries()>(state.plus.copies, block_start / block_steps & mask, step.group.target_begin);
-      branch.to_block.kappa = static_cast<Real>(topology.decays(trace_group, kKappa, start - block_start));
-      branch.to_block.kappa_reg = static_cast<Real>(topology.decays(trace_group, kKappaReg, start - block_start));
-      if constexpr (K.reward) {
-        branch.to_block.gamma = static_cast<Real>(topology.decays(trace_group, kGamma, start - block_start));
-        branch.to_block.reward_factor = static_cast<Real>(reward_factor(state, trace_group, block_start, start));
-      }
+      branch.to_block = passage<K>(step, block_start / block_steps & mask, block_start, start);
     }
     double back[2], here[2];
     move_spikes<K>(topology, trace_group, kInverse, before, arriving.z_last, back);
     move_ahead_back<K>(topology, trace_group, n, arriving.z_ahead, here);
-    branch.to_block.z_0 = static_cast<Real>(back[0]);
-    branch.to_block.z_1 = static_cast<Real>(back[1]);
-    branch.to_step.z_0 = static_cast<Real>(here[0]);
-    branch.to_step.z_1 = static_cast<Real>(here[1]);
+    branch.to_block.set_spikes(back);
+    branch.to_end.set_spikes(here);
     const Index begin = branches.begin(k), end = branches.end(k);
     if (takes) pending.begin(arriving.branch, begin, arriving.optimizer_steps, t - 1);
     const double change = in_weights ? step.change_of_eta(arriving.last) : 0.0;
     if (change != 0.0) rescale_weights<K>(step, begin, end, arriving.last, change, branch.to_block.z_0, branch.to_block.z_1);
     const BoundedInterval interval{{arriving.last, t, arriving.optimizer_steps, arriving.z_last, false}, {back[0], back[1]}};
-    learn_branch<K, moments>(step, begin, end, interval, branch, following(branches, k + far), pending);
+    learn_branch<K>(step, begin, end, interval, branch, following(branches, k + far), pending);
     if (takes) pending.take_and_deliver(end);
     pending.carry(begin, end);
   }
@@ -166,14 +151,14 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
 // Propagators from the start of this block to this step, for moving a branch back.
 template <class Real> struct BackPassage {
   Passage<Real> way;
-  Real grow, grow_reg, grow_gamma;  // 1 / kappa^n, 1 / kappa_reg^n, 1 / gamma^n
+  Growth<Real> grow;
 };
 
 // Moves N synapses with present traces back to the start of the block:
 //     own_0 = (own - A z_0) / A_own    e_0 = (e_bar - E (z_0, own_0)) / kappa^n    w_0 = w + eta g_0
 //     with reward e_reward_0 = (e_reward - SE e_0 - S (z_0, own_0)) / gamma^n
-template <Kind K, bool moments, int N, class Real>
-EPROP_INLINE void move_synapses_back(const SynapsePointers<Real>& s, Index synapse, const BackPassage<Real>& back, Real eta) {
+template <Kind K, int N, class Real> EPROP_INLINE void move_synapses_back(const SynapsePointers<Real>& s, Index synapse,
+                                                                          const BackPassage<Real>& back, bool moments, Real eta) {
   constexpr int size = static_cast<int>(record_size(K.n_entries())), A = K.A(), D = K.n_filters;
   const Real z_0 = back.way.z_0, z_1 = back.way.z_1;
   Values<Real, N> v = read_values<K, N>(s, synapse);
@@ -186,13 +171,13 @@ EPROP_INLINE void move_synapses_back(const SynapsePointers<Real>& s, Index synap
     v.own = v.own / m[A + D];
     minus_own = -v.own;
   }
-  v.e = add_through<K, K.E()>(v.e, m, -z_0, -z_1, minus_own) * back.grow;
-  if constexpr (K.two_kappas) v.rate = add_through<K, K.R()>(v.rate, m, -z_0, -z_1, minus_own) * back.grow_reg;
+  v.e = add_through<K, K.E()>(v.e, m, -z_0, -z_1, minus_own) * back.grow.kappa;
+  if constexpr (K.two_kappas) v.rate = add_through<K, K.R()>(v.rate, m, -z_0, -z_1, minus_own) * back.grow.kappa_reg;
   if constexpr (K.reward)
-    v.waiting = add_through<K, K.S()>(v.waiting - m[K.SE()] * v.e, m, -z_0, -z_1, minus_own) * back.grow_gamma;
+    v.waiting = add_through<K, K.S()>(v.waiting - m[K.SE()] * v.e, m, -z_0, -z_1, minus_own) * back.grow.gamma;
   write_values<K, N>(s, synapse, v);
   const Vector<Real, N> premature = collect<K, K.GE(), K.GR(), K.G(), N>(m, v, back.way);
-  if constexpr (moments || K.reward) {
+  if (moments || K.reward) {
     store<N, Real>(s.pending + synapse, -premature);
   } else {
     store<N, Real>(s.weight + synapse, load<N>(s.weight + synapse) + eta * premature);
@@ -200,7 +185,7 @@ EPROP_INLINE void move_synapses_back(const SynapsePointers<Real>& s, Index synap
 }
 
 // Moves a branch back to the start of the block after its first spike, or after a long silence, spike included.
-template <Kind K, bool moments, class Real>
+template <Kind K, class Real>
 void move_branch_back(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches, Index k) {
   OnlineState<Real>& state = step.state;
   const Topology& topology = state.topology;
@@ -208,18 +193,14 @@ void move_branch_back(const GroupStep<Real>& step, const BranchList<ArrivingBran
   double here[2], arrived[2];
   move_ahead_back<K>(topology, trace_group, n, branches.first[k].z_ahead, here);
   arrival_moved_back<K>(topology, trace_group, n, arrived);
-  const auto grow = [&](DecayRow row) { return static_cast<Real>(topology.decays(trace_group, row, n)); };
-  BackPassage<Real> back{
-      {copies_of<K.n_entries()>(state.plus.copies, state.plus.to_current_block.planes + kHere, step.group.target_begin), 1, 1,
-       static_cast<Real>(here[0] + arrived[0]), static_cast<Real>(here[1] + arrived[1])},
-      grow(kGrowKappa),
-      grow(kGrowKappaReg),
-      grow(kGrowGamma)};
-  if constexpr (K.reward) back.way.reward_factor = static_cast<Real>(reward_factor(state, trace_group, step.t - n, step.t));
+  for (int d = 0; d < 2; d++) here[d] += arrived[d];
+  BackPassage<Real> back{passage<K>(step, state.plus.to_current_block.planes + kHere, step.t - n, step.t),
+                         {topology, trace_group, n}};
+  back.way.set_spikes(here);
   const Real eta = static_cast<Real>(step.group.optimizer.eta);
   const SynapsePointers<Real> s = pointers_of(step, branches.begin(k));
-  for_synapses<true, moments>(s, branches.begin(k), branches.end(k), {}, [&](auto together, Index synapse) EPROP_INLINED {
-    move_synapses_back<K, moments, together>(s, synapse, back, eta);
+  for_synapses(s, branches.begin(k), branches.end(k), {}, step.moments, true, [&](auto together, Index synapse) EPROP_INLINED {
+    move_synapses_back<K, together>(s, synapse, back, step.moments, eta);
   });
   PendingSteps<Real>(step).carry(branches.begin(k), branches.end(k));
 }
@@ -227,80 +208,66 @@ void move_branch_back(const GroupStep<Real>& step, const BranchList<ArrivingBran
 // ------------------------------------------------------------------------------------------------------ expired branches
 
 // N synapses collect the rest of their gradient; `given` as in `learn_synapses`. A per-step optimiser has no steps left.
-template <Kind K, bool moments, int N, class Real, class Given>
-EPROP_INLINE void finalise_synapses(const SynapsePointers<Real>& s, Index synapse, const ExpiringBranch<Real>& branch,
-                                    Given given) {
+template <Kind K, int N, class Real> EPROP_INLINE void finalise_synapses(const SynapsePointers<Real>& s, Index synapse,
+                                                                         const AdvancingBranch<Real>& branch, const Real* given) {
   const std::uint32_t* targets = s.targets + synapse;
   Values<Real, N> v = read_values<K, N>(s, synapse);
   Vector<Real, N> g = broadcast<N>(Real(0));
   if (branch.from_earlier_block) g = go_through<K, N>(branch.to_block, targets, v);
   g += go_through<K, N>(branch.to_end, targets, v);
   write_values<K, N>(s, synapse, v);
-  if constexpr (moments || K.reward) g += load<N>(s.pending + synapse);
-  if constexpr (!std::is_null_pointer_v<Given>) g = *given == *given ? *given : g;
-  if constexpr (moments || K.reward) store<N, Real>(s.pending + synapse, branch.at_once ? broadcast<N>(Real(0)) : g);
-  if (!(moments || K.reward) || branch.at_once) store<N, Real>(s.weight + synapse, descended<N>(s, synapse, g, branch.descent));
+  const bool waits = K.reward || branch.waits;
+  if (waits) g += load<N>(s.pending + synapse);
+  if constexpr (N == 1)
+    if (given != nullptr && *given == *given) g = *given;
+  if (waits) store<N, Real>(s.pending + synapse, branch.at_once ? broadcast<N>(Real(0)) : g);
+  if (!waits || branch.at_once) store<N, Real>(s.weight + synapse, descended<N>(s, synapse, g, branch.descent));
 }
 
 // The synapses of an expired branch.
-template <Kind K, bool moments, class Real> void finalise_branch(const GroupStep<Real>& step, Index begin, Index end,
-                                                                 const BoundedInterval& interval,
-                                                                 const ExpiringBranch<Real>& branch, FollowingBranch next) {
-  const Real* given = bounded_gradients<K, moments>(step, begin, end, interval);
-  const ExpiringBranch<Real> b = branch;
+template <Kind K, class Real> void finalise_branch(const GroupStep<Real>& step, Index begin, Index end,
+                                                   const BoundedInterval& interval, const AdvancingBranch<Real>& branch,
+                                                   FollowingBranch next) {
+  const Real* given = bounded_gradients<K>(step, begin, end, interval);
+  const AdvancingBranch<Real> b = branch;
   const SynapsePointers<Real> s = pointers_of(step, begin);
-  if (given == nullptr) {
-    for_synapses<true, moments>(s, begin, end, next, [&](auto together, Index synapse) EPROP_INLINED {
-      finalise_synapses<K, moments, together>(s, synapse, b, nullptr);
-    });
-  } else {
-    for_synapses<false, moments>(s, begin, end, next, [&](auto together, Index synapse) EPROP_INLINED {
-      finalise_synapses<K, moments, together>(s, synapse, b, given + (synapse - begin));
-    });
-  }
+  for_synapses(s, begin, end, next, b.waits, given == nullptr, [&](auto together, Index synapse) EPROP_INLINED {
+    finalise_synapses<K, together>(s, synapse, b, given == nullptr ? nullptr : given + (synapse - begin));
+  });
 }
 
 // Expired branches, whose last spikes arrived in step t - cutoff, collect the rest of their gradient up to step t.
-template <Kind K, bool moments, class Real>
-void finalise_branches(const GroupStep<Real>& step, const BranchList<ExpiredBranch>& branches) {
+template <Kind K, class Real> void finalise_branches(const GroupStep<Real>& step, const BranchList<ExpiredBranch>& branches) {
   OnlineState<Real>& state = step.state;
   const Topology& topology = state.topology;
   const Index trace_group = step.group.trace_group, block_steps = state.history.block_steps, t = step.t;
   const Index last = t - step.group.cutoff, before = last & (block_steps - 1), start = (t - 1) / block_steps * block_steps;
-  const Index n = std::max<Index>(start - last + before, 0), rest = t - 1 - start, blocks = state.plus.to_current_block.planes;
-  const auto decay = [&](DecayRow row, Index steps) { return static_cast<Real>(topology.decays(trace_group, row, steps)); };
-  ExpiringBranch<Real> branch{
-      descent_of<Real>(step.group.optimizer),
-      step.group.per_step_optimizer != 0,
-      last < start,
-      {copies_of<K.n_entries()>(state.plus.copies, last / block_steps & (blocks - 1), step.group.target_begin), decay(kKappa, n),
-       decay(kKappaReg, n), 0, 0},
-      {copies_of<K.n_entries()>(state.plus.copies, blocks + kExpired, step.group.target_begin), decay(kKappa, rest),
-       decay(kKappaReg, rest), 0, 0}};
-  if constexpr (K.reward) {  // the reward trace advances to step t, as the gradient does
-    branch.to_block.gamma = decay(kGamma, n);
-    branch.to_block.reward_factor = static_cast<Real>(reward_factor(state, trace_group, last - before, start));
-    branch.to_end.gamma = decay(kGamma, t - start);
-    branch.to_end.reward_factor = static_cast<Real>(reward_factor(state, trace_group, start, t));
-  }
+  const Index blocks = state.plus.to_current_block.planes;
+  AdvancingBranch<Real> branch{descent_of<Real>(step.group.optimizer),
+                               step.moments,
+                               step.group.per_step_optimizer != 0,
+                               last < start,
+                               passage<K>(step, last / block_steps & (blocks - 1), last - before, start),
+                               passage<K>(step, blocks + kExpired, start, t)};
+  // Gradients and reward traces advance to step t, other values to the step before.
+  branch.to_end.kappa = static_cast<Real>(topology.decays(trace_group, kKappa, t - 1 - start));
+  branch.to_end.kappa_reg = static_cast<Real>(topology.decays(trace_group, kKappaReg, t - 1 - start));
   const Index far = branches_ahead(branches);
   PendingSteps<Real> pending(step);
-  const double change = (moments || K.reward) && !pending.rounds ? 0.0 : step.change_of_eta(last);
+  const double change = (step.moments || K.reward) && !pending.rounds ? 0.0 : step.change_of_eta(last);
   for (Index k = 0; k < branches.count; k++) {
     double back[2], there[2];
     move_spikes<K>(topology, trace_group, kInverse, before, branches.first[k].z, back);
     std::copy(back, back + 2, there);
     if (branch.from_earlier_block) move_spikes<K>(topology, trace_group, kForward, start - last, branches.first[k].z, there);
-    branch.to_block.z_0 = static_cast<Real>(back[0]);
-    branch.to_block.z_1 = static_cast<Real>(back[1]);
-    branch.to_end.z_0 = static_cast<Real>(there[0]);
-    branch.to_end.z_1 = static_cast<Real>(there[1]);
+    branch.to_block.set_spikes(back);
+    branch.to_end.set_spikes(there);
     const Index begin = branches.begin(k), end = branches.end(k);
     if (change != 0.0) rescale_weights<K>(step, begin, end, last, change, branch.to_block.z_0, branch.to_block.z_1);
     const ExpiredBranch& expired = branches.first[k];
     const BoundedInterval interval{{last, t, expired.optimizer_steps, expired.z, true}, {back[0], back[1]}};
     if (pending.rounds) pending.begin(expired.branch, begin, expired.optimizer_steps, t - 1);
-    finalise_branch<K, moments>(step, begin, end, interval, branch, following(branches, k + far));
+    finalise_branch<K>(step, begin, end, interval, branch, following(branches, k + far));
     if (pending.rounds) pending.take_final(end);
   }
 }

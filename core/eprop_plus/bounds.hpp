@@ -16,7 +16,6 @@
 #include <limits>
 
 #include "eprop_plus/passage.hpp"
-#include "eprop_plus/replay.hpp"
 
 namespace eprop {
 
@@ -187,9 +186,8 @@ template <Kind K, class Real> bool are_near(const GroupStep<Real>& step, const B
   return any();
 }
 
-// State of a synapse as of its last spike, from its block-start state: appended to a chunk. `moments`: its premature gradient
-// waits in `pending`, not in the weight.
-template <Kind K, bool moments, class Real>
+// State of a synapse as of its last spike, from its block-start state: appended to a chunk.
+template <Kind K, class Real>
 void append_at_spike(const GroupStep<Real>& step, const BoundedInterval& interval, Index synapse, ReplayedChunk<K, Real>& chunk) {
   constexpr Index size = record_size(K.n_entries());
   const OnlineState<Real>& state = step.state;
@@ -197,16 +195,16 @@ void append_at_spike(const GroupStep<Real>& step, const BoundedInterval& interva
   const Array3<Real>& history = state.history.prefix_history;
   const Index last = interval.replay.first, n = last & (state.history.block_steps - 1), i = chunk.optimized.size++;
   const std::uint32_t target = s.targets[synapse], here = 0;
-  const auto decay = [&](DecayRow row) { return static_cast<Real>(state.topology.decays(step.group.trace_group, row, n)); };
   Real entries[size] = {};
   const Array2<const Real> prefix = plane_of(history, last & (history.planes - 1));
   for (int k = 0; k < K.n_entries(); k++) entries[k] = prefix(k, target);
-  const Passage<Real> to_spike{entries, decay(kKappa), decay(kKappaReg), static_cast<Real>(interval.z[0]),
-                               static_cast<Real>(interval.z[1])};
+  Passage<Real> to_spike = passage<K>(step, 0, last - n, last);
+  to_spike.copies = entries;
+  to_spike.set_spikes(interval.z);
   Values<Real, 1> v = read_values<K, 1>(s, synapse);
   const Real premature = go_through<K, 1>(to_spike, &here, v);
   chunk.optimized.weight[i] = s.weight[synapse];
-  if constexpr (!moments) chunk.optimized.weight[i] -= step.group.optimizer.eta * premature;
+  if (!step.moments) chunk.optimized.weight[i] -= step.group.optimizer.eta * premature;
   chunk.target[i] = target;
   chunk.e_bar[i] = v.e;
   if constexpr (K.two_kappas) chunk.e_reg[i] = v.rate;
@@ -215,7 +213,7 @@ void append_at_spike(const GroupStep<Real>& step, const BoundedInterval& interva
 
 // Takes all steps one by one for those synapses of a branch that might touch a bound: `found` is called with each of them,
 // and with its place in a chunk after them.
-template <Kind K, bool moments, class Real, class Found>
+template <Kind K, class Real, class Found>
 void replay_near(const GroupStep<Real>& step, Index begin, Index end, const BoundedInterval& interval, const Found& found) {
   ReplayedChunk<K, Real> chunk;
   Index synapses[ReplayedChunk<K, Real>::kMost];
@@ -227,7 +225,7 @@ void replay_near(const GroupStep<Real>& step, Index begin, Index end, const Boun
     for (Index i = 0; i < count; i++) {
       if (excess[i] < 0.0) continue;
       synapses[chunk.optimized.size] = first + i;
-      append_at_spike<K, moments>(step, interval, first + i, chunk);
+      append_at_spike<K>(step, interval, first + i, chunk);
     }
     replay_chunk<K>(step, interval.replay, chunk);
     for (Index i = 0; i < chunk.optimized.size; i++) found(synapses[i], chunk.optimized, i);
@@ -236,13 +234,13 @@ void replay_near(const GroupStep<Real>& step, Index begin, Index end, const Boun
 
 // Gradients that lead to the weights of all steps one by one, for those synapses of a branch that might touch a bound; NaN for
 // the others. Null if there are none.
-template <Kind K, bool moments, class Real>
+template <Kind K, class Real>
 const Real* bounded_gradients(const GroupStep<Real>& step, Index begin, Index end, const BoundedInterval& interval) {
   const OptimizerConstants& optimizer = step.group.optimizer;
   if (!step.group.per_step_optimizer || !is_bounded(optimizer)) return nullptr;
   std::vector<Real>& gradients = step.state.plus.bounded[step.partition];
   gradients.clear();
-  replay_near<K, moments>(step, begin, end, interval, [&](Index synapse, const SynapseChunk<Real>& after, Index i) {
+  replay_near<K>(step, begin, end, interval, [&](Index synapse, const SynapseChunk<Real>& after, Index i) {
     if (gradients.empty()) gradients.assign(end - begin, std::numeric_limits<Real>::quiet_NaN());
     gradients[synapse - begin] = static_cast<Real>((step.state.synapses.weight[synapse] - after.weight[i]) / optimizer.eta);
   });

@@ -16,6 +16,7 @@ template <class Real> struct GroupStep {
   const DelayGroup& group;
   Index number, partition, t;  // index of the group; partition; step
   TargetRange<Real> targets;
+  bool moments = false;  // premature gradients wait in `pending`, for an optimiser that takes them at the next spike
 
   template <class Listed> BranchList<Listed> listed(const std::vector<Listed>& branches, const std::vector<Index>& start) const {
     return {branches.data() + start[number], start[number + 1] - start[number], state.topology.branch_start.row(partition)};
@@ -30,7 +31,7 @@ template <class Real> struct GroupStep {
   }
 };
 
-// Whether a per-step optimiser replays the steps of an interval (per_step.hpp). Gradient descent of synapses with block-start
+// Whether a per-step optimiser replays the steps of an interval (delay_group.hpp). Gradient descent of synapses with block-start
 // states does not (bounds.hpp).
 inline bool replays(const DelayGroup& group, const Kind& kind) {
   return group.per_step_optimizer && !(descends(group.optimizer) && kind.anchored && !kind.reward);
@@ -90,7 +91,7 @@ template <class Real, class T> void write_chunk(const SynapseChunk<T>& chunk, In
 template <class Real> struct PendingSteps {
   const DelayGroup& group;
   OnlineState<Real>& state;
-  bool descent;  // owes nothing: gradient descent, or an optimiser that takes each step at once (per_step.hpp)
+  bool descent;  // owes nothing: gradient descent, or an optimiser that takes each step at once
   bool rounds;   // at once
   OwedSteps& owed;
   double* gradient;  // of the synapses of a branch
@@ -175,11 +176,11 @@ template <class Listed> FollowingBranch following(const BranchList<Listed>& bran
   return {branches.begin(k), branches.end(k)};
 }
 
-template <bool moments, class Real> EPROP_INLINE void fetch_synapse(const SynapsePointers<Real>& s, Index synapse) {
+template <class Real> EPROP_INLINE void fetch_synapse(const SynapsePointers<Real>& s, Index synapse, bool moments) {
   prefetch(s.targets + synapse);
   prefetch(s.weight + synapse);
   prefetch(s.trace + synapse);
-  if constexpr (moments) {
+  if (moments) {
     prefetch(s.pending + synapse);
     prefetch(s.moment_1 + synapse);  // nothing is there without a first moment
     prefetch(s.moment_2 + synapse);
@@ -192,16 +193,17 @@ template <class Real, class Listed> void fetch_next(const SynapsePointers<Real>&
   fetch_branch(next.synapse, next.end, s.targets, s.weight, s.trace);
 }
 
-// Calls visit(how many, first synapse) for the synapses of a branch: eight at a time while there are eight (`together`), then one
-// at a time.
-template <bool together, bool moments, class Real, class F>
-EPROP_INLINE void for_synapses(const SynapsePointers<Real>& s, Index begin, Index end, FollowingBranch next, F&& visit) {
-  fetch_synapse<moments>(s, next.synapse);
+// Calls visit(how many, first synapse) for the synapses of a branch: eight at a time while there are eight, if they may be
+// `together`, then one at a time. `moments`: the next branch uses more arrays.
+template <bool may_be_together = true, class Real, class F>
+EPROP_INLINE void for_synapses(const SynapsePointers<Real>& s, Index begin, Index end, FollowingBranch next, bool moments,
+                               bool together, F&& visit) {
+  fetch_synapse(s, next.synapse, moments);
   Index synapse = begin;
-  if constexpr (together) {
-    for (; synapse + kTogether <= end; synapse += kTogether) {
+  if constexpr (may_be_together) {
+    for (; together && synapse + kTogether <= end; synapse += kTogether) {
       next.synapse += kTogether;
-      if (next.synapse < next.end) fetch_synapse<moments>(s, next.synapse);
+      if (next.synapse < next.end) fetch_synapse(s, next.synapse, moments);
       visit(std::integral_constant<int, kTogether>{}, synapse);
     }
   }

@@ -65,6 +65,11 @@ template <class Listed> struct BranchList {
   Index begin(Index k) const { return start[first[k].branch]; }
   Index end(Index k) const { return start[first[k].branch + 1]; }
   BranchList part(Index from, Index to) const { return {first + from, to - from, start}; }
+  // Calls visit(target) for the target of each synapse.
+  template <class Visit> void for_targets(const Topology& topology, const Visit& visit) const {
+    for (Index k = 0; k < count; k++)
+      for (Index synapse = begin(k); synapse < end(k); synapse++) visit(topology.targets.data[synapse]);
+  }
 };
 
 // Whether the branches have more than this many synapses; counts no further.
@@ -89,9 +94,7 @@ void copy_for_targets(const TargetRange<Real>& targets, const BranchList<Listed>
     return;
   }
   copied = -1;  // no longer those of all neurons
-  const std::uint32_t* target = targets.state.topology.targets.data;
-  for (Index k = 0; k < branches.count; k++)
-    for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) copy_neuron(from, target[synapse], copies);
+  branches.for_targets(targets.state.topology, [&](Index target) { copy_neuron(from, target, copies); });
 }
 
 // ------------------------------------------------------------------------------------------------------ spike corrections
@@ -110,13 +113,25 @@ template <Kind K> void arrival_moved_back(const Topology& topology, Index trace_
   }
 }
 
+// The inverse of decays over n steps: 1 / kappa^n, 1 / kappa_reg^n, 1 / gamma^n.
+template <class Real> struct Growth {
+  Real kappa, kappa_reg, gamma;
+  Growth(const Topology& topology, Index trace_group, Index n) {
+    const auto grow = [&](DecayRow row) { return static_cast<Real>(topology.decays(trace_group, row, n)); };
+    kappa = grow(kGrowKappa);
+    kappa_reg = grow(kGrowKappaReg);
+    gamma = grow(kGrowGamma);
+  }
+};
+
 // Inputs of the corrections in one step.
 template <Kind K, class Real> struct Corrections {
   Array2<const Real> prefix;
   Array2<Real> out;
   Rows<K.n_constants(), const double> constants;
-  Real d_0, d_1, grow, grow_reg;   // arrival moved back, 1 / kappa^n, 1 / kappa_reg^n
-  Real grow_gamma, reward_factor;  // 1 / gamma^n; gradient per reward trace at the start of the block, by the rewards since
+  Real d_0, d_1;  // arrival moved back
+  Growth<Real> grow;
+  Real reward_factor;  // gradient per reward trace at the start of the block, by the rewards since
 };
 
 template <Kind K, class Real> Corrections<K, Real> corrections_of(const TargetRange<Real>& targets, Index t) {
@@ -129,9 +144,7 @@ template <Kind K, class Real> Corrections<K, Real> corrections_of(const TargetRa
           constants_of<K>(state.topology),
           static_cast<Real>(d[0]),
           static_cast<Real>(d[1]),
-          static_cast<Real>(state.topology.decays(group, kGrowKappa, n)),
-          static_cast<Real>(state.topology.decays(group, kGrowKappaReg, n)),
-          static_cast<Real>(state.topology.decays(group, kGrowGamma, n)),
+          {state.topology, group, n},
           K.reward ? static_cast<Real>(reward_factor(state, group, t - n, t)) : Real(0)};
 }
 
@@ -142,8 +155,8 @@ template <Kind K, class Real> void correct(Index begin, Index end, const Correct
   const Array2<Real> table = c.out;
   Rows<K.n_corrections(), Real> out;
   for (int k = 0; k < K.n_corrections(); k++) out.row[k] = table.data + k * table.columns;
-  const Real d_0 = c.d_0, d_1 = c.d_1, grow = c.grow, grow_reg = c.grow_reg, grow_gamma = c.grow_gamma,
-             reward_factor = c.reward_factor;
+  const Real d_0 = c.d_0, d_1 = c.d_1, reward_factor = c.reward_factor;
+  const Growth<Real> grow = c.grow;
   const auto constants = c.constants;
   EPROP_INDEPENDENT
   for (Index j = begin; j < end; j++) {
@@ -163,7 +176,7 @@ template <Kind K, class Real> void correct(Index begin, Index end, const Correct
         e += p[E + D][j] * own;
       }
     }
-    e = -e * grow;
+    e = -e * grow.kappa;
     Real q = p[K.GE()][j] * e;
     if constexpr (K.two_kappas) {
       if constexpr (D == 0) {
@@ -173,7 +186,7 @@ template <Kind K, class Real> void correct(Index begin, Index end, const Correct
         if constexpr (D > 1) rate += p[R + 1][j] * d_1;
         if constexpr (M > 0) rate += p[R + D][j] * own;
       }
-      rate = -rate * grow_reg;
+      rate = -rate * grow.kappa_reg;
       q += p[K.GR()][j] * rate;
       out[K.C_R()][j] = rate;
       out[K.C_GR()][j] = p[K.GR()][j];
@@ -183,7 +196,7 @@ template <Kind K, class Real> void correct(Index begin, Index end, const Correct
       if constexpr (D > 0) waiting += p[K.S()][j] * d_0;
       if constexpr (D > 1) waiting += p[K.S() + 1][j] * d_1;
       if constexpr (M > 0) waiting += p[K.S() + D][j] * own;
-      waiting = -waiting * grow_gamma;
+      waiting = -waiting * grow.gamma;
       q += reward_factor * waiting;
       out[K.C_S()][j] = waiting;
     }
@@ -212,12 +225,10 @@ void copy_corrections(const TargetRange<Real>& targets, const BranchList<Arrivin
     targets.cached->corrections = targets.cached->corrections_copied = t;
     return;
   }
-  const std::uint32_t* target = targets.state.topology.targets.data;
-  for (Index k = 0; k < branches.count; k++)
-    for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) {
-      correct<K>(target[synapse], target[synapse] + 1, c);
-      copy_neuron(found, target[synapse], copies);
-    }
+  branches.for_targets(targets.state.topology, [&](Index target) {
+    correct<K>(target, target + 1, c);
+    copy_neuron(found, target, copies);
+  });
 }
 
 }  // namespace eprop

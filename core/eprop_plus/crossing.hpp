@@ -124,18 +124,6 @@ void learn_through(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
   }
 }
 
-// Calls visit(neurons) for the target of each synapse of some branches.
-template <class Real, class F>
-void for_targets(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches, F&& visit) {
-  TargetRange<Real> one = step.targets;
-  for (Index k = 0; k < branches.count; k++)
-    for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) {
-      one.begin = step.state.topology.targets.data[synapse];
-      one.end = one.begin + 1;
-      visit(one);
-    }
-}
-
 // A propagator for one target costs about as much as this many in the loop over all targets.
 inline constexpr double kCostOfOne = 5.5;
 
@@ -165,7 +153,12 @@ template <Kind K, class Real> void learn_crossing(const GroupStep<Real>& step, c
     if (many) {
       find(targets);
     } else {
-      for_targets(step, together, find);
+      TargetRange<Real> one = targets;
+      together.for_targets(state.topology, [&](Index target) {
+        one.begin = target;
+        one.end = target + 1;
+        find(one);
+      });
     }
     learn_through<K>(step, together, earlier);
   }
@@ -195,7 +188,7 @@ template <Kind K, class Real> void finalise_crossing(const GroupStep<Real>& step
       } else if (waits) {
         s.pending[synapse] = g;
       } else {
-        s.weight[synapse] = clip<1, Real>(s.weight[synapse] - d.eta * g, d.w_min, d.w_max);
+        s.weight[synapse] = descended<1>(s, synapse, g, d);
       }
     }
     if (pending.rounds) pending.take(branches.end(k));

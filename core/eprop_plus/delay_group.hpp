@@ -1,10 +1,9 @@
 // A delay group of e-prop+ in one step: finalise expired branches, deliver arriving spikes. For one kind of eligibility.
-// CMake makes the files that instantiate `extend` and `learn`, from kind.cpp.in.
+// CMake makes the files that instantiate `extend` and `learn`.
 #pragma once
 #include "eprop_plus/after_cutoff.hpp"
 #include "eprop_plus/crossing.hpp"
 #include "eprop_plus/eprop_plus.hpp"
-#include "eprop_plus/per_step.hpp"
 
 namespace eprop {
 
@@ -64,13 +63,70 @@ template <Kind K, class Real> void find_until_cutoff(const GroupStep<Real>& step
                     entries_of<K>(before), write);
 }
 
+// ------------------------------------------------------------------------------------------------------- per-step optimisers
+
+// Such an optimiser takes a step at every time step with that step's part of the gradient, and is not linear in the gradient of
+// an interval. So an arriving spike replays the steps one by one (NEST: `optimize_each_step`), and the cost of an event is
+// proportional to the length of the interval.
+
+// Replays the steps for the synapses of a branch.
+template <Kind K, class Real> void replay_branch(const GroupStep<Real>& step, const Replay& replay, Index begin, Index end) {
+  ReplayedChunk<K, Real> chunk;
+  for (Index synapse = begin; synapse < end; synapse += chunk.optimized.size) {
+    chunk.optimized.size = std::min(end - synapse, chunk.kMost);
+    read_replayed(step.state, synapse, chunk);
+    replay_chunk<K>(step, replay, chunk);
+    write_replayed(chunk, synapse, step.state.synapses);
+  }
+}
+
+// All arriving spikes of a delay group in this step.
+template <Kind K, class Real> void deliver_per_step(const GroupStep<Real>& step) {
+  Synapses<Real>& synapses = step.state.synapses;
+  const SynapsePointers<Real> s = pointers_of(step);
+  const auto constants = constants_of<K>(step.state.topology);
+  const BranchList<ArrivingBranch> branches = step.arriving();
+  for (Index k = 0; k < branches.count; k++) {
+    const ArrivingBranch& branch = branches.first[k];
+    const Index begin = branches.begin(k), end = branches.end(k);
+    if (branch.last < 0) {
+      deliver_first<K>(step, begin, end);
+      continue;
+    }
+    if (step.t - branch.last > step.group.cutoff) {
+      if (step.t - branch.last <= step.group.reward_cutoff) replay_waiting(step, begin, end, branch.last);
+      resume_branch<K>(step, branches, k);
+      continue;
+    }
+    // In a full interval the last step adds nothing to the traces, but the step before an arrival does.
+    const Replay replay{branch.last, step.t, branch.optimizer_steps, branch.z_last, false};
+    replay_branch<K>(step, replay, begin, end);
+    for (int m = 0; K.n_filters == 0 && m < K.n_own; m++)
+      for (Index synapse = begin; synapse < end; synapse++)
+        synapses.own(m, synapse) = static_cast<Real>(synapses.own(m, synapse) + constants[K.b() + m][s.targets[synapse]]);
+    deliver_branch(begin, end, s.targets, s.weight, s.x);
+  }
+}
+
+// Replays the steps of branches whose last spike arrived one cutoff ago; no steps follow.
+template <Kind K, class Real> void finalise_per_step(const GroupStep<Real>& step) {
+  const BranchList<ExpiredBranch> branches = step.expired();
+  for (Index k = 0; k < branches.count; k++) {
+    const ExpiredBranch& branch = branches.first[k];
+    const Replay replay{step.t - step.group.cutoff, step.t, branch.optimizer_steps, branch.z, true};
+    replay_branch<K>(step, replay, branches.begin(k), branches.end(k));
+  }
+}
+
+// ----------------------------------------------------------------------------------------------------------- a delay group
+
 // Finalises the gradients of branches whose last spike arrived exactly one cutoff ago.
 //
 // Gradient descent applies the gradients at once, because nobody reads the weight before the next spike; to weights of few bits
 // as well. Optimisers with moments,
 // whose steps depend on the time, keep them in `pending`; so does every optimiser while rewards may follow. Traces are those of
 // one step ago, when the cutoff ended their accumulation.
-template <Kind K, bool moments, class Real> void finalise_group(const GroupStep<Real>& step) {
+template <Kind K, class Real> void finalise_group(const GroupStep<Real>& step) {
   const BranchList<ExpiredBranch> branches = step.expired();
   if (branches.count == 0) return;
   if (replays(step.group, K)) return finalise_per_step<K>(step);
@@ -84,7 +140,7 @@ template <Kind K, bool moments, class Real> void finalise_group(const GroupStep<
     copy_for_targets(step.targets, branches, rest_until_cutoff<K>(step),
                      copies_of<K.n_entries()>(plus.copies, expired, step.group.target_begin), step.t,
                      step.targets.cached->copied[expired]);
-    finalise_branches<K, moments>(step, branches);
+    finalise_branches<K>(step, branches);
   } else {
     find_until_cutoff<K>(step);
     finalise_crossing<K>(step, branches);
@@ -92,7 +148,7 @@ template <Kind K, bool moments, class Real> void finalise_group(const GroupStep<
 }
 
 // Delivers all arriving spikes; branches that never spiked, or not within the cutoff, come first.
-template <Kind K, bool moments, class Real> void deliver_group(const GroupStep<Real>& step) {
+template <Kind K, class Real> void deliver_group(const GroupStep<Real>& step) {
   const BranchList<ArrivingBranch> branches = step.arriving();
   if (branches.count == 0) return;
   if (replays(step.group, K)) return deliver_per_step<K>(step);
@@ -108,7 +164,7 @@ template <Kind K, bool moments, class Real> void deliver_group(const GroupStep<R
       copy_for_targets(
           step.targets, first, entries_of<K>(plane_of(history.prefix_history, t & (history.prefix_history.planes - 1))),
           copies_of<K.n_entries()>(plus.copies, here, step.group.target_begin), t, step.targets.cached->copied[here]);
-    start_or_resume<K, moments>(step, first);
+    start_or_resume<K>(step, first);
   }
   if (silent == branches.count) return;
   const auto learning = branches.part(silent, branches.count);
@@ -117,7 +173,7 @@ template <Kind K, bool moments, class Real> void deliver_group(const GroupStep<R
     find_for_branches<K>(step, learning);
     copy_corrections<K>(step.targets, learning, copies_of<K.n_corrections()>(plus.corrections_copy, 0, step.group.target_begin),
                         t);
-    learn_branches<K, moments>(step, learning);
+    learn_branches<K>(step, learning);
   } else {
     learn_crossing<K>(step, learning);
   }
@@ -154,7 +210,7 @@ template <Kind K, class Real> void extend(OnlineState<Real>& state, Index popula
   const Array2<const double> whole{prefix.data, prefix.rows, prefix.columns};
   copy<K>(begin, targets.end, whole,
           history.block_propagators.plane((t / block_steps - 1) & (history.block_propagators.planes - 1)));
-  identity<K>(begin, targets.end, prefix);
+  identity(K, begin, targets.end, prefix);
   if constexpr (K.anchored) {
     copy<K>(begin, targets.end, whole, part);
   } else {
@@ -163,8 +219,7 @@ template <Kind K, class Real> void extend(OnlineState<Real>& state, Index popula
   if (history.span_blocks > 0 && t % (history.span_blocks * block_steps) == 0) end_span<K>(targets, t);
 }
 
-// Finalises first, because that needs the propagators of the step before, which still exist then. Kinds that are not for any
-// optimiser have a loop of their own for optimisers with moments.
+// Finalises first, because that needs the propagators of the step before, which still exist then.
 template <Kind K, class Real> void learn(OnlineState<Real>& state, Index group, Index partition, Index t) {
   const DelayGroup& g = state.groups[group];
   const Array2<const Index>& bounds = state.topology.bounds;
@@ -172,12 +227,11 @@ template <Kind K, class Real> void learn(OnlineState<Real>& state, Index group, 
   const auto nothing = [group](const std::vector<Index>& start) { return start[group] == start[group + 1]; };
   const Deliveries& plan = state.deliveries;
   if (nothing(plan.arriving_start) && nothing(plan.expired_start) && (!K.reward || nothing(plan.unrewarded_start))) return;
-  const GroupStep<Real> step{state, g, group, partition, t, target_range(state, group, partition)};
-  constexpr bool kMoments = !K.any_optimizer();
-  const bool moments = kMoments && (state.synapses.pending.size > 0 || rounds_at_once(g));
-  moments ? finalise_group<K, kMoments>(step) : finalise_group<K, false>(step);
+  const bool moments = !K.any_optimizer() && !replays(g, K) && (state.synapses.pending.size > 0 || rounds_at_once(g));
+  const GroupStep<Real> step{state, g, group, partition, t, target_range(state, group, partition), moments};
+  finalise_group<K>(step);
   if constexpr (K.reward) finalise_unrewarded(step);
-  moments ? deliver_group<K, kMoments>(step) : deliver_group<K, false>(step);
+  deliver_group<K>(step);
 }
 
 }  // namespace eprop

@@ -2,23 +2,16 @@
 
 #include <algorithm>
 
-#include "eprop_plus/bounds.hpp"
-#include "eprop_plus/corrections.hpp"
-#include "eprop_plus/new_synapses.hpp"
+#include "eprop_plus/effective_weights.hpp"
 
 namespace eprop {
 namespace {
 
-// Turns zeroed propagators into those over zero steps: own components stay unchanged.
 template <class Real, class T> void start_propagators(const OnlineState<Real>& state, const Array2<T>& out) {
   for (Index b = 0; b < state.topology.populations.size; b++) {
     const Population& population = state.topology.populations[b];
-    if (signal_group(population) < 0) continue;
-    const Kind kind = kind_of(state.topology, population.kind);
-    for (int m = 0; m < kind.n_own; m++) {
-      T* stays = out.row(kind.A() + m * kind.n_components() + kind.n_filters + m);
-      std::fill(stays + population.target_begin, stays + population.target_end, T(1));
-    }
+    if (signal_group(population) >= 0)
+      identity(kind_of(state.topology, population.kind), population.target_begin, population.target_end, out);
   }
 }
 

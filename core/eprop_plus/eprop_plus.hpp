@@ -1,6 +1,6 @@
 // e-prop+ at every spike: the interface of the online loop. The implementation is in block_start.hpp (synapses with block-start
-// states), crossing.hpp (other synapses), after_cutoff.hpp (new and silent branches), per_step.hpp (per-step optimisers),
-// reward.hpp (silence with reward traces) and readout_synapses.hpp.
+// states), crossing.hpp (other synapses), after_cutoff.hpp (new and silent branches), delay_group.hpp (per-step optimisers) and
+// readout_synapses.hpp.
 //
 // Everything is local to a partition: it writes the partition's own targets and synapses, its columns of shared work arrays, and
 // its own `PlusWork::cached`.
@@ -25,7 +25,7 @@ inline Kind kind_of(const Topology& topology, Index kind) {
   return {static_cast<int>(row[0]), static_cast<int>(row[1]), row[2] != 0, row[3] != 0, row[4] != 0};
 }
 
-// Calls visit<K>() with the kind K of this number. CMake makes files from kind.cpp.in, which define `extend` and `learn` for the
+// Calls visit<K>() with the kind K of this number. CMake makes files that define `extend` and `learn` for the
 // kinds in kinds.hpp; so they compile in parallel.
 template <class Real, class Visit> EPROP_INLINE void with_kind(int number, const Visit& visit) {
   const auto is = [&]<int candidate>() EPROP_INLINED {

@@ -120,10 +120,10 @@ template <Kind K, class From, class To> void copy(Index begin, Index end, Array2
 }
 
 // The propagator over zero steps: own components stay unchanged.
-template <Kind K, class T> void identity(Index begin, Index end, Array2<T> out) {
-  for (int k = 0; k < K.n_entries(); k++) std::fill(out.row(k) + begin, out.row(k) + end, T(0));
-  for (int m = 0; m < K.n_own; m++) {
-    T* stays = out.row(K.A() + m * K.n_components() + K.n_filters + m);
+template <class T> void identity(const Kind& kind, Index begin, Index end, const Array2<T>& out) {
+  for (int k = 0; k < kind.n_entries(); k++) std::fill(out.row(k) + begin, out.row(k) + end, T(0));
+  for (int m = 0; m < kind.n_own; m++) {
+    T* stays = out.row(kind.A() + m * kind.n_components() + kind.n_filters + m);
     std::fill(stays + begin, stays + end, T(1));
   }
 }

@@ -4,8 +4,7 @@
 #pragma once
 #include <algorithm>
 
-#include "eprop_plus/bounds.hpp"
-#include "eprop_plus/reward.hpp"
+#include "eprop_plus/after_cutoff.hpp"
 
 namespace eprop {
 
@@ -247,7 +246,7 @@ template <class Real> void replay_branch_onto_readouts(const GroupStep<Real>& st
 }
 
 // Delivers all spikes that arrive at the readouts of a partition; weights are updated first.
-template <bool moments, class Real> void deliver_onto_readouts(const GroupStep<Real>& step) {
+template <class Real> void deliver_onto_readouts(const GroupStep<Real>& step) {
   const SynapsePointers<Real> s = pointers_of(step);
   const BranchList<ArrivingBranch> branches = step.arriving();
   PendingSteps<Real> pending(step);
@@ -258,12 +257,12 @@ template <bool moments, class Real> void deliver_onto_readouts(const GroupStep<R
     const bool spiked = branch.last >= 0, late = step.t - branch.last > step.group.cutoff;
     if (spiked && step.group.per_step_optimizer) {
       replay_branch_onto_readouts(step, branch, begin, end, last);
-    } else if (spiked && moments && !(pending.rounds && late)) {
+    } else if (spiked && step.moments && !(pending.rounds && late)) {
       pending.begin(branch.branch, begin, branch.optimizer_steps, step.t - 1);
       step.group.reward_cutoff > 0 ? note_waiting_readouts(step, begin, end, last, pending)
                                    : note_readouts(step, begin, end, last, pending);
       pending.take(end);
-    } else if (spiked && !moments && !late) {
+    } else if (spiked && !step.moments && !late) {
       descend_readouts(step, begin, end, last);
     }
     deliver_branch(begin, end, s.targets, s.weight, s.x);
@@ -274,7 +273,7 @@ template <bool moments, class Real> void deliver_onto_readouts(const GroupStep<R
 //
 // Tied feedback keeps the weight as of its last spike, as a learning rule without early finalisation would; with weights of few
 // bits, which round now, it follows at once.
-template <bool moments, class Real> void finalise_onto_readouts(const GroupStep<Real>& step) {
+template <class Real> void finalise_onto_readouts(const GroupStep<Real>& step) {
   OnlineState<Real>& state = step.state;
   const SynapsePointers<Real> s = pointers_of(step);
   const Index n_neurons = state.topology.n_neurons();
@@ -300,7 +299,7 @@ template <bool moments, class Real> void finalise_onto_readouts(const GroupStep<
         s.pending[synapse] = static_cast<Real>(cross_interval(interval, s, synapse, s.targets[synapse] - n_neurons));
       continue;
     }
-    if (!moments) {
+    if (!step.moments) {
       descend_readouts(step, begin, end, last);
       continue;
     }
@@ -312,16 +311,12 @@ template <bool moments, class Real> void finalise_onto_readouts(const GroupStep<
 
 // A delay group onto readouts in one step and partition: deliver, then finalise.
 template <class Real> void learn_readouts(OnlineState<Real>& state, Index group, Index partition, Index t) {
-  const GroupStep<Real> step{
-      state, state.groups[group], group, partition, t, {state, nullptr, state.groups[group].trace_group, 0, 0}};
-  if (state.synapses.pending.size > 0 || rounds_at_once(step.group)) {
-    deliver_onto_readouts<true>(step);
-    finalise_onto_readouts<true>(step);
-    if (step.group.reward_cutoff > 0) finalise_unrewarded(step);
-  } else {
-    deliver_onto_readouts<false>(step);
-    finalise_onto_readouts<false>(step);
-  }
+  const DelayGroup& g = state.groups[group];
+  const bool moments = state.synapses.pending.size > 0 || rounds_at_once(g);
+  const GroupStep<Real> step{state, g, group, partition, t, {state, nullptr, g.trace_group, 0, 0}, moments};
+  deliver_onto_readouts(step);
+  finalise_onto_readouts(step);
+  if (moments && g.reward_cutoff > 0) finalise_unrewarded(step);
 }
 
 // Adds the errors of step `t` of all readouts that learn by e-prop+ to their sums from the start of the block; with reward, after

@@ -105,23 +105,23 @@ template <class Real> void find_drift(const AdjointRange<Real>& at, const std::v
 
 // Sources of the errors of a lane: its index in a request and the request.
 struct ErrorsOf {
-  const EpisodeRequest& request;
+  const Request& request;
   Index index;
 };
 
 // The adjoint pass of some neurons through all episodes of a rollout. Errors end with each episode.
-template <class Real> void adjoint_episodes(const AdjointRange<Real>& at, const std::vector<Segment>& segments, Index latency,
-                                            const ErrorsOf& errors, Index n_steps, Watch& watch) {
-  const EpisodeRequest& request = errors.request;
+template <class Real> void adjoint_episodes(const AdjointRange<Real>& at, const std::vector<Segment>& segments,
+                                            const Episodes<Real>& episodes, const ErrorsOf& errors, Watch& watch) {
+  const Request& request = errors.request;
   const Population& population = at.population();
   Index done = segments.back().end;  // rows from here on have their G
   for (std::size_t k = segments.size(); k-- > 0;) {
     const auto& [begin, end, step] = segments[k];
-    const Index back = k == 0 ? std::min(latency, at.lane.age) : 0;
+    const Index back = k == 0 ? std::min(episodes.horizon.latency, at.lane.age) : 0;
     const Index counted = begin - (k == 0 ? std::min(population.error_latency, at.lane.age) : 0);  // first row in the mean rate
     const RowsBack rows{begin - back, std::max(end - population.error_latency, begin - back)};
     const Array2<const double> error{at.lane.error.values.data(), end, at.lane.error.columns};
-    const SignalSources sources{request.feedback, request.external, request.samples[errors.index], n_steps, begin - step};
+    const SignalSources sources{episodes.feedback, request.external, request.samples[errors.index], episodes.steps, begin - step};
     at.skip({rows.last, done});
     at.clear();
     bool silent = true;  // whether the learning signals are zero
@@ -196,7 +196,7 @@ template <class Real> void look_back(const Episodes<Real>& episodes, Lane<Real>&
   const auto one = [&](Index p, Watch& own) {
     each_learning_range(episodes, lane, work, p, [&](const AdjointRange<Real>& at) {
       find_drift(at, segments);
-      adjoint_episodes(at, segments, episodes.horizon.latency, errors, episodes.steps, own);
+      adjoint_episodes(at, segments, episodes, errors, own);
     });
   };
   if (threads == 1) {
@@ -260,7 +260,8 @@ template <class Real> void carry_traces(Episodes<Real>& episodes, Lane<Real>& la
   if (!lane.traced) return;
   sort_spikes(episodes, lane, work);
   if (work.traces.rows == 0) work.traces = Owned2<Real>(episodes.horizon.traces(), episodes.topology.targets.size);
-  if (work.product_traces.rows == 0) work.product_traces = make_product_traces(episodes);
+  if (work.product_traces.rows == 0)
+    work.product_traces = Owned2<double>(episodes.horizon.traces() * work.products.rows, work.products.columns);
   for (Index c = 0; c < episodes.horizon.traces(); c++) {
     look_back_for_trace(episodes, lane, c, rows, work);
     const Array1<Real> to{work.traces.row(c), work.traces.columns};

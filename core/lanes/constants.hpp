@@ -28,7 +28,7 @@ template <class Real> void keep_state(const Episodes<Real>& episodes, Lane<Real>
 // Keeps the outputs before a step, next to the first kept row of the neurons.
 template <class Real> void keep_outputs(const Episodes<Real>& episodes, Lane<Real>& lane, Index row) {
   if (episodes.topology.kept_rows.size > 0)
-    std::copy(lane.y.begin(), lane.y.end(), lane.kept.row(row) + episodes.topology.n_neurons());
+    std::copy(lane.y.values.begin(), lane.y.values.end(), lane.kept.row(row) + episodes.topology.n_neurons());
 }
 
 // The kept row of a product in a step, by target; null: the factor is 1.
@@ -95,7 +95,7 @@ template <class Real> void add_product_traces(const Owned2<double>& traces, Back
 
 // Adds the products of a lane to a sum of a request.
 template <class Real>
-void add_scaled_products(const Topology& topology, Backward<Real>& work, const EpisodeRequest& request, Index index) {
+void add_scaled_products(const Topology& topology, Backward<Real>& work, const Request& request, Index index) {
   const FlushSubnormals flush;
   const Array2<double> sums = request.products.plane(index % request.products.planes);
   for (Index p = 0; p < topology.products.size; p++) {

@@ -88,21 +88,17 @@ template <class Real> void deliver_synapses(Index begin, Index end, const Places
   for (Index synapse = begin; synapse < end; synapse++) x[places[synapse]] += weight[synapse];
 }
 
-// Partitions begin .. end - 1.
-struct Partitions {
-  Index begin, end;
-};
-inline Partitions all_partitions(const Topology& topology) { return {0, topology.n_partitions()}; }
+inline Positions all_partitions(const Topology& topology) { return {0, topology.n_partitions()}; }
 
 // Adds the weights of the first `reached` branches of each axon of a projection (given by its first delay group r), each to the
 // row of `input` for its step of arrival; row `place` is for the first branches. Targets are those of some partitions.
 template <class Real> void deliver_branches(const Episodes<Real>& episodes, Index r, Index reached, const AxonSpikes& spikes,
-                                            Index place, const Partitions& partitions, Array2<double> input) {
+                                            Index place, const Positions& partitions, Array2<double> input) {
   const Topology& topology = episodes.topology;
   const GroupPlan own = episodes.plan.groups[r];
   const Array1<const Real> weight = episodes.weight;
   const Index at_once = own.fused ? reached : 1;
-  for (Index p = partitions.begin; p < partitions.end; p++) {
+  for (Index p = partitions.first; p < partitions.stop; p++) {
     const Index* start = topology.branch_start.row(p);
     const Places places = places_of(topology, episodes.plan, r, p);
     const ContiguousTargets contiguous = contiguous_targets(topology, episodes.plan, r, p);
@@ -134,7 +130,7 @@ template <class Real> void deliver_branches(const Episodes<Real>& episodes, Inde
 // are reached before the lane ends. Targets are those of some partitions, or of all if there are dense tables. Returns the number
 // of spikes.
 template <class Real>
-Index deliver_step(const Episodes<Real>& episodes, Lane<Real>& lane, Index row, const Partitions& partitions) {
+Index deliver_step(const Episodes<Real>& episodes, Lane<Real>& lane, Index row, const Positions& partitions) {
   const Topology& topology = episodes.topology;
   Index delivered = 0;
   for (Index r = 0; r < topology.groups.size; r++) {

@@ -20,7 +20,10 @@ constexpr auto kCall = std::chrono::milliseconds(50);
 // Smallest number of steps of neurons for each thread: waking a thread takes some microseconds.
 constexpr Index kStepsPerThread = 400;
 
-template <class Real> NetworkState state_of(const Lane<Real>& lane) { return {lane.state.values, lane.y}; }
+template <class Real> void keep_begin(Lane<Real>& lane) {
+  lane.begin = lane.state;
+  lane.begin_y = lane.y;
+}
 
 // Calls work(number, threads, watch) for the lanes of a chunk: lanes in parallel; or, if there are fewer than half as many lanes
 // as threads, one after the other, each divided among the threads. Returns false if it was interrupted.
@@ -34,7 +37,7 @@ bool each_lane(const Episodes<Real>& episodes, Index width, Index n_steps, Inter
 }
 
 template <class Real>
-Running<Real> running(Episodes<Real>& episodes, const Chunk& chunk, Index number, const EpisodeRequest& request, int threads) {
+Running<Real> running(Episodes<Real>& episodes, const Chunk& chunk, Index number, const Request& request, int threads) {
   return {episodes, episodes.lanes[chunk.lane + number], request, chunk.index + number, threads};
 }
 
@@ -66,7 +69,7 @@ template <class Real> Index count_events(const Episodes<Real>& episodes, const L
 }
 
 template <class Real> void finish_lane(const Running<Real>& run) {
-  const EpisodeRequest& request = run.request;
+  const Request& request = run.request;
   if (request.spikes.size > 0) request.spikes[run.index] = count_spikes(run.episodes, run.lane);
   if (request.events.size > 0) request.events[run.index] = count_events(run.episodes, run.lane);
   if (request.loss.size > 0 && !all_finite(run.lane.state.values.data(), run.lane.state.view().size()))
@@ -86,14 +89,13 @@ template <class Real, class Found> void each_spike(const Episodes<Real>& episode
 }
 
 // Adds the spikes of each neuron in the samples of a chunk, which are complete.
-template <class Real> void count_neurons(const Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request) {
+template <class Real> void count_neurons(const Episodes<Real>& episodes, const Chunk& chunk, const Request& request) {
   for (Index s = 0; request.of_neurons.size > 0 && s < chunk.width; s++)
     each_spike(episodes, episodes.lanes[chunk.lane + s], [&](Index target) { request.of_neurons[target]++; });
 }
 
 // Runs the samples of a chunk, forward and, for training, backward.
-template <class Real>
-bool run_chunk(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request, Interrupt interrupt) {
+template <class Real> bool run_chunk(Episodes<Real>& episodes, const Chunk& chunk, const Request& request, Interrupt interrupt) {
   episodes.steps = request.n_steps;
   return each_lane(episodes, chunk.width, request.n_steps, interrupt, [&](Index s, int threads, Watch& watch) {
     const Running<Real> run = running(episodes, chunk, s, request, threads);
@@ -110,8 +112,8 @@ template <class Real> Array1<Real> sum_of(Array2<Real> sums, Index term) { retur
 
 // Adds the gradients of the lanes of a chunk, after their adjoint pass. Absent connections have no traces: their gradients are
 // those of episodes that begin with the rollout.
-template <class Real> bool accumulate(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request,
-                                      Array2<Real> pending, Interrupt interrupt) {
+template <class Real>
+bool accumulate(Episodes<Real>& episodes, const Chunk& chunk, const Request& request, Array2<Real> pending, Interrupt interrupt) {
   const auto n = static_cast<Index>(episodes.plan.pieces.size());
   for (Index s = 0; episodes.topology.products.size > 0 && s < chunk.width; s++) {
     if (episodes.lanes[chunk.lane + s].traced)
@@ -162,21 +164,6 @@ template <class Real> void make_works(Episodes<Real>& episodes, Index wanted) {
   }
 }
 
-template <class Real> void resize_rows(Episodes<Real>& episodes, Index rows) {
-  const auto longer = [&](auto& array) {
-    array.values.resize(static_cast<std::size_t>(rows * array.columns));
-    array.rows = rows;
-  };
-  episodes.rows = rows;
-  for (Lane<Real>& lane : episodes.lanes) {
-    longer(lane.start);
-    if (!episodes.learns) continue;
-    longer(lane.psi);
-    longer(lane.error);
-    longer(lane.kept);
-  }
-}
-
 template <class Real> Index needed_rows(const Episodes<Real>& episodes, Index n_steps) {
   Index used = episodes.horizon.history() + episodes.steps;
   for (const Lane<Real>& lane : episodes.lanes) used = std::max(used, episodes.used_rows(lane));
@@ -202,24 +189,17 @@ template <class Real> void keep_history(Episodes<Real>& episodes, Lane<Real>& la
   lane.age = lane.cuts.empty() ? lane.age + episodes.steps : episodes.steps - lane.cuts.back();
   lane.clock += episodes.steps;
   lane.cuts.clear();
-  lane.begin = state_of(lane);
+  keep_begin(lane);
 }
 
 template <class Real> Lane<Real> make_lane(const Episodes<Real>& episodes) {
   const Topology& topology = episodes.topology;
-  const Index stored = episodes.learns ? episodes.rows : 1;
   Lane<Real> lane;
-  lane.state = Owned2<double>(episodes.initial.rows, topology.n_neurons());
-  lane.input = Owned2<double>(episodes.plan.receptors * episodes.plan.input_rows(), episodes.plan.columns);
-  lane.y.resize(static_cast<std::size_t>(topology.n_readouts()));
+  set_units(lane, lane_sizes(episodes), room_of(episodes, lane));
   make_lists(topology, lane);
   lane.log.resize(static_cast<std::size_t>(std::max(4 * episodes.n_sources, kFirstLog)));
-  lane.start = Owned2<Index>(episodes.rows, topology.populations.size + 1);
-  lane.psi = Owned2<Real>(stored, episodes.plan.columns);
-  lane.error = Owned2<double>(stored, topology.n_readouts());
-  lane.kept = Owned2<double>(stored, topology.kept_rows.size * episodes.plan.columns);
   rest(episodes, lane);
-  if (episodes.horizon.continues) lane.begin = state_of(lane);
+  if (episodes.horizon.continues) keep_begin(lane);
   return lane;
 }
 
@@ -236,13 +216,15 @@ inline bool learns_onto(const Topology& topology, const Population& population) 
 
 }  // namespace
 
-template <class Real>
-Episodes<Real> make_episodes(const Topology& topology, Array2<const double> initial, const EpisodeSizes& sizes) {
+template <class Real> Episodes<Real> make_episodes(Network<Real>& network, const EpisodeSizes& sizes) {
+  const Topology topology = with_targets(network);
+  const Array2<double> feedback = network.feedback.weight;
   const auto [n, steps, continues, learns, threads] = sizes;
   const Horizon horizon = horizon_of(topology, continues);
   const Index rows = rows_of(horizon, steps);
   Episodes<Real> episodes{topology,
-                          initial,
+                          network.initial,
+                          {feedback.data, feedback.rows, feedback.columns},
                           horizon,
                           rows,
                           learns,
@@ -292,7 +274,8 @@ template <class Real> void reserve_rows(Episodes<Real>& episodes, Index n_steps)
   Index rows = episodes.rows;
   if (needed <= rows) return;
   while (rows < needed) rows *= 2;
-  resize_rows(episodes, rows);
+  episodes.rows = rows;
+  for (Lane<Real>& lane : episodes.lanes) set_units(lane, lane_sizes(episodes), room_of(episodes, lane));
 }
 
 template <class Real> void begin_steps(Episodes<Real>& episodes, Index n_steps) {
@@ -316,19 +299,13 @@ template <class Real> void end_replay(Episodes<Real>& episodes) {
   }
 }
 
-template <class Real> bool forward(Episodes<Real>& episodes, const EpisodeRequest& request, Interrupt interrupt) {
+template <class Real> bool forward(Episodes<Real>& episodes, const Request& request, Interrupt interrupt) {
   const Chunk chunk = all_lanes(episodes);
   return each_lane(episodes, chunk.width, request.n_steps, interrupt,
                    [&](Index s, int threads, Watch& watch) { run_steps(running(episodes, chunk, s, request, threads), watch); });
 }
 
-template <class Real> void finish(Episodes<Real>& episodes, const EpisodeRequest& request) {
-  const Chunk chunk = all_lanes(episodes);
-  for (Index s = 0; s < chunk.width; s++) finish_lane(running(episodes, chunk, s, request, 1));
-}
-
-template <class Real>
-bool backward(Episodes<Real>& episodes, const EpisodeRequest& request, Array2<Real> pending, Interrupt interrupt) {
+template <class Real> bool backward(Episodes<Real>& episodes, const Request& request, Array2<Real> pending, Interrupt interrupt) {
   const Index n = all_lanes(episodes).width, most = lanes_at_once(n, episodes.threads);
   make_works(episodes, most);
   for (Index first = 0; first < n; first += most) {
@@ -347,7 +324,7 @@ template <class Real> void add_terms(Array1<Real> total, Array2<const Real> term
     for (Index i = 0; i < total.size; i++) total[i] += terms(k, i);
 }
 
-template <class Real> Index run_samples(Episodes<Real>& episodes, Index begin, Index stop, const EpisodeRequest& request,
+template <class Real> Index run_samples(Episodes<Real>& episodes, Index begin, Index stop, const Request& request,
                                         Array2<Real> pending, Interrupt interrupt) {
   const auto began = std::chrono::steady_clock::now();
   Index index = begin;
@@ -375,7 +352,7 @@ template <class Real> void end_episode(Episodes<Real>& episodes, Index number) {
   lane.age = 0;
   lane.traced = false;
   rest(episodes, lane);
-  lane.begin = state_of(lane);
+  keep_begin(lane);
 }
 
 template <class Real> void begin_next(Episodes<Real>& episodes) {
@@ -389,22 +366,11 @@ template <class Real> void begin_next(Episodes<Real>& episodes) {
   episodes.steps = 0;
 }
 
-template <class Real> Episodes<Real> continue_in_copy(Episodes<Real>& episodes, Index n_steps) {
-  std::vector<Backward<Real>> works = std::exchange(episodes.works, {});  // work space is large, and not copied
-  Episodes<Real> next = episodes;
-  std::swap(episodes.works, works);
-  begin_next(next);
-  resize_rows(next, rows_of(next.horizon, n_steps));
-  next.works.clear();
-  next.absent.reset();
-  return next;
-}
-
 template <class Real> Index find_diverged(const Episodes<Real>& episodes, double largest) {
   for (std::size_t s = 0; s < episodes.lanes.size(); s++) {
     const Lane<Real>& lane = episodes.lanes[s];
     bool finite = all_finite(lane.state.values.data(), lane.state.view().size());
-    for (const double y : lane.y) finite &= std::fabs(y) <= largest;
+    for (const double y : lane.y.values) finite &= std::fabs(y) <= largest;
     if (!finite) return static_cast<Index>(s);
   }
   return -1;
@@ -426,25 +392,23 @@ void read_spikes(const Lane<Real>& lane, Index first, Index stop, std::vector<In
       }
 }
 
-#define EPROP_EPISODES(Real)                                                                                 \
-  template Episodes<Real> make_episodes(const Topology&, Array2<const double>, const EpisodeSizes&);         \
-  template void set_weights(Episodes<Real>&, Array1<const Real>);                                            \
-  template void set_absent(Episodes<Real>&, const Topology&, Array2<Real>);                                  \
-  template void forget_absent(Episodes<Real>&);                                                              \
-  template void reserve_rows(Episodes<Real>&, Index);                                                        \
-  template void begin_steps(Episodes<Real>&, Index);                                                         \
-  template void begin_replay(Episodes<Real>&);                                                               \
-  template void end_replay(Episodes<Real>&);                                                                 \
-  template bool forward(Episodes<Real>&, const EpisodeRequest&, Interrupt);                                  \
-  template void finish(Episodes<Real>&, const EpisodeRequest&);                                              \
-  template bool backward(Episodes<Real>&, const EpisodeRequest&, Array2<Real>, Interrupt);                   \
-  template void add_terms(Array1<Real>, Array2<const Real>);                                                 \
-  template Index run_samples(Episodes<Real>&, Index, Index, const EpisodeRequest&, Array2<Real>, Interrupt); \
-  template void end_episode(Episodes<Real>&, Index);                                                         \
-  template void begin_next(Episodes<Real>&);                                                                 \
-  template Episodes<Real> continue_in_copy(Episodes<Real>&, Index);                                          \
-  template Index find_diverged(const Episodes<Real>&, double);                                               \
-  template Index count_spikes(const Episodes<Real>&, const Lane<Real>&);                                     \
+#define EPROP_EPISODES(Real)                                                                          \
+  template Episodes<Real> make_episodes(Network<Real>&, const EpisodeSizes&);                         \
+  template void set_weights(Episodes<Real>&, Array1<const Real>);                                     \
+  template void set_absent(Episodes<Real>&, const Topology&, Array2<Real>);                           \
+  template void forget_absent(Episodes<Real>&);                                                       \
+  template void reserve_rows(Episodes<Real>&, Index);                                                 \
+  template void begin_steps(Episodes<Real>&, Index);                                                  \
+  template void begin_replay(Episodes<Real>&);                                                        \
+  template void end_replay(Episodes<Real>&);                                                          \
+  template bool forward(Episodes<Real>&, const Request&, Interrupt);                                  \
+  template bool backward(Episodes<Real>&, const Request&, Array2<Real>, Interrupt);                   \
+  template void add_terms(Array1<Real>, Array2<const Real>);                                          \
+  template Index run_samples(Episodes<Real>&, Index, Index, const Request&, Array2<Real>, Interrupt); \
+  template void end_episode(Episodes<Real>&, Index);                                                  \
+  template void begin_next(Episodes<Real>&);                                                          \
+  template Index find_diverged(const Episodes<Real>&, double);                                        \
+  template Index count_spikes(const Episodes<Real>&, const Lane<Real>&);                              \
   template void read_spikes(const Lane<Real>&, Index, Index, std::vector<Index>&, std::vector<Index>&);
 EPROP_EPISODES(float)
 EPROP_EPISODES(double)

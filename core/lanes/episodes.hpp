@@ -11,14 +11,16 @@
 // 9. Ranks divide lanes, too. Gradients are added lane after lane: with several ranks each lane has its own sum, see `pending`.
 #pragma once
 #include "lanes/state.hpp"
+#include "network/network.hpp"
 
 namespace eprop {
 
-// Lanes at rest with capacity for some steps each. If they do not continue, they run samples of exactly so many steps.
-template <class Real>
-Episodes<Real> make_episodes(const Topology& topology, Array2<const double> initial, const EpisodeSizes& sizes);
+// Lanes of a network, which must outlive them, at rest with capacity for some steps each. If they do not continue, they run
+// samples of exactly so many steps.
+template <class Real> Episodes<Real> make_episodes(Network<Real>& network, const EpisodeSizes& sizes);
 
-// Sets the weights of later steps; the array must outlive them. Spikes in flight arrive with the new weights.
+// Sets the weights of later steps, those of the network or others; the array must outlive them. Spikes in flight arrive with the
+// new weights.
 template <class Real> void set_weights(Episodes<Real>& episodes, Array1<const Real> weight);
 
 // From now on, backward passes also add the gradients that absent connections, the synapses of `topology`, would have. Both must
@@ -34,16 +36,13 @@ template <class Real> void begin_replay(Episodes<Real>& episodes);
 template <class Real> void end_replay(Episodes<Real>& episodes);
 
 // Runs all lanes for the steps of a request that have begun; returns false if it was interrupted: the lanes are then invalid.
-template <class Real> bool forward(Episodes<Real>& episodes, const EpisodeRequest& request, Interrupt interrupt);
-// Counts spikes and synaptic events of all lanes, which have run all their steps; the loss of a lane that diverged becomes NaN.
-template <class Real> void finish(Episodes<Real>& episodes, const EpisodeRequest& request);
+template <class Real> bool forward(Episodes<Real>& episodes, const Request& request, Interrupt interrupt);
 
 // Adds the gradients of all lanes, scaled, to `pending` (sums, synapses): what is added in turn, two terms of each lane that
 // continues or one of each sample, goes to one sum after the other, and from the last one on to the first again. With one sum
 // they are added up; with a sum for each term another process can add them in the same order. Returns false if it was
 // interrupted: `pending` then has a part of them.
-template <class Real>
-bool backward(Episodes<Real>& episodes, const EpisodeRequest& request, Array2<Real> pending, Interrupt interrupt);
+template <class Real> bool backward(Episodes<Real>& episodes, const Request& request, Array2<Real> pending, Interrupt interrupt);
 
 // Adds terms (terms, n) to a total (n,) one after the other, in the order in which `backward` would have added them.
 template <class Real> void add_terms(Array1<Real> total, Array2<const Real> terms);
@@ -51,15 +50,14 @@ template <class Real> void add_terms(Array1<Real> total, Array2<const Real> term
 // Runs samples begin:stop from rest, as many at a time as there are lanes, and adds their gradients to `pending` if they learn.
 // Returns the next sample, after the chunk during which 50 ms have passed; or -1 if it was interrupted: `pending` then has a part
 // of the gradients.
-template <class Real> Index run_samples(Episodes<Real>& episodes, Index begin, Index stop, const EpisodeRequest& request,
+template <class Real> Index run_samples(Episodes<Real>& episodes, Index begin, Index stop, const Request& request,
                                         Array2<Real> pending, Interrupt interrupt);
 
 // Ends the episode of a lane: it is at rest, without spikes in flight.
 template <class Real> void end_episode(Episodes<Real>& episodes, Index number);
 
-// Begins the next rollout; synapses keep their traces. Or begins it in a copy, with capacity for `n_steps`.
+// Begins the next rollout; synapses keep their traces.
 template <class Real> void begin_next(Episodes<Real>& episodes);
-template <class Real> Episodes<Real> continue_in_copy(Episodes<Real>& episodes, Index n_steps);
 
 // Allocates `n_steps` more steps, and rows for the end of an episode; the capacity doubles.
 template <class Real> void reserve_rows(Episodes<Real>& episodes, Index n_steps);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "lanes/fields.hpp"
 #include "lanes/plan.hpp"
 #include "network/inputs.hpp"
 #include "network/tables.hpp"
@@ -38,11 +39,28 @@ inline Horizon horizon_of(const Topology& topology, bool continues) {
   return horizon;
 }
 
-// State of neurons and readouts; the spikes determine which spikes are in flight.
-struct NetworkState {
-  Aligned<double> neurons;  // (state rows, neurons)
-  std::vector<double> y;    // (readouts,)
+// The numbers on which the shapes of a lane's arrays depend.
+struct LaneSizes {
+  Index state_rows, neurons, readouts, populations, partitions, synapses, products;
+  Index slots;       // rows of the state that are kept for learned constants
+  Index columns;     // of a row with all targets, padded
+  Index input_rows;  // of all receptors
+  bool continues;
+  Index targets() const { return neurons + readouts; }
 };
+inline LaneSizes lane_sizes(const Topology& topology, const PlanSizes& plan, Index state_rows, bool continues) {
+  return {state_rows,
+          topology.n_neurons(),
+          topology.n_readouts(),
+          topology.populations.size,
+          topology.n_partitions(),
+          topology.targets.size,
+          topology.products.size,
+          topology.kept_rows.size,
+          plan.columns,
+          plan.receptors * plan.input_rows(),
+          continues};
+}
 
 // The spikes of a rollout before it is replayed: the spikes of its sources are taken from here.
 struct EarlierSpikes {
@@ -54,12 +72,14 @@ struct EarlierSpikes {
 // One sample or environment. A lane has rows of spikes and psi: first its history, the last steps before the rollout, then the
 // steps of the rollout. After the end of an episode there are silent rows, as many as the longest delay has steps, so that no
 // spike arrives beyond them in either direction. Traces of the synapses, as of `Horizon::latency` steps before the rollout,
-// represent older spikes.
+// represent older spikes. Spikes and state determine which spikes are in flight.
+//
+// Its arrays have a row in the table `fields`, see lanes/fields.hpp.
 template <class Real> struct Lane {
   Owned2<double> state;                           // (state rows, neurons)
   Owned2<double> input;                           // (receptors * input_rows, columns) of some steps, see `PlanSizes`
   Index place = 0;                                // row of the inputs of the next step
-  std::vector<double> y;                          // (readouts,)
+  Owned2<double> y;                               // (1, readouts)
   std::uint64_t seed = 0;                         // seed of its random spikes,
   Index clock = 0;                                // and the clock of the first draws of this rollout
   std::vector<std::vector<std::int32_t>> spikes;  // (partitions)(neurons and Poisson sources) that spiked in this step
@@ -74,10 +94,34 @@ template <class Real> struct Lane {
   Index age = 0;                  // steps of its episode before the rollout
   bool traced = false;            // whether `traces` are set
   std::vector<Index> cuts;        // steps of the rollout before which an episode ends, ascending
-  NetworkState begin;             // state at the start of the rollout
+  Owned2<double> begin, begin_y;  // `state` and `y` at the start of the rollout
   Owned2<Real> traces;            // (traces, synapses) as of the first step that is processed again
   Owned2<double> product_traces;  // (traces * products, columns) the same of learned constants
   EarlierSpikes earlier;
+
+  static constexpr auto fields() {
+    using L = Lane;
+    using enum RowsFor;
+    return std::tuple{
+        LaneField{"neurons", &L::state, Axis::neuron, lane, kState, [](auto& s) { return LaneShape{s.state_rows, s.neurons}; }},
+        LaneField{"y", &L::y, Axis::same, lane, kState, [](auto& s) { return LaneShape{1, s.readouts}; }},
+        LaneField{"begin_neurons", &L::begin, Axis::neuron, lane, kState,
+                  [](auto& s) { return LaneShape{s.continues ? s.state_rows : 0, s.neurons}; }},
+        LaneField{"begin_y", &L::begin_y, Axis::same, lane, kState,
+                  [](auto& s) { return LaneShape{s.continues ? 1 : 0, s.readouts}; }},
+        LaneField{"input", &L::input, Axis::neuron, lane, kWork, [](auto& s) { return LaneShape{s.input_rows, s.columns}; }},
+        LaneField{"spike_count", &L::spike_count, Axis::same, lane, kWork,
+                  [](auto& s) { return LaneShape{s.partitions, s.populations}; }},
+        LaneField{"start", &L::start, Axis::same, step, kWork, [](auto& s) { return LaneShape{1, s.populations + 1}; }},
+        LaneField{"psi", &L::psi, Axis::neuron, learning, kState, [](auto& s) { return LaneShape{1, s.columns, 1, s.neurons}; }},
+        LaneField{"error", &L::error, Axis::same, learning, kWork, [](auto& s) { return LaneShape{1, s.readouts}; }},
+        LaneField{"kept", &L::kept, Axis::same, learning, kState,
+                  [](auto& s) { return LaneShape{1, s.slots * s.columns, s.slots, s.targets()}; }},
+        LaneField{"traces", &L::traces, Axis::synapse, trace, kState, [](auto& s) { return LaneShape{1, s.synapses}; }},
+        LaneField{"product_traces", &L::product_traces, Axis::same, trace, kState,
+                  [](auto& s) { return LaneShape{s.products, s.columns, 1, s.targets()}; }},
+    };
+  }
 };
 
 // Inputs of a lane at one receptor (input rows, columns), and at all receptors in its next step (receptors, columns at least).
@@ -118,7 +162,8 @@ template <class Real> struct AbsentConnections {
 
 template <class Real> struct Episodes {
   Topology topology;
-  Array2<const double> initial;  // (state rows, neurons)
+  Array2<const double> initial;   // (state rows, neurons)
+  Array2<const double> feedback;  // (readouts, neurons)
   Horizon horizon;
   Index rows;   // capacity of each lane
   bool learns;  // whether there is room for the backward pass
@@ -148,8 +193,13 @@ template <class Real> struct Episodes {
   Index end_row() const { return horizon.continues ? std::numeric_limits<Index>::max() : rows; }
 };
 
-template <class Real> Owned2<double> make_product_traces(const Episodes<Real>& episodes) {
-  return {episodes.horizon.traces() * episodes.topology.products.size, episodes.plan.columns};
+template <class Real> LaneSizes lane_sizes(const Episodes<Real>& episodes) {
+  return lane_sizes(episodes.topology, episodes.plan, episodes.initial.rows, episodes.horizon.continues);
+}
+
+// Units for which a lane has memory.
+template <class Real> Units room_of(const Episodes<Real>& episodes, const Lane<Real>& lane) {
+  return {episodes.rows, episodes.learns ? episodes.rows : 1, lane.traced ? episodes.horizon.traces() : 0};
 }
 
 // Steps of one episode within a rollout: rows begin .. end - 1; `step` is the step of row begin.
@@ -173,27 +223,6 @@ struct Chunk {
   Index lane, index, width;
 };
 
-// Steps of lanes, and arrays for their results. `n` lanes run; each belongs to one of the given samples.
-struct EpisodeRequest : Inputs {
-  Index n_steps = 0;
-  bool learn = false;           // whether psi is stored
-  Array1<const Index> samples;  // (n,) indices among all given samples
-  Array1<const Index> clocks;   // (n,) first step of the random spikes of samples from rest
-  // For the backward pass:
-  Array2<const double> feedback;        // (readouts, neurons)
-  Array2<const double> scales;          // (n, delay groups) factors of gradients
-  Array3<const double> given_errors;    // (n, n_steps, readouts); without planes, those of the targets
-  Array2<const double> product_scales;  // (n, populations) factors of `products`
-  // Results:
-  Array3<double> y;          // (n, n_steps, readouts) mV
-  Array3<double> error;      // (n, n_steps, readouts); without planes they are stored for the backward pass
-  Array1<double> loss;       // (n,) not finite if a sample diverged
-  Array1<Index> spikes;      // (n,) of neurons
-  Array1<Index> of_neurons;  // (neurons or 0,) spikes of each neuron in all samples
-  Array1<Index> events;      // (n,) synaptic events of samples from rest
-  Array3<double> products;   // (sums, products, targets) the backward pass adds those of lane k to the sum k % sums
-};
-
 // Lists of spikes with capacity for one step.
 template <class Real> void make_lists(const Topology& topology, Lane<Real>& lane) {
   const Index n = topology.n_partitions();
@@ -204,7 +233,6 @@ template <class Real> void make_lists(const Topology& topology, Lane<Real>& lane
         room += population.size * (p + 1) / n - population.size * p / n;
     lane.spikes.emplace_back(static_cast<std::size_t>(room));
   }
-  lane.spike_count = Owned2<Index>(n, topology.populations.size);
 }
 
 // Rows of the work space of the adjoint pass; from kMu on one per component, and one more per component for the next step.
@@ -233,12 +261,10 @@ inline Index episode_bytes(const Topology& topology, Index state_rows, const Epi
   const Horizon horizon = horizon_of(topology, continues);
   const Index rows = rows_of(horizon, steps);
   const PlanSizes plan = plan_sizes(topology, rows, learns, threads, real_size);
-  const Index n = topology.n_neurons(), k = topology.n_readouts(), stored = learns ? rows : 1;
-  const Index traces = continues && learns ? horizon.traces() * topology.targets.size * real_size : 0;
-  const Index kept = 8 * topology.kept_rows.size * plan.columns;
-  const Index lane = stored * kept + 8 * (n * state_rows + k) * (continues ? 2 : 1) + 4 * n +
-                     8 * plan.receptors * plan.input_rows() * plan.columns + 8 * rows * (topology.populations.size + 1) +
-                     stored * (8 * k + real_size * plan.columns) + traces;
+  const Index n = topology.n_neurons(), each = continues && learns ? horizon.traces() : 0;
+  const LaneSizes shape = lane_sizes(topology, plan, state_rows, continues);
+  const auto bytes = real_size == sizeof(double) ? bytes_of_lane<Lane<double>> : bytes_of_lane<Lane<float>>;
+  const Index lane = bytes(shape, {rows, learns ? rows : 1, each}) + 4 * n, traces = each * topology.targets.size * real_size;
   const Index work = 8 * (n * adjoint_rows(topology) + topology.n_sources()) + (continues ? rows * plan.columns * real_size : 0);
   const Index works = !learns ? 0 : continues ? lanes_at_once(lanes, threads) : lanes;
   const Index shared = plan.dense * real_size + 4 * plan.fused + 12 * plan.series + 8 * plan.series_branches +

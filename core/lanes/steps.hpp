@@ -4,10 +4,7 @@
 
 #include "lanes/constants.hpp"
 #include "lanes/delivery.hpp"
-#include "network/readouts.hpp"
-#include "neurons/advance.hpp"
-#include "neurons/drives.hpp"
-#include "neurons/sources.hpp"
+#include "step.hpp"
 #include "support/threads.hpp"
 
 namespace eprop {
@@ -16,7 +13,7 @@ namespace eprop {
 template <class Real> struct Running {
   const Episodes<Real>& episodes;
   Lane<Real>& lane;
-  const EpisodeRequest& request;
+  const Request& request;
   Index index;
   int threads;
 
@@ -37,22 +34,18 @@ template <class Real> LaneStep step_of(const Running<Real>& run, Index t) {
   return {t, at, run.episodes.row_of(run.lane, at)};
 }
 
-// Spikes of a partition's part of Poisson population b in a step; `out` has room for all.
+// Spikes of Poisson population b in some partitions; `out` has room for all.
 template <class Real>
-Index draw_poisson(const Running<Real>& run, Index b, Index at, const Partitions& share, std::int32_t* out) {
-  const Population& population = run.episodes.topology.populations[b];
-  const auto first = static_cast<std::int32_t>(population.first_source);
-  const Index n = run.episodes.topology.n_partitions();
-  const Index count = poisson_spikes({b, run.lane.clock + at, run.lane.seed, run.episodes.poisson_limit.data() + first},
-                                     population.size * share.begin / n, population.size * share.end / n, out);
-  for (Index k = 0; k < count; k++) out[k] += first;
-  return count;
+Index draw_poisson(const Running<Real>& run, Index b, Index at, const Positions& partitions, std::int32_t* out) {
+  const Topology& topology = run.episodes.topology;
+  const PoissonStep step{run.lane.seed, run.lane.clock + at, run.episodes.poisson_limit};
+  return poisson_spikes(topology, b, step, partitions, topology.populations[b].first_source, out);
 }
 
 // Spikes of event population b in a step of the request; `out` has room for all.
 template <class Real> Index copy_events(const Running<Real>& run, Index b, Index t, std::int32_t* out) {
   const Population& population = run.episodes.topology.populations[b];
-  const EpisodeRequest& request = run.request;
+  const Request& request = run.request;
   const Index* start = request.event_start.row(population.channel) + run.sample() * request.n_steps + t;
   const std::int32_t* channels = request.event_channels.data + start[0];
   for (Index k = 0; k < start[1] - start[0]; k++) out[k] = channels[k] + static_cast<std::int32_t>(population.first_source);
@@ -80,23 +73,21 @@ void advance_partition(const Running<Real>& run, const LaneStep& step, Array2<do
   Lane<Real>& lane = run.lane;
   std::int32_t* spikes = lane.spikes[partition].data();
   Index count = 0;
-  const double* factor = run.request.drive.rows > 0 ? run.request.drive.row(step.t) : nullptr;
-  const DriveStep drive{lane.seed, lane.clock + step.at, factor, run.request.currents, run.sample(), step.t};
+  const DriveStep drive = drive_of(run.request, {run.sample(), step.t}, lane.seed, lane.clock + step.at);
   PoissonTables tables;
   tables.follow(topology, drive);
-  apply_drives(topology, topology.bounds(0, partition), topology.bounds(0, partition + 1), drive, tables, lane.state.view(),
-               input);
+  const NeuronStep neurons{topology, drive, tables, run.request.drops, lane.state.view(), input};
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
-    const Index begin = std::max(topology.bounds(0, partition), population.target_begin);
-    const Index end = std::min(topology.bounds(0, partition + 1), population.target_end);
-    if (population.role == Role::neuron && begin < end) {
+    const Positions range = own_neurons(topology, population, partition);
+    if (population.role == Role::neuron && range.size() > 0) {
+      const bool learns = run.request.learn && episodes.learning[b];
       // If nothing learns, psi is overwritten in every step: a history of psi would push weights out of the cache.
-      Real* psi = lane.psi.row(run.request.learn && episodes.learning[b] ? step.row : 0);
-      if (run.request.learn && episodes.learning[b]) keep_state(episodes, lane, step.row, begin, end);
+      Real* psi = lane.psi.row(learns ? step.row : 0);
       const Index before = count;
-      count = advance(range_of(population, begin, end, lane.state.view(), topology.params, input), psi, spikes, count);
-      if (run.request.drops && population.dropout > 0.0) count = drop_spikes(population, b, drive, before, count, spikes);
+      count = step_neurons(neurons, b, range, psi, spikes, count, [&](Index begin, Index end) {
+        if (learns) keep_state(episodes, lane, step.row, begin, end);
+      });
       const auto shift = static_cast<std::int32_t>(population.first_source - population.first_target);
       for (Index k = before; k < count; k++) spikes[k] += shift;
     } else if (population.role == Role::poisson && run.draws()) {
@@ -150,7 +141,7 @@ template <class Real> void rest(const Episodes<Real>& episodes, Lane<Real>& lane
   std::copy(episodes.initial.data, episodes.initial.data + episodes.initial.size(), lane.state.values.begin());
   std::fill(lane.input.values.begin(), lane.input.values.end(), 0.0);
   lane.place = 0;
-  for (Index k = 0; k < episodes.topology.n_readouts(); k++) lane.y[k] = episodes.topology.readouts[k].y_start;
+  for (Index k = 0; k < episodes.topology.n_readouts(); k++) lane.y(0, k) = episodes.topology.readouts[k].y_start;
 }
 
 // Moves the inputs to the front when their rows are used up.
@@ -177,8 +168,8 @@ template <class Real> void gather_inputs(const Episodes<Real>& episodes, Lane<Re
 
 // Resets a lane to the beginning of its rollout.
 template <class Real> void rewind(const Episodes<Real>& episodes, Lane<Real>& lane) {
-  lane.state.values = lane.begin.neurons;
-  lane.y = lane.begin.y;
+  lane.state = lane.begin;
+  lane.y = lane.begin_y;
   gather_inputs(episodes, lane, episodes.horizon.history());
 }
 
@@ -208,16 +199,14 @@ template <class Real> Index step_partitions(const Running<Real>& run, const Lane
 // Outputs of a step, and its errors and loss if there are targets.
 template <class Real> void compare_step(const Running<Real>& run, const LaneStep& step) {
   const Topology& topology = run.episodes.topology;
-  const EpisodeRequest& request = run.request;
+  const Request& request = run.request;
   Lane<Real>& lane = run.lane;
   double* to = request.y.row(run.index, step.t);
-  for (Index k = 0; k < topology.n_readouts(); k++) to[k] = lane.y[k] + topology.readouts[k].leak;
+  for (Index k = 0; k < topology.n_readouts(); k++) to[k] = lane.y(0, k) + topology.readouts[k].leak;
   if (request.target.planes == 0) return;
-  const double* target = request.target.row(run.sample(), request.target.rows > 1 ? step.t : 0);
-  const double* window = request.window.row(request.window.planes > 1 ? run.sample() : 0, step.t);
   double* error =
       request.error.planes > 0 ? request.error.row(run.index, step.t) : lane.error.row(lane.error.rows > 1 ? step.row : 0);
-  request.loss[run.index] += compare_readouts(topology, lane.y.data(), true, target, window, error);
+  request.loss[run.index] += compare_outputs(topology, request, {run.sample(), step.t}, lane.y.row(0), error);
 }
 
 // Runs the steps of a request. Where an episode ended, a replayed lane goes to rest.
@@ -234,7 +223,7 @@ template <class Real> void run_steps(const Running<Real>& run, Watch& watch) {
     log_step(run, step);
     if (run.request.learn) keep_outputs(episodes, lane, step.row);
     integrate_readouts(0, topology.n_readouts(), topology.readouts, lane.input.row(lane.place) + topology.n_neurons(),
-                       lane.y.data());
+                       lane.y.row(0));
     lane.place++;
     compare_step(run, step);
   }

@@ -11,7 +11,7 @@
 
 namespace eprop {
 
-struct Sizes;  // the numbers on which shapes depend, see online/sizes.hpp
+struct Sizes;  // the numbers on which shapes depend, see network/sizes.hpp
 
 // What the entries of the last axis of an array belong to, and so how ranks divide it.
 enum class Axis : Index { same, neuron, source, synapse };

@@ -14,7 +14,8 @@ struct Kind {
   constexpr bool operator==(const Kind&) const = default;
 
   constexpr int n_components() const { return n_filters + n_own; }
-  // One loop serves all optimisers, which look at run time what they are; else there are two, with and without moments.
+  // Whether gradients wait in `pending` for an optimiser with moments only after the cutoff, or with rewards, not from the start
+  // of a block on.
   constexpr bool any_optimizer() const { return reward || !anchored; }
 
   // Entries of a propagator, row by row: component -> e_bar (E), component -> e_bar_reg (R, two kappas), e_bar -> gradient (GE),

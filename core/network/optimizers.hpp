@@ -9,7 +9,8 @@
 namespace eprop {
 
 // The order is that of the codes in Python (eprop.rules.optimizers).
-enum class Optimizer : Index { descent, adam, momentum, rmsprop };
+// own: a method in Python takes the step, after the core has made the gradients.
+enum class Optimizer : Index { descent, adam, momentum, rmsprop, own };
 
 struct OptimizerConstants {
   double eta, w_min, w_max;
@@ -114,6 +115,8 @@ template <class Real> void optimizer_step(const OptimizerConstants& constants, I
       return move_weights(constants, range, [=](Real weight, Real gradient, Index synapse) {
         return rmsprop_step(weight, moment_2[synapse], gradient, eta, beta, epsilon);
       });
+    case Optimizer::own:
+      for (Index synapse = range.begin; synapse < range.end; synapse++) range.pending[synapse] *= range.scale;
   }
 }
 

@@ -206,6 +206,8 @@ template <class T> void any_steps(const OwedSteps& owed, const OptimizerConstant
       return rmsprop_steps(owed, c, s);
     case Optimizer::adam:
       return owed.ranges.empty() ? adam_by_steps(owed, c, s) : adam_by_ranges(owed, c, s);
+    case Optimizer::own:  // of e-prop only
+      return;
   }
 }
 

@@ -184,16 +184,16 @@ Index collect_spikes(const std::int32_t* spiked, Index neurons, Index begin, std
 // Adds the input of the inhibitory receptor to the state of `n` neurons after their step, and clears it: the model need not know
 // which receptor an input came from.
 void take_inhibition(const NeuronRange& neurons, Index first, Index n) {
-  double* __restrict state = neurons.state.row(neurons.inhibitory_row) + first, * __restrict input = neurons.inhibitory + first;
+  double* __restrict state = neurons.state.row(neurons.population.inhibitory_row) + first;
+  double* __restrict input = neurons.input.row(1) + first;
   for (Index k = 0; k < n; k++) state[k] += input[k];
   std::fill_n(input, n, 0.0);
 }
 
 // The loop of a built-in model; a user's own model has no row for the kind of its surrogate gradient.
 ModelLoop built_in_loop(const NeuronRange& neurons, bool with_psi) {
-  if (!with_psi) return kModels[neurons.model].loop(neurons.sharing, Surrogate::kNone);
   const auto surrogate = static_cast<Surrogate>(neurons.params(membrane::KIND, neurons.begin));
-  return kModels[neurons.model].loop(neurons.sharing, surrogate);
+  return kModels[neurons.population.model].loop(neurons.population.sharing, with_psi ? surrogate : Surrogate::kNone);
 }
 
 // Neurons that are advanced before their spikes are collected: marks and psi stay in the first-level cache.
@@ -206,10 +206,11 @@ std::span<const NeuronModel> models() { return kModels; }
 
 template <class Psi> Index advance(const NeuronRange& neurons, Psi* psi, std::int32_t* spikes, Index count) {
   if (neurons.begin == neurons.end) return count;
+  const Population& population = neurons.population;
   const Array2<double>& state = neurons.state;
   const Array2<const double>& params = neurons.params;
-  const ModelLoop loop = neurons.model < 0 ? nullptr : built_in_loop(neurons, psi != nullptr);
-  const double* first_params = neurons.sharing == Sharing::each ? params.data : params.data + neurons.begin;
+  const ModelLoop loop = population.model < 0 ? nullptr : built_in_loop(neurons, psi != nullptr);
+  const double* first_params = population.sharing == Sharing::each ? params.data : params.data + neurons.begin;
   alignas(64) std::int32_t spiked[kBlock];
   for (Index first = neurons.begin; first < neurons.end; first += kBlock) {
     const Index n = std::min(kBlock, neurons.end - first);
@@ -218,18 +219,18 @@ template <class Psi> Index advance(const NeuronRange& neurons, Psi* psi, std::in
     double* gradient = wide;
     if constexpr (std::is_same_v<Psi, double>) gradient = psi == nullptr ? wide : psi + first;
     if (loop == nullptr) {
-      const auto own = function_at<NeuronLoop>(neurons.own_function);
-      own(first, n, state.columns, state.data, first_params, neurons.input, gradient, spiked);
+      const auto own = function_at<NeuronLoop>(population.own_function);
+      own(first, n, state.columns, state.data, first_params, neurons.input.row(0), gradient, spiked);
     } else {
       std::uint8_t* active = neurons.active == nullptr ? nullptr : neurons.active + first;
-      const auto own = function_at<OwnSurrogate>(neurons.own_function);
-      loop(first, n, state.columns, state.data, first_params, neurons.input, gradient, spiked, own, active);
+      const auto own = function_at<OwnSurrogate>(population.own_function);
+      loop(first, n, state.columns, state.data, first_params, neurons.input.row(0), gradient, spiked, own, active);
     }
     if constexpr (!std::is_same_v<Psi, double>)
       for (Index k = 0; psi != nullptr && k < n; k++) psi[first + k] = static_cast<Psi>(wide[k]);
     // Outside the loop: one array less to write there, and LLVM vectorises the loop of a user's model.
-    std::fill_n(neurons.input + first, n, 0.0);
-    if (neurons.inhibitory != nullptr) take_inhibition(neurons, first, n);
+    std::fill_n(neurons.input.row(0) + first, n, 0.0);
+    if (population.inhibitory_row >= 0) take_inhibition(neurons, first, n);
     count = collect_spikes(spiked, n, first, spikes, count);
   }
   return count;

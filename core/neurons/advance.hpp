@@ -27,16 +27,11 @@ std::span<const NeuronModel> models();
 
 // Neurons begin:end of one population, for one thread.
 struct NeuronRange {
-  int model = 0;  // code of the model; -1: a user's own
-  Index begin = 0, end = 0;
+  const Population& population;
+  Index begin, end;
   Array2<double> state;         // (rows of state, neurons)
   Array2<const double> params;  // (rows of parameters, neurons)
-  double* input = nullptr;      // (neurons,) synaptic input of this step, mV or pA
-  Index own_function = 0;       // address: of a user's own model, compiled for different or shared parameters, as `sharing`
-                                // says; or of the surrogate gradient of a user; or 0
-  Sharing sharing = Sharing::each;
-  double* inhibitory = nullptr;  // (neurons,) input of the inhibitory receptor; null without one
-  Index inhibitory_row = -1;     // row of the state that takes it
+  Array2<double> input;         // (receptors, neurons) synaptic input of this step, mV or pA
   // (neurons,) null, or as for a `ModelLoop`, where groups begin at `begin` and ranges of earlier steps were the same; before
   // the first step all are 1.
   std::uint8_t* active = nullptr;
@@ -45,15 +40,6 @@ struct NeuronRange {
 // The function at an address, which Python passes as a number.
 template <class Function> Function function_at(Index address) {
   return reinterpret_cast<Function>(address);  // NOLINT(performance-no-int-to-ptr)
-}
-
-// The range of a population, from its record; `input` has a row for each receptor.
-inline NeuronRange range_of(const Population& population, Index begin, Index end, Array2<double> state,
-                            Array2<const double> params, Array2<double> input) {
-  const Index row = population.inhibitory_row;
-  return {
-      static_cast<int>(population.model), begin, end, state, params, input.row(0), population.own_function, population.sharing,
-      row >= 0 ? input.row(1) : nullptr,  row};
 }
 
 // Advances neurons begin:end by one step: reads and clears their input, writes state and psi[begin:end], appends the neurons that

@@ -187,27 +187,23 @@ inline void current_drive(const Topology& topology, const Drive& drive, Index be
   }
 }
 
-// Adds the given currents of a step to the neurons begin .. end.
-inline void given_currents(const Topology& topology, Index begin, Index end, const DriveStep& step, Array2<double> state,
+// Adds the given currents of a step to the neurons begin .. end of population b.
+inline void given_currents(const Topology& topology, Index b, Index begin, Index end, const DriveStep& step, Array2<double> state,
                            double* input) {
   const GivenCurrents& given = step.given;
-  if (given.values.planes == 0) return;
-  for (Index b = 0; b < topology.populations.size; b++) {
-    if (given.first[b] < 0) continue;
-    const Population& population = topology.populations[b];
-    const Index shift = given.first[b] - population.target_begin;
-    const double* values = given.values.row(step.sample, step.step);
-    double* current = given.row[b] >= 0 ? state.row(given.row[b]) : nullptr;
-    for (Index neuron = std::max(begin, population.target_begin); neuron < std::min(end, population.target_end); neuron++)
-      add_current(values[neuron + shift], given.rest[neuron + shift], current == nullptr ? nullptr : current + neuron,
-                  input[neuron]);
-  }
+  if (given.values.planes == 0 || given.first[b] < 0) return;
+  const Index shift = given.first[b] - topology.populations[b].target_begin;
+  const double* values = given.values.row(step.sample, step.step);
+  double* current = given.row[b] >= 0 ? state.row(given.row[b]) : nullptr;
+  for (Index neuron = begin; neuron < end; neuron++)
+    add_current(values[neuron + shift], given.rest[neuron + shift], current == nullptr ? nullptr : current + neuron,
+                input[neuron]);
 }
 
-// Drives of the neurons begin .. end in a step, before they advance; `input` has a row for each receptor, `tables` follow the
-// step.
-inline void apply_drives(const Topology& topology, Index begin, Index end, const DriveStep& step, const PoissonTables& tables,
-                         Array2<double> state, Array2<double> input) {
+// Drives of neurons begin .. end of population b in a step, before they advance; `input` has a row for each receptor, `tables`
+// follow the step.
+inline void apply_drives(const Topology& topology, Index b, Index begin, Index end, const DriveStep& step,
+                         const PoissonTables& tables, Array2<double> state, Array2<double> input) {
   for (Index k = 0; k < topology.drives.size; k++) {
     const Drive& drive = topology.drives[k];
     const Index first = std::max(begin, drive.begin), stop = std::min(end, drive.end);
@@ -219,7 +215,7 @@ inline void apply_drives(const Topology& topology, Index begin, Index end, const
       current_drive(topology, drive, first, stop, factor, step, state, input.row(0));
     }
   }
-  given_currents(topology, begin, end, step, state, input.row(0));
+  given_currents(topology, b, begin, end, step, state, input.row(0));
 }
 
 // Removes what is lost of the spikes of population b from the entries begin .. end of a list of neurons; returns the new end.

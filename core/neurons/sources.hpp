@@ -19,27 +19,31 @@ inline std::vector<std::uint64_t> poisson_limits(const Topology& topology) {
   return limits;
 }
 
-// A population of Poisson sources in a step of the random clock.
+// The draws of Poisson sources in a step of the random clock, with the limits of all sources.
 struct PoissonStep {
-  Index population, clock;
   std::uint64_t seed;
-  const std::uint64_t* limits;  // of its sources
+  Index clock;
+  const std::vector<std::uint64_t>& limits;
 };
 
-// Writes the spiking sources among begin .. end of a population, by index within it and ascending, and returns their number.
-inline Index poisson_spikes(const PoissonStep& step, Index begin, Index end, std::int32_t* out) {
+// Writes the sources of Poisson population b that spike, in some partitions, as numbers within the population plus `shift` and
+// ascending; returns how many.
+inline Index poisson_spikes(const Topology& topology, Index b, const PoissonStep& step, const Positions& partitions, Index shift,
+                            std::int32_t* out) {
   constexpr Index kBlock = 64;
-  const std::uint64_t counter = (static_cast<std::uint64_t>(step.population) << 48) | static_cast<std::uint64_t>(step.clock);
+  const Index size = topology.populations[b].size, n = topology.n_partitions(), end = size * partitions.stop / n;
+  const std::uint64_t* limits = step.limits.data() + topology.populations[b].first_source;
+  const std::uint64_t counter = (static_cast<std::uint64_t>(b) << 48) | static_cast<std::uint64_t>(step.clock);
   Index count = 0;
-  for (Index first = begin; first < end; first += kBlock) {
+  for (Index first = size * partitions.first / n; first < end; first += kBlock) {
     std::uint64_t spiked[kBlock];
-    const Index n = std::min(kBlock, end - first);
-    for (Index k = 0; k < n; k++) {
+    const Index drawn = std::min(kBlock, end - first);
+    for (Index k = 0; k < drawn; k++) {
       const auto source = static_cast<std::uint32_t>(first + k);
-      spiked[k] = (philox(step.seed, kPoisson, source, counter).first >> 11) < step.limits[source];
+      spiked[k] = (philox(step.seed, kPoisson, source, counter).first >> 11) < limits[source];
     }
-    for (Index k = 0; k < n; k++)
-      if (spiked[k]) out[count++] = static_cast<std::int32_t>(first + k);
+    for (Index k = 0; k < drawn; k++)
+      if (spiked[k]) out[count++] = static_cast<std::int32_t>(shift + first + k);
   }
   return count;
 }

@@ -5,13 +5,11 @@
 
 #include "eprop_plus/effective_weights.hpp"
 #include "eprop_plus/readout_synapses.hpp"
-#include "network/feedback.hpp"
-#include "network/readouts.hpp"
-#include "neurons/advance.hpp"
-#include "neurons/sources.hpp"
 #include "online/deliveries.hpp"
+#include "online/feedback.hpp"
 #include "online/pairs.hpp"
 #include "online/static_rows.hpp"
+#include "step.hpp"
 #include "support/finite.hpp"
 #include "support/threads.hpp"
 
@@ -111,41 +109,21 @@ void follow_rates(Array2<double> rate, Positions range, double kappa_rate, const
   for (Index k = 0; k < n_spikes; k++) now[spikes[k]] += 1.0 - kappa_rate;
 }
 
-// Neurons that are driven and advanced together: their inputs stay in the first-level cache.
-constexpr Index kDrivenTogether = 1024;
-
-// Drives neurons of a population and advances them by a step; appends their spikes to a list of `count`.
-template <class Real> Index advance_population(OnlineState<Real>& state, Index b, Positions range, const DriveStep& drive,
-                                               const PoissonTables& tables, std::int32_t* spikes, Index count) {
-  const Topology& topology = state.topology;
-  double* psi = state.trace_group[b] >= 0 || state.keeps_psi ? state.neurons.psi.data : nullptr;
-  const Population& population = topology.populations[b];
-  const Index before = (range.first - population.first_target) % kDrawn;  // of the nodes that are drawn with the first one
-  for (Index first = range.first, stop = 0; first < range.stop; first = stop) {
-    stop = std::min(first + kDrivenTogether - (first == range.first ? before : 0), range.stop);
-    apply_drives(topology, first, stop, drive, tables, state.neurons.state, state.neurons.input);
-    NeuronRange neurons = range_of(population, first, stop, state.neurons.state, topology.params, state.neurons.input);
-    neurons.active = state.active.data();
-    count = advance(neurons, psi, spikes, count);
-  }
-  return count;
-}
-
 // Advances the neurons of a partition and lists their spikes, population by population.
 template <class Real>
 void advance_partition(OnlineState<Real>& state, Index partition, const DriveStep& drive, bool drops, PoissonTables& tables) {
   const Topology& topology = state.topology;
   tables.follow(topology, drive);
+  const NeuronStep step{topology, drive, tables, drops, state.neurons.state, state.neurons.input, state.active.data()};
   std::int32_t* spikes = state.spikes[partition].data();
   Index count = 0;
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
-    const Positions range{std::max(topology.bounds(0, partition), population.target_begin),
-                          std::min(topology.bounds(0, partition + 1), population.target_end)};
+    const Positions range = own_neurons(topology, population, partition);
     if (population.role == Role::neuron && range.size() > 0) {
       const Index before = count, group = state.trace_group[b];
-      count = advance_population(state, b, range, drive, tables, spikes, count);
-      if (drops && population.dropout > 0.0) count = drop_spikes(population, b, drive, before, count, spikes);
+      double* psi = group >= 0 || state.keeps_psi ? state.neurons.psi.data : nullptr;
+      count = step_neurons(step, b, range, psi, spikes, count, [](Index, Index) {});
       if (group >= 0)
         follow_rates(state.neurons.rate, range, topology.trace_groups[group].kappa_rate, spikes + before, count - before);
     }
@@ -158,23 +136,23 @@ template <class Real> void draw_poisson(OnlineRun<Real>& run, Index partition, s
   const Topology& topology = run.state.topology;
   if (run.poisson_limit.empty()) return;
   PartitionNotes& notes = run.notes[partition];
-  const Index partitions = topology.n_partitions();
   Index count = 0;
   for (Index b = 0; b < topology.populations.size; b++) {
-    const Population& population = topology.populations[b];
-    if (population.role == Role::poisson)
-      count += poisson_spikes({b, clock, seed, run.poisson_limit.data() + population.first_source},
-                              population.size * partition / partitions, population.size * (partition + 1) / partitions,
+    if (topology.populations[b].role == Role::poisson)
+      count += poisson_spikes(topology, b, {seed, clock, run.poisson_limit}, {partition, partition + 1}, 0,
                               notes.poisson.data() + count);
     notes.poisson_count[b] = count;
   }
 }
 
+// The step of a sample in column `column` of a request.
+SampleStep step_of(const Request& request, Index column) { return {column / request.n_steps, column % request.n_steps}; }
+
 // Adds the external signals in this step to the learning signals of neurons begin .. end.
 template <class Real>
-void gather_external(const OnlineState<Real>& state, const RunRequest& request, Index column, Index begin, Index end) {
+void gather_external(const OnlineState<Real>& state, const Request& request, Index column, Index begin, Index end) {
   const External& external = request.external;
-  const Index sample = column / request.window.rows, step = column % request.window.rows;
+  const auto [sample, step] = step_of(request, column);
   const double factor = external.factor(sample, step);
   for (Index b = 0; b < state.topology.populations.size; b++) {
     const Population& population = state.topology.populations[b];
@@ -194,7 +172,7 @@ bool inputs_finite(Array2<double> input, Index begin, Index end) {
 }
 
 // One step of one partition; `column` is the step in the request.
-template <class Real> void step_partition(OnlineRun<Real>& run, const RunRequest& request, Index partition, Index column) {
+template <class Real> void step_partition(OnlineRun<Real>& run, const Request& request, Index partition, Index column) {
   const FlushSubnormals flush;
   const Index t = run.t;
   OnlineState<Real>& state = run.state;
@@ -204,7 +182,9 @@ template <class Real> void step_partition(OnlineRun<Real>& run, const RunRequest
   double* readout_input = state.neurons.input.row(0) + topology.n_neurons();
   PartitionNotes& notes = run.notes[partition];
   notes.watch.record(kBetween);
-  notes.silent = gather_signals(t, begin, end, state.neurons, state.history.error, topology.signal_delay, notes.silent);
+  const Array2<double> feedback = state.feedback.weight;
+  notes.silent = gather_signals(t, begin, end, {feedback.data, feedback.rows, feedback.columns}, state.neurons,
+                                state.history.error, topology.signal_delay, notes.silent);
   if (!request.external.empty()) {
     gather_external(state, request, column, begin, end);
     notes.silent = false;
@@ -216,10 +196,8 @@ template <class Real> void step_partition(OnlineRun<Real>& run, const RunRequest
   if (run.has_plus || run.has_pairs)
     notes.input_finite &=
         inputs_finite(state.neurons.input, begin, end) && all_finite(readout_input + first_readout, last_readout - first_readout);
-  const Index steps = request.window.rows, sample = column / steps, step = column % steps;
-  const double* factor = request.drive.rows > 0 ? request.drive.row(step) : nullptr;
-  const DriveStep drive{request.seed, t + request.clock, factor, request.currents, sample, step};
-  advance_partition(state, partition, drive, request.drops, notes.drawn);
+  advance_partition(state, partition, drive_of(request, step_of(request, column), request.seed, t + request.clock), request.drops,
+                    notes.drawn);
   if (run.has_pairs) notes.post_full = follow_post_spikes(state, partition, t);
   if (!run.collect) draw_poisson(run, partition, request.seed, t + request.clock);
   notes.watch.record(kAdvance);
@@ -231,8 +209,8 @@ template <class Real> void step_partition(OnlineRun<Real>& run, const RunRequest
 
 // The spikes of all populations in one step, in the order of the log. Spikes of neurons are in the lists of the partitions, or in
 // `received`, where `stop` gives their number.
-template <class Real> void gather_segments(OnlineRun<Real>& run, Index column, const RunRequest& request,
-                                           const std::int32_t* received, Positions known) {
+template <class Real>
+void gather_segments(OnlineRun<Real>& run, Index column, const Request& request, const std::int32_t* received, Positions known) {
   const OnlineState<Real>& state = run.state;
   const Topology& topology = state.topology;
   run.segments.clear();
@@ -303,7 +281,7 @@ template <class Real> Index count_tied_weights(const OnlineState<Real>& state) {
 }
 
 // After all partitions: event counts, tied feedback, and the spikes to the log or the outbox.
-template <class Real> void collect_step(OnlineRun<Real>& run, Index column, const RunRequest& request, int threads) {
+template <class Real> void collect_step(OnlineRun<Real>& run, Index column, const Request& request, int threads) {
   OnlineState<Real>& state = run.state;
   const Index t = run.t, partitions = state.topology.n_partitions();
   Index spikes = 0;
@@ -318,7 +296,7 @@ template <class Real> void collect_step(OnlineRun<Real>& run, Index column, cons
       request.of_neurons[state.spikes[partition][k]]++;
     post_full |= notes.post_full;
   }
-  if (request.spikes.size > 0) request.spikes[column / request.window.rows] += spikes;
+  if (request.spikes.size > 0) request.spikes[column / request.n_steps] += spikes;
   if (post_full) grow_post_spikes(state.post);
   const Index tied = run.has_plus ? count_tied_weights(state) : 0;
   const auto tie = [&](Index partition) { tie_branches(state, partition, t); };
@@ -334,53 +312,44 @@ template <class Real> void collect_step(OnlineRun<Real>& run, Index column, cons
   list_spikes(run, t, threads, tied >= kManyFeedbackWeights, more);
 }
 
-// The targets of all readouts in a step, and the window's weights of their populations.
-const double* target_of(const RunRequest& request, Index column) {
-  const Index steps = request.window.rows;
-  return request.target.row(column / steps, request.target.rows == 1 ? 0 : column % steps);
-}
-const double* window_of(const RunRequest& request, Index column) {
-  const Index steps = request.window.rows;
-  return request.window.row(request.window.planes > 1 ? column / steps : 0, column % steps);
-}
-
 // Whether there can be learning signals of a step: a readout population has a target in its window, or errors or signals are
 // given, or there are no readouts.
-bool is_taught(const Topology& topology, const RunRequest& request, Index column) {
+bool is_taught(const Topology& topology, const Request& request, const SampleStep& at) {
   if (topology.n_readouts() == 0 || request.errors_given || request.external.signals.planes > 0) return true;
-  const double *target = target_of(request, column), *window = window_of(request, column);
+  const double *target = target_of(request, at), *window = window_of(request, at);
   for (const Population *p = topology.populations.data, *end = p + topology.populations.size; p < end; p++)
     if (p->role == Role::readout && *window++ != 0.0 && !std::isnan(target[p->target_begin - topology.n_neurons()])) return true;
   return false;
 }
 
-void add_sums(const RunRequest& request, double loss, double silent) {
+void add_sums(const Request& request, double loss, double silent) {
   const auto sum = [&](Sum name) -> double& { return request.sums[static_cast<Index>(name)]; };
   sum(Sum::steps) += 1.0;
-  if (request.frozen) return;
+  sum(Sum::left) -= 1.0;
+  if (!request.learn) return;
   sum(Sum::learned) += 1.0;
   sum(Sum::loss) += loss;
   sum(Sum::silent) += silent;
 }
 
 // Errors of all readouts in this step and their sums, outputs, and the loss.
-template <class Real> void compare_step(OnlineRun<Real>& run, Index column, const RunRequest& request) {
+template <class Real> void compare_step(OnlineRun<Real>& run, Index column, const Request& request) {
   OnlineState<Real>& state = run.state;
   double loss = 0.0, silent = 0.0;
   if (state.topology.readouts.size > 0) {
+    const SampleStep at = step_of(request, column);
     double* error = state.history.error.row(run.t & (state.history.error.rows - 1));
-    const double *target = target_of(request, column), *window = window_of(request, column);
-    loss = compare_readouts(state.topology, state.neurons.y.data, true, target, window, error);
-    silent = silent_loss(state.topology, target, window);
+    loss = compare_outputs(state.topology, request, at, state.neurons.y.data, error);
+    silent = silent_loss(state.topology, target_of(request, at), window_of(request, at));
     request.loss[column] += loss;
     if (run.sums_errors && !waits_for_reward(state)) extend_error_sums(state, run.t);
-    std::copy_n(state.neurons.y.data, state.neurons.y.size, request.y.row(column));
+    std::copy_n(state.neurons.y.data, state.neurons.y.size, request.y.row(at.sample, at.step));
   }
   if (request.sums.size > 0) add_sums(request, loss, silent);
 }
 
 // Values of the recorded variables after this step.
-template <class Real> void read_probes(OnlineRun<Real>& run, const RunRequest& request, double* out) {
+template <class Real> void read_probes(OnlineRun<Real>& run, const Request& request, double* out) {
   const OnlineState<Real>& state = run.state;
   const Index t = run.t;
   for (Index m = 0; m < request.probes.rows; m++) {
@@ -416,19 +385,19 @@ template <class Real> void read_probes(OnlineRun<Real>& run, const RunRequest& r
 }
 
 // External values of this step: reward, which belongs to the step before, and its errors.
-template <class Real> void take_external(OnlineRun<Real>& run, Index column, const RunRequest& request) {
+template <class Real> void take_external(OnlineRun<Real>& run, Index column, const Request& request) {
   OnlineState<Real>& state = run.state;
   if (!waits_for_reward(state)) return;
-  const Index steps = request.window.rows;
-  store_reward(state, run.t, request.external.reward_of(column / steps, column % steps));
+  const auto [sample, step] = step_of(request, column);
+  store_reward(state, run.t, request.external.reward_of(sample, step));
   if (run.sums_errors && run.t > 0) extend_error_sums(state, run.t - 1);
 }
 
 // Before the first step of a call: learning rates, axons up to date with all spikes, postsynaptic spikes with a known end.
-template <class Real> void begin_run(OnlineRun<Real>& run, const RunRequest& request) {
+template <class Real> void begin_run(OnlineRun<Real>& run, const Request& request) {
   OnlineState<Real>& state = run.state;
   for (std::size_t group = 0; group < state.groups.size(); group++)
-    state.groups[group].optimizer.eta = request.frozen ? 0.0 : state.topology.groups[group].optimizer.eta;
+    state.groups[group].optimizer.eta = request.learn ? state.topology.groups[group].optimizer.eta : 0.0;
   note_logged(history_of(state), run.t - run.outbox.steps());
   state.active.assign(state.topology.n_neurons(), 1);  // Python may have changed the state
   for (PartitionNotes& notes : run.notes) notes.silent = false;
@@ -439,15 +408,16 @@ template <class Real> void begin_run(OnlineRun<Real>& run, const RunRequest& req
 // Neurons, readouts and axons before the first step.
 template <class Real> void rest(OnlineRun<Real>& run) {
   OnlineState<Real>& state = run.state;
-  std::copy_n(run.initial.data, run.initial.size(), state.neurons.state.data);
+  const Sizes& sizes = run.network.sizes;
+  std::copy_n(run.network.initial.data, run.network.initial.size(), state.neurons.state.data);
   for (Index k = 0; k < state.neurons.y.size; k++) state.neurons.y[k] = state.topology.readouts[k].y_start;
   std::fill_n(state.axons.times.data, state.axons.times.size, AxonTimes{-1, 0, -1});
-  state.history.block_steps = run.sizes.block_steps;
-  state.history.span_blocks = run.sizes.span_blocks;
+  state.history.block_steps = sizes.block_steps;
+  state.history.span_blocks = sizes.span_blocks;
   state.history.rewards.now = 0;
-  state.log.record_steps = run.sizes.remembered();
-  state.post.span = run.sizes.pair_cutoff + 2 * run.sizes.longest_delay;
-  state.learns = run.sizes.at_spikes();
+  state.log.record_steps = sizes.remembered();
+  state.post.span = sizes.pair_cutoff + 2 * sizes.longest_delay;
+  state.learns = sizes.at_spikes();
 }
 
 // Clears gradients, and the moments of synapses that learn at spikes, whose optimisers count the network's steps.
@@ -469,18 +439,17 @@ template <class Real> void restart_optimizers(OnlineState<Real>& state) {
 
 template <class Real> std::vector<Row> rows_of(OnlineState<Real>& state) {
   std::vector<Row> rows;
-  add_rows("synapses", state.synapses, rows);
   add_rows("axons", state.axons, rows);
   add_rows("neurons", state.neurons, rows);
   add_rows("history", state.history, rows);
   add_rows("history", state.history.rewards, rows);
   add_rows("log", state.log, rows);
   add_rows("work", state.plus, rows);
-  add_rows("wiring", state.moves, rows);
   return rows;
 }
 
 template <class Real> void reset_run(OnlineRun<Real>& run) {
+  clear(rows_of(run.network));
   clear(rows_of(run.state));
   if (run.has_plus) restart_optimizers(run.state);
   run.t = 0;
@@ -492,7 +461,7 @@ template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
   OnlineState<Real>& state = run.state;
   const Topology& topology = state.topology;
   const Index partitions = topology.n_partitions(), populations = topology.populations.size;
-  allocate(rows_of(state), run.sizes, run.memory);
+  allocate(rows_of(state), run.network.sizes, run.memory);
   rest(run);
   state.groups.assign(topology.groups.data, topology.groups.data + topology.groups.size);
   if (!state.learns)
@@ -541,7 +510,7 @@ template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
   for (Index kind = 0; kind < topology.kinds.rows; kind++) run.kinds.push_back(number_of(kind_of(topology, kind)));
 }
 
-template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Index offset, const RunRequest& request) {
+template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Index offset, const Request& request) {
   OnlineState<Real>& state = run.state;
   const Index partitions = state.topology.n_partitions();
   const int threads = static_cast<int>(std::min<Index>(request.threads, partitions));
@@ -557,7 +526,7 @@ template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Inde
     if (run.has_plus) plan_deliveries(state, run.t, state.synapses.pending.size == 0, request.threads);
     list_rows(state, run.t);
     run.watch.record(kExchange);
-    state.taught = run.has_plus && is_taught(state.topology, request, column) ? 1.0 : 0.0;
+    state.taught = run.has_plus && is_taught(state.topology, request, step_of(request, column)) ? 1.0 : 0.0;
     parallel_for(partitions, threads, step);
     run.watch.record(kRegion);
     collect_step(run, column, request, threads);
@@ -567,6 +536,7 @@ template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Inde
     if (request.probes.rows > 0) read_probes(run, request, request.probed.row(column));
     run.unchecked_work += 4.0 * targets;
     run.t++;
+    if (request.times.size > 0) request.times[column] = static_cast<double>(run.t);
     if (std::chrono::steady_clock::now() > end) return done + 1;
   }
   return n_steps;
@@ -582,7 +552,7 @@ template <class Real> void replace_errors(OnlineRun<Real>& run, Array1<const dou
 }
 
 template <class Real>
-void receive_spikes(OnlineRun<Real>& run, Index n_steps, Index offset, const RunRequest& request, const Inbox& inbox) {
+void receive_spikes(OnlineRun<Real>& run, Index n_steps, Index offset, const Request& request, const Inbox& inbox) {
   OnlineState<Real>& state = run.state;
   const Index partitions = state.topology.n_partitions();
   const int threads = static_cast<int>(std::min<Index>(request.threads, partitions));
@@ -599,8 +569,10 @@ void receive_spikes(OnlineRun<Real>& run, Index n_steps, Index offset, const Run
   }
 }
 
+namespace {
+
 // While the voltage and the inputs of a core model are finite, its other state is finite, so one row is enough.
-template <class Real> Divergence find_divergence(const OnlineRun<Real>& run) {
+template <class Real> Divergence state_divergence(const OnlineRun<Real>& run) {
   const OnlineState<Real>& state = run.state;
   const Array2<double>& rows = state.neurons.state;
   // Also true for NaN and infinity.
@@ -646,15 +618,23 @@ template <class Real> bool weights_finite(OnlineRun<Real>& run, int threads) {
   return all;
 }
 
-#define EPROP_INSTANTIATE(Real)                                                                  \
-  template void prepare_run(OnlineRun<Real>&, bool);                                             \
-  template std::vector<Row> rows_of(OnlineState<Real>&);                                         \
-  template void reset_run(OnlineRun<Real>&);                                                     \
-  template Index run_online(OnlineRun<Real>&, Index, Index, const RunRequest&);                  \
-  template void replace_errors(OnlineRun<Real>&, Array1<const double>);                          \
-  template void receive_spikes(OnlineRun<Real>&, Index, Index, const RunRequest&, const Inbox&); \
-  template Divergence find_divergence(const OnlineRun<Real>&);                                   \
-  template bool weights_finite(OnlineRun<Real>&, int);
+}  // namespace
+
+template <class Real> Divergence judge(OnlineRun<Real>& run, double loss, int threads) {
+  const Divergence found = state_divergence(run);
+  const bool finite = weights_finite(run, threads);
+  if (!std::isfinite(loss)) return Divergence::not_finite;
+  return found == Divergence::none && !finite ? Divergence::weight : found;
+}
+
+#define EPROP_INSTANTIATE(Real)                                                               \
+  template void prepare_run(OnlineRun<Real>&, bool);                                          \
+  template std::vector<Row> rows_of(OnlineState<Real>&);                                      \
+  template void reset_run(OnlineRun<Real>&);                                                  \
+  template Index run_online(OnlineRun<Real>&, Index, Index, const Request&);                  \
+  template void replace_errors(OnlineRun<Real>&, Array1<const double>);                       \
+  template void receive_spikes(OnlineRun<Real>&, Index, Index, const Request&, const Inbox&); \
+  template Divergence judge(OnlineRun<Real>&, double, int);
 EPROP_INSTANTIATE(float)
 EPROP_INSTANTIATE(double)
 

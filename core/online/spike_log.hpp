@@ -28,12 +28,6 @@ struct SpikeSegment {
   Index shift, count;
 };
 
-// Positions in the log.
-struct Positions {
-  Index first, stop;
-  Index size() const { return stop - first; }
-};
-
 // Position of the next spike.
 inline Index end_of_log(const SpikeLog& log, Index t) {
   return t > 0 ? log.start((t - 1) & log.past_mask(), log.start.columns - 1) : 0;

@@ -5,9 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "network/network.hpp"
 #include "network/owed_steps.hpp"
-#include "network/tables.hpp"
-#include "online/sizes.hpp"
 
 namespace eprop {
 
@@ -15,52 +14,6 @@ namespace eprop {
 inline constexpr Index kNever = -(Index{1} << 62);
 // Saturation value for intervals of 32 bits.
 inline constexpr Index kLongestInterval = (Index{1} << 31) - 1;
-
-// One entry per synapse; arrays that no rule needs have length 0.
-template <class Real> struct Synapses {
-  Array1<Real> weight;
-  Array1<Real> trace;                // e_bar
-  Array1<Real> trace_reg;            // e_bar_reg, two kappas only
-  Array1<Real> trace_reward;         // reward trace, reward only
-  Array2<Real> own;                  // (n_own, synapses) own components of the eligibility vector
-  Array1<Real> pending;              // gradient until the end of the batch, or the next spike (with moments)
-  Array1<Real> moment_1, moment_2;   // of gradients, of squared gradients
-  Array1<std::int8_t> levels;        // in place of weights: whole numbers of levels of up to 8 bits (online/weights.hpp) ...
-  Array1<std::int16_t> wide_levels;  // ... or of up to 16
-
-  static constexpr auto fields() {
-    using S = Synapses;
-    constexpr Axis axis = Axis::synapse;
-    constexpr int lasting = kState | kLasting;
-    return std::tuple{
-        Field{"weight", &S::weight, axis, lasting, [](auto& s) { return Shape{s.synapses_if(s.level_bytes == 0)}; }},
-        Field{"trace", &S::trace, axis, kState, [](auto& s) { return Shape{s.synapses_if(s.eprop_plus)}; }},
-        Field{"trace_reg", &S::trace_reg, axis, kState, [](auto& s) { return Shape{s.synapses_if(s.two_kappas)}; }},
-        Field{"trace_reward", &S::trace_reward, axis, kState, [](auto& s) { return Shape{s.synapses_if(s.reward_cutoff)}; }},
-        Field{"own", &S::own, axis, kState, [](auto& s) { return Shape{s.own, s.synapses}; }},
-        Field{"pending", &S::pending, axis, lasting, [](auto& s) { return Shape{s.synapses_if(s.gradients)}; }},
-        Field{"moment_1", &S::moment_1, axis, lasting, [](auto& s) { return Shape{s.synapses_if(s.moment_1)}; }},
-        Field{"moment_2", &S::moment_2, axis, lasting, [](auto& s) { return Shape{s.synapses_if(s.moment_2)}; }},
-        Field{"levels", &S::levels, axis, kLasting, [](auto& s) { return Shape{s.synapses_if(s.level_bytes == 1)}; }},
-        Field{"wide_levels", &S::wide_levels, axis, kLasting, [](auto& s) { return Shape{s.synapses_if(s.level_bytes == 2)}; }},
-    };
-  }
-};
-
-// Synapses that move (network/rewiring.hpp); otherwise empty.
-struct Moves {
-  Array1<std::uint32_t> born;  // (synapses,) when each was made, in mini-batches or steps of learning; 0 for those of the build
-  Array1<Index> moved, last;   // (projections,) synapses that have moved, on all ranks; those of the last rewiring
-
-  static constexpr auto fields() {
-    constexpr int lasting = kState | kLasting;
-    return std::tuple{
-        Field{"born", &Moves::born, Axis::synapse, lasting, [](auto& s) { return Shape{s.synapses_if(s.rewired)}; }},
-        Field{"moved", &Moves::moved, Axis::same, lasting, [](auto& s) { return Shape{s.rewired}; }},
-        Field{"last", &Moves::last, Axis::same, lasting, [](auto& s) { return Shape{s.rewired}; }},
-    };
-  }
-};
 
 struct AxonTimes {
   Index last_spike;  // step, -1: none yet
@@ -84,18 +37,15 @@ struct Axons {
 };
 
 struct Neurons {
-  Array2<double> state;            // (state rows, neurons)
-  Array2<double> input;            // (receptors, neurons + readouts)
-  Array1<double> psi, signal;      // (neurons,) surrogate gradient; learning signal that arrived in this step
-  Array2<double> rate;             // (2, neurons) running rate now, and one step before
-  Array1<double> y;                // (readouts,)
-  Array2<double> feedback;         // (readouts, neurons)
-  Array2<double> feedback_offset;  // (readouts, neurons) adaptive feedback minus the weight it follows; otherwise (0, 0)
+  Array2<double> state;        // (state rows, neurons)
+  Array2<double> input;        // (receptors, neurons + readouts)
+  Array1<double> psi, signal;  // (neurons,) surrogate gradient; learning signal that arrived in this step
+  Array2<double> rate;         // (2, neurons) running rate now, and one step before
+  Array1<double> y;            // (readouts,)
 
   static constexpr auto fields() {
     using S = Neurons;
     constexpr Axis axis = Axis::neuron;
-    constexpr int lasting = kState | kLasting;
     return std::tuple{
         Field{"state", &S::state, axis, kState, [](auto& s) { return Shape{s.state_rows, s.neurons}; }},
         Field{"input", &S::input, axis, kWork, [](auto& s) { return Shape{s.receptors, s.neurons + s.readouts}; }},
@@ -103,9 +53,6 @@ struct Neurons {
         Field{"signal", &S::signal, axis, kState, [](auto& s) { return Shape{s.neurons}; }},
         Field{"rate", &S::rate, axis, kState, [](auto& s) { return Shape{2, s.neurons}; }},
         Field{"y", &S::y, Axis::same, kState, [](auto& s) { return Shape{s.readouts}; }},
-        Field{"feedback", &S::feedback, axis, lasting, [](auto& s) { return Shape{s.readouts, s.neurons}; }},
-        Field{"feedback_offset", &S::feedback_offset, axis, lasting,
-              [](auto& s) { return s.adaptive_feedback ? Shape{s.readouts, s.neurons} : Shape{0, 0}; }},
     };
   }
 };
@@ -307,13 +254,16 @@ template <class Real> struct PlusWork {
 enum Phase : int { kBetween, kPropagators, kDeliver, kAdvance, kReadout, kExchange, kRegion, kPhases };
 
 template <class Real> struct OnlineState {
-  Topology topology;
+  explicit OnlineState(Network<Real>& borrowed)
+      : topology(borrowed.topology), synapses(borrowed.synapses), moves(borrowed.moves), feedback(borrowed.feedback) {}
+  const Topology& topology;
   std::vector<DelayGroup> groups;  // for this run: topology.groups, frozen or static
   std::vector<Index> trace_group;  // of each population: signal_group, or -1 without learning
   double taught = 1.0;             // 1 in a step of which there can be learning signals, else 0
   bool learns = true;              // false: every rule is static and nothing is traced
-  Synapses<Real> synapses;
-  Moves moves;
+  Synapses<Real>& synapses;
+  Moves& moves;
+  Feedback& feedback;
   Axons axons;
   Neurons neurons;
   History<Real> history;
@@ -327,7 +277,7 @@ template <class Real> struct OnlineState {
   std::vector<std::vector<Index>> spike_count;    // (partitions)(populations) running counts over the populations
 };
 
-// All arrays that have a row in a table.
+// All arrays of the loop that have a row in a table; those of the network have theirs.
 template <class Real> std::vector<Row> rows_of(OnlineState<Real>& state);
 
 }  // namespace eprop

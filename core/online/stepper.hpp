@@ -30,7 +30,7 @@ enum class StepStatus : int {
 };
 
 struct Stepper {
-  RunRequest request;
+  Request request;
   std::vector<Index> event_start;  // (event sources, 2)
   std::vector<std::int32_t> events;
   std::vector<Index> sizes;  // (event sources,)
@@ -69,17 +69,17 @@ inline void prepare_stepper(Stepper& stepper, const Topology& topology, std::uin
   stepper.shown.assign(readouts, 0.0);
   stepper.loss.assign(1, 0.0);
   stepper.spikes.assign(1, 0);
-  RunRequest& r = stepper.request;
+  Request& r = stepper.request;
   const auto sources = static_cast<Index>(stepper.sizes.size()), k = static_cast<Index>(readouts);
   r.seed = seed;
-  r.clock = 0;
-  r.frozen = frozen;
+  r.n_steps = 1;
+  r.learn = !frozen;
   r.threads = threads;
   r.event_start = {stepper.event_start.data(), sources, 2};
   r.target = {stepper.target.data(), 1, 1, k};
   r.window = {stepper.window.data(), 1, 1, static_cast<Index>(stepper.window.size())};
   r.external.first = {stepper.first.data(), topology.populations.size};
-  r.y = {stepper.y.data(), 1, k};
+  r.y = {stepper.y.data(), 1, 1, k};
   r.loss = {stepper.loss.data(), 1};
   r.spikes = {stepper.spikes.data(), 1};
 }
@@ -159,7 +159,7 @@ template <class Real> StepStatus take_step(OnlineRun<Real>& run, Stepper& steppe
     clear_arguments(stepper, given);
     return status;
   }
-  RunRequest& request = stepper.request;
+  Request& request = stepper.request;
   request.event_channels = {stepper.events.data(), static_cast<Index>(stepper.events.size())};
   request.external.signals = {stepper.signals, (given & kSignal) != 0 ? 1 : 0, 1, topology.n_neurons()};
   request.external.modulator = {&stepper.modulator, stepper.modulator != 1.0 ? 1 : 0, 1};

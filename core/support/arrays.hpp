@@ -8,6 +8,12 @@ namespace eprop {
 
 using Index = std::int64_t;
 
+// Positions first .. stop - 1.
+struct Positions {
+  Index first, stop;
+  Index size() const { return stop - first; }
+};
+
 template <class T> struct Array1 {
   T* data = nullptr;
   Index size = 0;

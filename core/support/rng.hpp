@@ -15,7 +15,7 @@
 
 namespace eprop {
 
-// Purposes separate draws with the same seed, target and index; exported in bindings/random.cpp.
+// Purposes separate draws with the same seed, target and index; exported in bindings/module.cpp.
 enum Purpose : std::uint32_t {
   kConnect = 1,
   kWeight = 2,

@@ -260,10 +260,11 @@ def require_member(cls: type, member: str, advice: str) -> None:
 
 
 class FixedProperties:
-    """Base of objects whose properties are chosen when the object is made."""
+    """Base of objects whose properties, and attributes marked as ``Final``, are chosen when the object is made."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if isinstance(getattr(type(self), name, None), property):
+        final = "Final" in str(type(self).__annotations__.get(name)) and name in vars(self)
+        if final or isinstance(getattr(type(self), name, None), property):
             label = type(self).__name__
             raise AttributeError(f"{label}.{name} is read-only; options are arguments of {label}(...)")
         super().__setattr__(name, value)
@@ -363,6 +364,11 @@ def parameters_of(cls: type) -> Iterator[tuple[str, ParameterInfo]]:
         info = field.metadata.get(_META)
         if info is not None:
             yield field.name, info
+
+
+def in_package(thing: type) -> bool:
+    """Whether a class belongs to the package."""
+    return thing.__module__.split(".")[0] == "eprop"
 
 
 def instead_of(value: object, *kinds: type) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 import eprop as ep
 from eprop.reference import Stimulus
-from own_neurons import Resonator, SynapticLIF
+from own_neurons import AdaptingCurrent, Resonator, SynapticLIF
 
 STEPS, N_IN, SIZES = 60, 6, (9, 5)
 Setting = dict[str, str]
@@ -31,16 +31,39 @@ RULES: dict[str, Callable[..., ep.Rule]] = {
 NEURONS: dict[str, ep.Neuron] = {
     "LIF": LIF,
     "LIF with a refractory time": LIF.replace(t_ref=2.0),
-    "LIF, each its own": LIF.replace(tau_m=ep.Uniform(8.0, 25.0)),
+    "LIF, each its own": LIF.replace(
+        tau_m=ep.Uniform(8.0, 25.0), v_th=ep.Normal(0.5, 0.03), t_ref=ep.Uniform(0.0, 3.0)
+    ),
     "ALIF": ep.ALIF(tau_m=12.0, v_th=0.5, beta=0.2, tau_adapt=60.0),
+    "ALIF, each its own": ep.ALIF(
+        tau_m=ep.Uniform(8.0, 25.0), v_th=0.5, beta=ep.Uniform(0.0, 0.5), tau_adapt=ep.Uniform(20.0, 90.0)
+    ),
+    # A spike of the neuron may take all that its synapses remember of earlier ones.
+    "ALIF, forgetful": ep.ALIF(
+        tau_m=12.0, v_th=0.5, beta=1.0, tau_adapt=10.0, surrogate=ep.PiecewiseLinear(height=1.2)
+    ),
     "DeltaLIF": ep.DeltaLIF(tau_m=12.0, v_th=0.5, v_reset=-0.1),
     "DeltaALIF": ep.DeltaALIF(tau_m=12.0, v_th=0.5, beta=0.2, tau_adapt=60.0),
     "CurrentLIF": ep.CurrentLIF(**CURRENT, tau_syn=4.0),
     "CurrentALIF": ep.CurrentALIF(**CURRENT, tau_syn=4.0, beta=0.2, tau_adapt=60.0),
     "two receptors": ep.CurrentLIF(**CURRENT, tau_syn=4.0, tau_syn_in=6.0),
     "own neuron": SynapticLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7),
+    "own neuron that adapts": AdaptingCurrent(),
     "own neuron that rings": Resonator(),
 }
+
+
+@dataclass(frozen=True)
+class OwnMomentum(ep.rules.Optimizer):
+    """Momentum, in Python."""
+
+    moments = (True, False)
+
+    def step(self, weights: np.ndarray, gradients: np.ndarray, moments: Any, n: int) -> np.ndarray:
+        moments[0][:] = 0.8 * moments[0] + gradients
+        return weights - self.eta * moments[0]
+
+
 #: By name: a kind of optimiser and whether its steps go on without spikes.
 OPTIMIZERS: dict[str, tuple[ep.rules.Optimizer, bool]] = {
     "gradient descent": (ep.GradientDescent(1e-3, w_min=-3.0, w_max=3.0), False),
@@ -48,6 +71,7 @@ OPTIMIZERS: dict[str, tuple[ep.rules.Optimizer, bool]] = {
     "Momentum": (ep.Momentum(5e-4, beta=0.8, nesterov=True), False),
     "Adam": (ep.Adam(3e-3, epsilon=1e-2), False),
     "RMSprop": (ep.RMSprop(1e-3, epsilon=1e-2), False),
+    "own optimiser": (OwnMomentum(5e-4), False),
     "Momentum at each step": (ep.Momentum(5e-4, beta=0.8), True),
     "Adam at each step": (ep.Adam(1e-3, epsilon=1e-2), True),
 }
@@ -72,6 +96,10 @@ FACTORS: dict[str, dict[str, Any]] = {
     },
     "delay": {"one step": 1.0, "several steps": 3.0, "drawn": ep.Uniform(1.0, 5.0)},
     "feedback": {"random": ep.RandomFeedback(), "symmetric": ep.Symmetric(), "adaptive": ep.Adaptive()},
+    "readout": {
+        "alike": {"tau_m": 18.0},
+        "each its own": {"tau_m": ep.Uniform(8.0, 30.0), "i_e": ep.Normal(0.0, 0.005), "v_init": ep.Uniform(-0.3, 0.3)},
+    },
     "loss": {"squared error": ep.SquaredError(), "cross-entropy": ep.CrossEntropy(), "own loss": OwnLoss()},
     "bits": {"all": None, "few": ep.FixedPoint(7)},
     "sign": {"any": None, "fixed": "fixed", "of the source": "source"},
@@ -82,11 +110,13 @@ FACTORS: dict[str, dict[str, Any]] = {
         "noise": ep.GaussianNoise(sd=0.02),
         "current": ep.Current(0.01),
         "Poisson sources": ep.PoissonSource(rate=60.0),
+        "currents of each step": None,
     },
     "dropout": {"none": 0.0, "of events": 0.2, "of spikes": 0.2},
     "signal": {
         "errors": None,
-        "given, with a window of any sign": None,
+        "given": None,
+        "in a window of any sign": None,
         "reward": ep.RewardTrace(tau=20.0, cutoff=25.0),
     },
     "constants": {"given": None, "learned": ep.Learned(0.5, low=0.2, high=2.0, eta=0.02)},
@@ -105,6 +135,8 @@ def rule_of(setting: Setting) -> ep.Rule:
         given["each_step"] = True
     if setting["signal"] == "reward":
         given["reward"] = FACTORS["signal"]["reward"]
+    if setting["rule"] == "e-prop" and setting["readout"] != PLAIN["readout"]:
+        given["kappa"] = 0.9  # there is no time constant of the readouts to take it from
     return RULES[setting["rule"]](**given)
 
 
@@ -124,27 +156,27 @@ def network_of(setting: Setting, seed: int = 3) -> ep.Network:
     net.add(ep.EventSource(dropout=of_events), N_IN, "in")
     for name, size in zip("ab", SIZES, strict=True):
         net.add(neuron, size, name, dropout=of_spikes, **signs)
-    net.add(ep.Readout(tau_m=18.0, loss=chosen["loss"]), 3, "out")
+    net.add(ep.Readout(**chosen["readout"], loss=chosen["loss"]), 3, "out")
     rewiring = None if setting["rewiring"] == "none" else _rewiring(setting)
     stdp, has_two = isinstance(rule, ep.STDP), setting["neuron"] == "two receptors"
     positive = {"weight": ep.Uniform(0.2, 1.0)}
     both = {"rule": rule, "delay": chosen["delay"], "receptor": "excitatory" if has_two else None}
-    for pre, post, share, weight in (
-        ("in", "a", 0.8, ep.Normal(0.4, 0.4)), ("in", "b", 0.7, ep.Normal(0.4, 0.4)), ("a", "a", 0.5, ep.Normal(0.0, 0.3)),
-        ("a", "b", 0.5, ep.Normal(0.1, 0.3)), ("b", "a", 0.5, ep.Normal(0.0, 0.3)),
+    some, repeated = ep.Bernoulli(0.5), ep.FixedIndegree(4, multapses=True)
+    for pre, post, pairs, weight in (
+        ("in", "a", ep.Bernoulli(0.8), ep.Normal(0.4, 0.4)), ("in", "b", repeated, ep.Normal(0.4, 0.4)),
+        ("a", "a", some, ep.Normal(0.0, 0.3)), ("a", "b", some, ep.Normal(0.1, 0.3)), ("b", "a", some, ep.Normal(0.0, 0.3)),
     ):  # fmt: skip
         kept = "fixed" if pre == "in" and sign else sign  # inputs have no signs
         options = {"weight": weight, "sign": kept, "rewiring": rewiring} | both | (positive if stdp else {})
-        net.connect(pre, post, ep.Bernoulli(share), **options)
+        net.connect(pre, post, pairs, **options)
     for pre in "ab":
         of_readout = {"weight": ep.Normal(0.0, 0.5), "sign": sign, "delay": chosen["delay"]}
         net.connect(pre, "out", **of_readout, rule=None if stdp else rule)
         net.feedback("out", pre, chosen["feedback"], delay=chosen["delay"])
         if isinstance(chosen["drive"], ep.PoissonSource):
             receptor = "inhibitory" if has_two else None
-            net.connect(
-                net.add(chosen["drive"], 3, f"noise of {pre}"), pre, weight=ep.Uniform(0.1, 0.4), receptor=receptor
-            )
+            noise, learns = net.add(chosen["drive"], 3, f"noise of {pre}"), None if has_two else rule
+            net.connect(noise, pre, weight=ep.Uniform(0.1, 0.4), rule=learns, receptor=receptor)
         elif chosen["drive"] is not None:
             net.stimulate(pre, chosen["drive"])
     return net if chosen["bits"] is None else net.with_precision(chosen["bits"])
@@ -156,17 +188,20 @@ def _rewiring(setting: Setting) -> ep.Rewiring:
 
 
 def stimuli_of(setting: Setting, n: int = 1, seed: int = 0) -> list[Stimulus]:
-    """Input events, and targets, signals of one's own or reward."""
+    """Input events and currents, and targets, signals of one's own or reward."""
     rng, found = np.random.default_rng(seed), []
     for _ in range(n):
         given: dict[str, Any] = {"spikes": {"in": rng.random((STEPS, N_IN)) < 0.15}, "window": np.ones(STEPS)}
         given["targets"] = {"out": rng.dirichlet(np.ones(3), STEPS)}
-        if setting["signal"].startswith("given"):
+        if setting["signal"] == "in a window of any sign":
             given["window"] = rng.normal(0.0, 1.0, STEPS)
+        if setting["signal"] == "given":
             given["signals"] = {
                 name: rng.normal(0.0, 0.3, (STEPS, size)) for name, size in zip("ab", SIZES, strict=True)
             }
             given["modulator"] = rng.normal(0.5, 1.0, STEPS)
+        if setting["drive"] == "currents of each step":
+            given["spikes"]["a"] = rng.normal(0.01, 0.05, (STEPS, SIZES[0]))
         if setting["signal"] == "reward":
             given["reward"] = rng.normal(0.3, 1.0, STEPS) * (rng.random(STEPS) < 0.3)
         found.append(Stimulus(STEPS, **given))
@@ -181,6 +216,7 @@ EACH_STEP = tuple(name for name, (_, each_step) in OPTIMIZERS.items() if each_st
 OWN = tuple(name for name in NEURONS if name.startswith("own"))
 #: Values that a network cannot have together, and words of the refusal.
 UNSUPPORTED: tuple[tuple[dict[str, tuple[str, ...]], str], ...] = (
+    ({"rule": ("e-prop+",), "optimiser": ("own optimiser",)}, "EPropPlus changes weights at every spike"),
     ({"rule": ("static", "STDP"), "optimiser": _all_but_plain("optimiser")}, "has no parameter"),
     ({"rule": ("static", "STDP", "e-prop"), "regularisation": ("with a filter of its own",)}, "has no parameter"),
     ({"rule": ("static", "STDP", "e-prop+"), "regularisation": ("of the norm of gradients",)}, "has no parameter"),
@@ -192,7 +228,7 @@ UNSUPPORTED: tuple[tuple[dict[str, tuple[str, ...]], str], ...] = (
     ({"rule": ("STDP",), "sign": ("of the source",)}, "whose weights are negative"),
     ({"rule": ("static", "STDP", "e-prop+"), "constants": ("learned",)}, "only EProp can"),
     ({"neuron": OWN, "constants": ("learned",)}, "cannot be learned|has no parameter v_th"),
-    ({"neuron": OWN, "drive": ("noise", "current")}, "takes no current"),
+    ({"neuron": OWN, "drive": ("noise", "current", "currents of each step")}, "takes no current"),
     ({"optimiser": EACH_STEP, "bits": ("few",)}, "few bits"),
     ({"optimiser": EACH_STEP, "rewiring": _all_but_plain("rewiring")}, "each_step"),
 )

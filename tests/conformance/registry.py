@@ -1,15 +1,9 @@
-"""What is tested for conformance. A new neuron model, rule or engine is one line here."""
+"""What is tested for conformance. A new neuron model or pair rule is one line here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import numpy as np
-
 import eprop as ep
-from eprop.checks import time_driven
-from networks import SURROGATES, Case, case, matrices_of, neuron_of, samples_of, stimuli, weights_of
+from networks import neuron_of
 from own_neurons import Resonator, SynapticLIF
 
 # Threshold 0.8 mV above rest.
@@ -68,28 +62,6 @@ MODELS: dict[str, ep.Neuron] = {
     "own: resonator": Resonator(),
 }  # fmt: skip
 
-RULES = {
-    "e-prop": ep.EProp(optimizer=ep.GradientDescent(1e-2), c_reg=0.2),
-    "e-prop, Adam": ep.EProp(optimizer=ep.Adam(1e-2, epsilon=1e-2), kappa=0.8, average_gradient=True),
-    "e-prop, momentum": ep.EProp(optimizer=ep.Momentum(2e-3, beta=0.8), rate_reg=1e-5),
-    "e-prop, RMSprop": ep.EProp(optimizer=ep.RMSprop(1e-2, epsilon=1e-2), kappa=0.8),
-    "e-prop+": ep.EPropPlus(optimizer=ep.GradientDescent(2e-3), rate_reg=1e-4, tau_reg=40.0, cutoff=15.0),
-    "e-prop+, two kappas": ep.EPropPlus(optimizer=ep.GradientDescent(2e-3), kappa_reg=0.8, c_reg=0.05, cutoff=100.0),
-    "e-prop+, Adam": ep.EPropPlus(optimizer=ep.Adam(1e-2, epsilon=1e-2), cutoff=3.0),
-    "e-prop+, two kappas, Adam": ep.EPropPlus(
-        optimizer=ep.Adam(1e-2, epsilon=1e-2), kappa=0.9, kappa_reg=0.5, c_reg=0.0, cutoff=15.0
-    ),
-    "e-prop+, momentum": ep.EPropPlus(optimizer=ep.Momentum(1e-3, nesterov=True), c_reg=0.05, cutoff=15.0),
-    "e-prop+, momentum at each step": ep.EPropPlus(
-        optimizer=ep.Momentum(5e-4, beta=0.8), rate_reg=1e-4, cutoff=15.0, each_step=True
-    ),
-    "e-prop+, Adam at each step": ep.EPropPlus(optimizer=ep.Adam(1e-2, epsilon=1e-2), cutoff=15.0, each_step=True),
-    "e-prop+, reward": ep.EPropPlus(
-        optimizer=ep.GradientDescent(2e-3), rate_reg=1e-4, cutoff=15.0, reward=ep.RewardTrace(tau=30.0, cutoff=40.0)
-    ),
-    "e-prop+, RMSprop": ep.EPropPlus(optimizer=ep.RMSprop(1e-2, epsilon=1e-2), kappa_reg=0.5, c_reg=0.0, cutoff=15.0),
-}
-
 PAIR_RULES = {
     "STDP, additive": ep.STDP(rate=0.1, alpha=0.5, mu_plus=0.0, mu_minus=0.0, tau_plus=5.0, tau_minus=33.7, w_max=0.9),
     "STDP, multiplicative": ep.STDP(rate=0.1, alpha=1.05, tau_plus=16.8, tau_minus=33.7, w_max=0.9),
@@ -97,76 +69,6 @@ PAIR_RULES = {
 }
 
 
-@dataclass
-class Outcome:
-    """What an engine made of a case.
-
-    Attributes
-    ----------
-    y : outputs
-    spikes : (steps, neurons), of e-prop+ time-driven only
-    weights : at the end, dense, 0 where there is no synapse
-    """
-
-    y: np.ndarray
-    weights: dict[str, np.ndarray]
-    spikes: np.ndarray | None = None
-
-
-# An engine learns all of the case's stimulus in one run of e-prop+; of e-prop two batches of two samples.
-Engine = Callable[[Case], Outcome]
-
-
-def by_time(c: Case) -> Outcome:
-    """The reference."""
-    stepped = time_driven(c.network)
-    if isinstance(c.rule, ep.EPropPlus):
-        run = stepped.run(c.stimulus)
-        return Outcome(run.y, matrices_of(stepped), run.spikes[:, c.inputs.shape[1] :])
-    given = [c.stimulus_of(*sample) for sample in stimuli(c, 4)]
-    runs = stepped.train(given[:2]) + stepped.train(given[2:])
-    return Outcome(np.stack([run.y for run in runs]), matrices_of(stepped))
-
-
-def by_events(partitions: int) -> Engine:
-    """The engine."""
-
-    def learn(c: Case) -> Outcome:
-        sim = ep.Simulator(c.network, threads=1, partitions=partitions)
-        if isinstance(c.rule, ep.EPropPlus):
-            run = sim.run(len(c.inputs) * c.network.dt, {"in": c.inputs}, {"out": c.targets}, c.window, reward=c.reward)
-            return Outcome(run.y["out"], weights_of(sim))
-        given = stimuli(c, 4)
-        y = [sim.train(samples_of(c, sim, given[first : first + 2])).y for first in (0, 2)]
-        return Outcome(np.concatenate(y), weights_of(sim))
-
-    return learn
-
-
-ENGINES = {
-    "time-driven": by_time,
-    "event-driven": by_events(1),
-    "event-driven, 2 partitions": by_events(2),
-    "event-driven, 5 partitions": by_events(5),
-}
-
-
 def receptor_of(model: str) -> str:
     """The receptor of all synapses onto neurons of a model with two."""
     return "inhibitory" if "inhibitory" in model else "excitatory"
-
-
-def small(model: str, rule: ep.EProp | ep.EPropPlus, seed: int = 1, **changes) -> Case:
-    """A small network of a model that learns by a rule."""
-    options = {
-        "steps": 40,
-        "sizes": (4, 5, 2),
-        "rate": 0.45,
-        "symmetric": False,
-        "closed": 5,
-        "receptor": receptor_of(model),
-    }
-    return case(seed, rule, neuron=MODELS[model], **options | changes)
-
-
-__all__ = ["ENGINES", "MODELS", "PAIR_RULES", "RULES", "SURROGATES", "Outcome", "receptor_of", "small"]

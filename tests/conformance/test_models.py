@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -16,7 +14,7 @@ from eprop.engine.build.neurons import neurons_of
 from eprop.engine.own_neuron import loop_of
 from eprop.models.base import core_model
 from eprop.models.membrane import Membrane
-from eprop.parameters import parameters_of, varies
+from eprop.parameters import varies
 from networks import neuron_of, small_network
 
 pytestmark = pytest.mark.tiny
@@ -64,36 +62,6 @@ def driven(model: str, steps: int = 200, seed: int = 0, dt: float = 1.0) -> tupl
     record = [("rec", variable) for variable in ("v", "refractory", "z", "surrogate")]
     record += [("rec", "threshold"), ("rec", "adaptation")] if adapts(neuron) else []
     return neuron, ep.Simulator(net, threads=1).run(steps * dt, {"in": inputs}, record=record, spikes=["rec"])
-
-
-@every_model
-@pytest.mark.parametrize("dt", [1.0, 0.5])
-def test_every_row_of_a_model_has_a_value(model, dt):
-    neuron = member(model)
-    derived = neuron.derived(dt)
-    assert set(derived) == set(neuron.parameter_rows)
-    assert len(set(neuron.state_rows)) == len(neuron.state_rows)
-    assert all(not np.isnan(value) for value in derived.values())
-    initial = neuron.initial(dt, range(3), 0)
-    assert set(initial) <= set(neuron.state_rows)
-    assert all(np.shape(value) in ((), (3,)) for value in initial.values())
-
-
-@every_model
-def test_a_model_is_frozen_comparable_and_printable(model):
-    neuron = member(model)
-    declared = dict(parameters_of(type(neuron)))
-    assert all(info.doc for info in declared.values() if info.kind is float)
-    first = next(name for name, info in declared.items() if info.kind is float)
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        setattr(neuron, first, 1.0)
-    twin = neuron.replace()
-    assert twin == neuron
-    assert twin is not neuron
-    assert neuron.replace(**{first: getattr(neuron, first) + 1.0}) != neuron
-    assert type(neuron).__name__ in repr(neuron)
-    assert f"{first}=" in repr(neuron)
-    assert neuron.to_dict()["type"] == type(neuron).__name__
 
 
 @every_model

@@ -76,4 +76,4 @@ def test_bytes_per_synapse() -> None:
                 layers = {"rec->rec": None, "rec->out": {"rule": ep.Static()}}
                 net = small_network((0, 8, 2), layers, rule=RULES[name]).with_precision(ep.FixedPoint(BITS[name]))
             sim = ep.Simulator(net, threads=1, precision=precision)
-            assert sim.memory()["synapses"] == int(claimed) * sim.n_synapses, name
+            assert sim.memory()["synapses"] == int(claimed) * sim.n_synapses(), name

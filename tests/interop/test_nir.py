@@ -14,7 +14,7 @@ import pytest
 
 import eprop as ep
 from compare import assert_same
-from eprop.engine.build import memory
+from eprop.engine.build import check
 from eprop.errors import DataError, InputError, MemoryLimitError, MissingExtraError, NetworkError, ParameterError
 from eprop.interop.nir import NearestWarning, from_nir, to_nir
 from networks import small_network
@@ -253,16 +253,16 @@ def test_what_the_graph_does_not_tell():
     assert net.population("out").model.loss == readout.loss
     assert not net.population("out").model.scale_input
     assert [p.rule.plastic for p in net.projections] == [False, False, True]
-    assert ep.Simulator(net, threads=1).connection_count("rec->out") == 9
-    assert ep.Simulator(from_nir(graph, zeros=True), threads=1).connection_count("rec->out") == 10
+    assert ep.Simulator(net, threads=1).n_synapses("rec->out") == 9
+    assert ep.Simulator(from_nir(graph, zeros=True), threads=1).n_synapses("rec->out") == 10
     with pytest.raises(NetworkError, match=r"^from_nir: rule names 'out'; the projections are: in->rec, rec->rec, "):
         from_nir(graph, rule={"out": ep.EProp()})
 
 
 def test_matrices_that_will_not_fit(monkeypatch: pytest.MonkeyPatch):
     sim = ep.Simulator(network(), threads=1)
-    monkeypatch.setattr(memory, "NOTICEABLE", 0)
-    monkeypatch.setattr(memory, "available_memory", lambda: 1000)
+    monkeypatch.setattr(check, "NOTICEABLE", 0)
+    monkeypatch.setattr(check, "available_memory", lambda: 1000)
     with pytest.raises(MemoryLimitError, match=r"a graph of NIR would take .* a matrix for each delay"):
         to_nir(sim)
 

@@ -17,7 +17,7 @@ PROGRAM = """
 import json, sys
 import numpy as np
 import eprop as ep
-import eprop.engine.build.memory
+import eprop.engine.build.check
 from eprop.parallel import find_communicator
 
 comm = find_communicator()
@@ -89,15 +89,15 @@ tries("input", lambda: sim.run(20.0, {"in": events + 2.0 * other}))
 tries("record", lambda: sim.run(20.0, {"in": events}, record=[("rec", "nix" if other else "v")]))
 tries("train", lambda: sim.train("nix" if other else samples))
 tries("evaluate", lambda: sim.evaluate(samples, reset="no" if other else None))
-tries("gradients", lambda: sim.gradients(samples, "nix" if other else None))
-available, eprop.engine.build.memory.NOTICEABLE = 1e6 if other else 1e12, 0
-eprop.engine.build.memory.available_memory = lambda: available
+tries("lanes", lambda: sim.lanes("nix" if other else samples))
+available, eprop.engine.build.check.NOTICEABLE = 1e6 if other else 1e12, 0
+eprop.engine.build.check.available_memory = lambda: available
 def recorded():
     sim.run(20_000.0, {"in": np.zeros((20_000, 4))}, learn=False, record=[("rec", "v")])
 tries("room", recorded)
 available = 1e3 if other else 1e12
 tries("a network", simulator)
-eprop.engine.build.memory.available_memory = lambda: 1e12
+eprop.engine.build.check.available_memory = lambda: 1e12
 tries("last", lambda: sim.train(samples))
 """
 END = """
@@ -170,7 +170,7 @@ def test_what_one_rank_refuses_is_refused_on_all(mpiexec, rule):
         "record": "'rec' has no variable 'nix'",
         "train": "train and evaluate take Samples",
         "evaluate": "reset must be True or False, got 'no'",
-        "gradients": "progress must be a function" if rule == "EProp" else "only EProp learns",
+        "lanes": "number of lanes must be a whole number" if rule == "EProp" else "only EProp learns",
         "room": "6 recorded values) would take",
         "a network": "MemoryLimitError: ",
     }

@@ -8,45 +8,20 @@ from typing import Any
 
 import pytest
 
+from conformance.features import in_pairs
 from eprop.parallel import Serial, find_communicator, started_by_mpi
 from launching import launch
 from small_tasks import outcome
 
 HERE = pathlib.Path(__file__).parent
 
-STREAMS = [
-    "static",
-    "stdp",
-    "plus",
-    "plus_symmetric",
-    "plus_adaptive_adam",
-    "plus_two_kappas_delta",
-    "plus_per_neuron",
-    "plus_external",
-    "plus_reward",
-    "plus_current",
-    "plus_receptors",
-    "plus_signs",
-    "plus_rewiring",
-    "stdp_current",
-]
-SAMPLES = [
-    "eprop",
-    "eprop_symmetric",
-    "eprop_delta",
-    "eprop_per_neuron",
-    "eprop_external",
-    "eprop_current",
-    "eprop_signs",
-    "eprop_rewiring",
-]
-CASES = STREAMS + SAMPLES
+CASES = [str(number) for number, _ in enumerate(in_pairs())]
 # Ranks, threads, and which part of the cases is ordinary: more ranks than cores wait for each other for long.
-DIVISIONS = [(1, 1, 4), (2, 1, 2), (2, 2, 2), (3, 1, 6), (4, 1, 6)]
+DIVISIONS = [(1, 1, 40), (2, 1, 9), (2, 2, 9), (3, 1, 30), (4, 1, 40)]
 
 
 def parts() -> list[Any]:
-    """Each division with every n-th case, and the others in long tests; each case with two ranks, with one thread or two."""
+    """Each division with every n-th case, and the others in long tests."""
     found = []
     for ranks, threads, n in DIVISIONS:
         ordinary = CASES[(ranks + threads) % n :: n]
@@ -56,17 +31,13 @@ def parts() -> list[Any]:
     return found
 
 
-def compare(mpiexec: str, ranks: int, threads: int, cases: list[str], **environment: str) -> None:
-    done = launch(mpiexec, ranks, str(HERE / "worker.py"), str(threads), *cases, **environment)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {name: [] for name in cases}
-
-
 @pytest.mark.mpi
 @pytest.mark.parametrize(("ranks", "threads", "cases"), parts())
 def test_ranks_and_threads_give_the_same_bits(mpiexec, ranks, threads, cases):
-    """Both rules, all models, delays of every kind."""
-    compare(mpiexec, ranks, threads, cases)
+    """Any features; threads of one process that stand for ranks do all of them (`tests/conformance/test_features.py`)."""
+    done = launch(mpiexec, ranks, str(HERE / "worker.py"), str(threads), *cases)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {name: [] for name in cases}
 
 
 TRAIN = """

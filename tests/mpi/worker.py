@@ -1,8 +1,8 @@
-"""Run by every rank: simulate with all ranks, and on rank 0 alone as well, and compare bit by bit.
+"""Run by every rank: what networks with some features do on all ranks, and on rank 0 alone as well, bit by bit the same.
 
     mpiexec -n R python tests/mpi/worker.py THREADS CASE...
 
-Prints one line of JSON on rank 0: for each case the names of what differs, which must be none.
+A case is the number of a setting of `conformance.features.in_pairs`. Rank 0 prints one line of JSON: for each case what differs.
 """
 
 from __future__ import annotations
@@ -15,126 +15,44 @@ import warnings
 from typing import Any
 
 os.environ.setdefault("EPROP_NUM_THREADS", sys.argv[1])
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-import cases
 import numpy as np
 
 import eprop as ep
+from compare import assert_same
+from conformance.features import Setting, in_pairs
+from conformance.outcomes import by_samples, half, known_of, moves, rollouts, simulator, whole
 from eprop.parallel import Communicator, Serial, find_communicator
 
-STEPS = cases.STEPS
-Results = dict[str, Any]
+
+def done(setting: Setting, given: Any, **options: Any) -> dict[str, Any]:
+    """All that a simulator does, and what it does from a state ``given`` in the middle."""
+    found: dict[str, Any] = {"whole": whole(setting, **options)}
+    if by_samples(setting) and not moves(setting):
+        found["lanes"] = rollouts(setting, **options)
+    sim = simulator(setting, **options)
+    sim.set_state(given)
+    return found | {"resumed": [half(sim, setting, 1), known_of(sim)]}
 
 
-def stream(make: Any, comm: Communicator, threads: int, states: list[Any], external: Any) -> Results:
-    """Run on, frozen too, evaluate, and go on from a state that was taken on the way."""
-    sim = ep.Simulator(make(), threads=threads, comm=comm)
-    sim._arrays.online.set_room(spikes=32, records=1024)  # it has to grow
-    spikes = ["in", "noise", "a", "b"]
-    record = [
-        ("a", "v"),
-        ("b", "surrogate", [0, 5, 2]),
-        ("out", "error"),
-        ("b->out", "weight", [3]),
-        ("b", "learning_signal"),
-    ]
-    if sim.network.projection("a->b").rewiring is None:
-        record.append(("a->b", "weight"))
-    first = sim.run(STEPS, cases.inputs(), cases.targets(), record=record, spikes=spikes, **external())
-    frozen = sim.run(11, cases.inputs(11), learn=False, spikes=spikes)
-    out = described("first", first) | described("frozen", frozen) | weights(sim)
-    samples = sim.samples(3, 13, inputs=cases.inputs(13, 3), targets=cases.targets(13, 3), **external(13, 3))
-    out |= batch("trained", sim.train(samples)) | batch("evaluated", sim.evaluate(samples))
-    out |= batch("evaluated_from_rest", sim.evaluate(samples, reset=True))
-    states.append(sim.state())
-    out |= states[-1]
-    out["history/steps"] = out["history/steps"][:, :3]  # without the work space
-    return (
-        out | described("second", sim.run(17, cases.inputs(17), record=record, spikes=spikes)) | {"events": sim.events}
-    )
+def state_in_the_middle(setting: Setting, **options: Any) -> dict[str, np.ndarray]:
+    sim = simulator(setting, **options)
+    half(sim, setting, 0)
+    return sim.state()
 
 
-def learn_samples(make: Any, comm: Communicator, threads: int, states: list[Any], external: Any) -> Results:
-    """Two mini-batches, an evaluation, a run that is recorded, rollouts of samples and of lanes."""
-    sim = ep.Simulator(make(), threads=threads, comm=comm)
-    samples = sim.samples(5, 21, inputs=cases.inputs(21, 5), targets=cases.targets(21, 5), **external(21, 5))
-    out = batch("trained", sim.train(samples)) | batch("again", sim.train(samples)) | weights(sim)
-    out |= batch("evaluated", sim.evaluate(samples))
-    states.append(sim.state())
-    record = [("b", "v", [0]), ("a", "learning_signal")]  # of the first, one rank has it
-    run = sim.run(19, cases.inputs(19), cases.targets(19), record=record, **external(19))
-    spikes = ["in", "noise", "a", "b"]
-    out |= described("outputs", sim.run(13, cases.inputs(13), cases.targets(13), spikes=spikes))
-    out |= described("run", run) | rollouts(sim, external)
-    return out | weights(sim) | {"updates": sim.updates, "events": sim.events}
-
-
-def rollouts(sim: ep.Simulator, external: Any) -> Results:
-    """A rollout of samples, and one that continues it; lanes that learn, with the end of an episode, and their replay."""
-    out: Results = {}
-    rollout: ep.engine.Rollout | None = None
-    for k in range(2):
-        given = cases.inputs(11, 3, seed=k), cases.targets(11, 3, seed=k)
-        rollout = sim.forward(sim.samples(3, 11, *given, **external(11, 3)), rollout)
-        gradient = rollout.backward()
-        sim.learn(gradient)
-        out |= {f"rollout {k} {name}": getattr(rollout, name).copy() for name in ("y", "errors", "loss", "spikes")}
-        out |= {f"rollout {k} gradient of {name}": value for name, value in gradient.items()}
-        out[f"rollout {k} again"] = rollout.replay().y.copy()
-        rollout.reset([k])
-    lanes = sim.lanes(2)
-    for k in range(2):
-        events = cases.inputs(9, 2, seed=k)["in"].transpose(1, 0, 2)
-        out[f"lanes {k}"] = lanes.run(8, events[:8])
-        lanes.reset([1])
-        out[f"lanes {k} last"] = lanes.step(events[8]).copy()
-        gradient = lanes.backward(np.random.default_rng(k).normal(size=(2, 9, 4)))
-        out |= {f"lanes {k} gradient of {name}": value for name, value in gradient.items()}
-        sim.learn(gradient)
-        out[f"lanes {k} again"], out[f"lanes {k} spikes"] = lanes.replay(), lanes.spikes
-    resumed, state = sim.lanes(2), lanes.state()
-    resumed.set_state(state)
-    out |= {f"state of lanes {name}": value for name, value in state.items()}
-    return out | {"lanes resumed": resumed.run(8, events[:8]), "replay resumed": resumed.replay()}
-
-
-def described(label: str, r: ep.engine.Recording) -> Results:
-    out = {f"{label} loss": r.loss, f"{label} times": r.times}
-    out |= {f"{label} y of {name}": value for name, value in r.y.items()}
-    out |= {f"{label} {name}": value for name, value in r.traces.items()}
-    return out | {f"{label} spikes {name} {k}": pair[k] for name, pair in r.spikes.items() for k in range(2)}
-
-
-def batch(label: str, r: Any) -> Results:
-    counts = {f"{label} spikes of {name}": value for name, value in (r.neuron_spikes or {}).items()}
-    return counts | {f"{label} {name}": value for name, value in vars(r).items() if name != "neuron_spikes"}
-
-
-def weights(sim: ep.Simulator) -> Results:
-    out: Results = {f"{p.name} {k}": v for p in sim.network.projections for k, v in enumerate(sim.connections(p.name))}
-    out |= {f"delays of {p.name}": sim.delays(p.name) for p in sim.network.projections}
-    out |= {f"B {post}": sim.feedback_weights("out", post) for post in ("a", "b")}
-    return out | {"counts": [sim.connection_count(p.name) for p in sim.network.projections], "n": sim.n_synapses}
-
-
-def set_sizes(sim: ep.Simulator) -> None:
-    """Set the sizes of some weights, which keep their signs."""
-    now = sim.connections("a->b")[2]
-    sim.set_weights("a->b", np.copysign(0.1 + 0.01 * np.arange(now.size), now))
-
-
-def resumed(run: Any, name: str, comm: Communicator, threads: int, state: Any) -> Results:
-    """Go on from a state, whoever took it."""
-    make = cases.STREAMS.get(name) or cases.SAMPLES[name]
-    sim = ep.Simulator(make(), threads=threads, comm=comm)
-    set_sizes(sim)
-    sim.set_state(state)
-    if run is stream:
-        external = cases.EXTERNAL.get(name, lambda *_: {})
-        return described("", sim.run(17, cases.inputs(17), spikes=["a", "b"], **external(17))) | weights(sim)
-    samples = sim.samples(4, 21, inputs=cases.inputs(21, 4), targets=cases.targets(21, 4))
-    return batch("", sim.train(samples)) | weights(sim)
+def check(setting: Setting, comm: Communicator, threads: int) -> str:
+    """What differs between all ranks and one; of states, each continues that of the other."""
+    own = state_in_the_middle(setting, comm=comm, threads=threads)
+    alone = comm.broadcast(state_in_the_middle(setting, comm=Serial()) if comm.rank == 0 else None)
+    found = done(setting, alone, comm=comm, threads=threads)
+    wanted = comm.broadcast(done(setting, own, comm=Serial()) if comm.rank == 0 else None)
+    try:
+        assert_same(found, wanted)
+    except AssertionError as error:
+        return str(error)
+    return ""
 
 
 def messages(comm: Communicator) -> list[str]:
@@ -167,44 +85,19 @@ def messages(comm: Communicator) -> list[str]:
     return wrong
 
 
-def differing(one: Results, other: Results) -> list[str]:
-    """Names of what is not the same, to the last bit."""
-
-    def same(a: Any, b: Any) -> bool:
-        a, b = np.asarray(a), np.asarray(b)
-        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
-
-    return sorted({*one} ^ {*other}) + [str(name) for name in one if name in other and not same(one[name], other[name])]
-
-
 def main() -> None:
-    comm, threads, report = find_communicator(), int(sys.argv[1]), {}
+    comm, threads, settings, report = find_communicator(), int(sys.argv[1]), list(in_pairs()), {}
     if wrong := messages(comm):
         report["messages"] = wrong
-    for name in sys.argv[2:]:
-        run, make = (stream, cases.STREAMS[name]) if name in cases.STREAMS else (learn_samples, cases.SAMPLES[name])
-        states: list[Any] = []
-        external = cases.EXTERNAL.get(name, lambda *_: {})
-        ours = run(make, comm, threads, states, external)
-        alone = run(make, Serial(), 1, states, external) if comm.rank == 0 else {}
-        given = comm.broadcast(states[-1])  # by one process, for all ranks, and the other way round
-        gone_on = resumed(run, name, comm, threads, given)
-        if comm.rank == 0:
-            back = resumed(run, name, Serial(), 1, states[0])
-            report[name] = differing(ours, alone) + [f"resumed: {k}" for k in differing(gone_on, back)]
-            if not any(ours[key].size for key in ours if "spikes a 1" in str(key)):
-                report[name].append("nothing happened")
-        if (
-            len({str(sorted((str(k), np.asarray(v).tobytes()) for k, v in ours.items())) for ours in comm.gather(ours)})
-            > 1
-        ):
-            report.setdefault(name, []).append("ranks differ")
+    for case in sys.argv[2:]:
+        differs = comm.gather(check(settings[int(case)], comm, threads))
+        report[case] = [f"rank {rank}: {text}" for rank, text in enumerate(differs) if text]
     if comm.rank == 0:
         print(json.dumps(report))
 
 
 if __name__ == "__main__":
     warnings.simplefilter("error")
-    warnings.simplefilter("ignore", ep.errors.SilenceWarning)
-    warnings.filterwarnings("ignore", "learn: synapses of .* do not move")  # rollouts and lanes beside samples
+    for silent in (ep.errors.SilenceWarning, ep.errors.InstabilityWarning, ep.errors.FilterWarning):
+        warnings.simplefilter("ignore", silent)
     main()

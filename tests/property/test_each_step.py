@@ -79,27 +79,3 @@ def test_without_a_bound_in_reach_it_is_descent_at_every_spike(neuron: str, boun
 def test_a_bound_that_is_touched_makes_a_difference() -> None:
     each, once = (weights(drawn("touched", each_step=each)) for each in (True, False))
     assert max(np.abs(each[name] - once[name]).max() for name in WEIGHTS) > 1e-3
-
-
-@pytest.mark.parametrize("bounds", ["far", "near", "touched"])
-def test_next_to_an_optimiser_with_moments(bounds: str) -> None:
-    """Then gradients wait beside the weights instead of in them."""
-    c = drawn(bounds)
-    object.__setattr__(c.network.projection("rec->rec"), "rule", c.rule.replace(optimizer=ep.Adam(1e-3, epsilon=1e-2)))
-    stepped = time_driven(c.network)
-    check_run(stepped, stepped.run(c.stimulus, record_weights=True), c.stimulus)
-
-
-def test_learning_rate_and_frozen_weights() -> None:
-    """A spike takes the steps of its interval with the present rate; frozen, it drops them."""
-    c = drawn("touched")
-    sims = [ep.Simulator(c.network, threads=1) for _ in range(2)]
-    before = None
-    for sim in sims:
-        sim.run(100.0, {"in": c.inputs[:100]}, {"out": c.targets[:100]})
-        before = sim.connections("in->rec")[2]
-    sims[0].run(100.0, {"in": c.inputs[100:200]}, {"out": c.targets[100:200]}, learn=False)
-    np.testing.assert_array_equal(sims[0].connections("in->rec")[2], before)
-    sims[1].scale_learning_rates(0.5)
-    sims[1].run(100.0, {"in": c.inputs[100:200]}, {"out": c.targets[100:200]})
-    assert np.abs(sims[1].connections("in->rec")[2]).max() <= 0.3

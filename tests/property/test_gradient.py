@@ -11,7 +11,10 @@ import pytest
 from hypothesis import assume, given
 
 import eprop as ep
-from networks import case, samples_of, small_network, stimuli
+from compare import assert_close
+from eprop.checks import time_driven
+from eprop.reference import Stimulus, backpropagate
+from networks import PROJECTIONS, case, samples_of, small_network, stimuli
 from strategies import SEEDS, examples, st
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -81,3 +84,36 @@ def test_eprop_plus_gradient_of_readouts_is_that_of_finite_differences(seed, sof
     gradient = (before - sim.connections("in->out")[2]) / ETA
     assert np.abs(wanted).max() > 1e-3
     np.testing.assert_allclose(gradient, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_sampled_actions_and_advantages_give_the_gradient_of_reinforce():
+    """Actions as targets, advantages as window: the gradient of ``-sum_t A_t log pi(a_t)``, exact for readout weights."""
+    c = case(5, ep.EProp(optimizer=ep.GradientDescent(1e-2), kappa=0.0), steps=40, softmax=True, rate=0.2)
+    rng = np.random.default_rng(2)
+    sim = ep.Simulator(c.network, threads=1)
+    y = sim.evaluate(samples_of(c, sim, [(c.inputs, c.targets)])).y[0]
+    policy = np.exp(y) / np.exp(y).sum(axis=1, keepdims=True)
+    actions = np.array([rng.choice(3, p=p) for p in policy])
+    advantages = rng.normal(0.0, 1.0, 40)
+    samples = sim.samples(1, 40, {"in": c.inputs[None]}, {"out": np.eye(3)[actions][None]}, advantages)
+    assert sim.evaluate(samples).loss[0] == pytest.approx(-np.sum(advantages * np.log(policy[np.arange(40), actions])))
+    found, step = sim.lanes(samples).backward()["rec->out"], 1e-5
+    *_, weights = sim.connections("rec->out")
+    for synapse in range(weights.size):
+        moved = []
+        for sign in (1.0, -1.0):
+            sim.set_weights("rec->out", weights + sign * step * (np.arange(weights.size) == synapse))
+            moved.append(sim.evaluate(samples).loss[0])
+        assert found[synapse] == pytest.approx((moved[0] - moved[1]) / (2.0 * step), abs=1e-8)
+    sim.set_weights("rec->out", weights)
+    stepped = time_driven(sim)
+    wanted, _ = stepped.gradient(Stimulus(40, {"in": c.inputs}, {"out": np.eye(3)[actions]}, advantages))
+    for projection in PROJECTIONS.values():
+        assert_close(sim.lanes(samples).backward()[projection], wanted[stepped.synapses.parts[projection]], 1e-10)
+    assert np.abs(found).max() > 1e-3
+
+
+def test_backpropagation_needs_a_loss():
+    stepped = time_driven(case(3, ep.EProp(), steps=5).network)
+    with pytest.raises(ep.errors.InputError, match="backpropagate takes samples without signals and modulator"):
+        backpropagate(stepped, Stimulus(5, modulator=np.ones(5)))

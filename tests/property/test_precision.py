@@ -23,8 +23,9 @@ ALIF = ep.ALIF(tau_m=12.0, v_th=0.8, beta=0.3, tau_adapt=40.0)
 @pytest.mark.tiny
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("neuron", [None, ALIF], ids=["LIF", "ALIF"])
-def test_eprop_plus_in_single_precision(seed, neuron):
-    rule = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.05, cutoff=50.0)
+@pytest.mark.parametrize("reward", [None, ep.RewardTrace(tau=100.0, cutoff=150.0)], ids=["at once", "with reward"])
+def test_eprop_plus_in_single_precision(seed, neuron, reward):
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.05, cutoff=50.0, reward=reward)
     c = case(seed, rule, steps=200, sizes=(8, 10, 3), symmetric=seed % 2 == 0, neuron=neuron)
     (double, v, y, _), (single, v_single, y_single, _) = (run_engine_plus(c, precision=p) for p in ("double", "single"))
     assert double.events == single.events > 100
@@ -41,20 +42,7 @@ def test_memory_of_synapses(neuron, values):
     c = case(0, ep.EPropPlus(cutoff=50.0), steps=10, neuron=neuron)
     for precision, size in (("single", 4), ("double", 8)):
         sim = ep.Simulator(c.network, threads=1, precision=precision)
-        assert sim.memory()["synapses"] == (4 + size * values) * sim.n_synapses
-
-
-@pytest.mark.tiny
-@pytest.mark.parametrize("seed", SEEDS[:3])
-@pytest.mark.parametrize("neuron", [None, ALIF], ids=["LIF", "ALIF"])
-def test_reward_traces_in_single_precision(seed, neuron):
-    waits = ep.RewardTrace(tau=100.0, cutoff=150.0)
-    rule = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.05, cutoff=50.0, reward=waits)
-    c = case(seed, rule, steps=200, sizes=(8, 10, 3), symmetric=seed % 2 == 0, neuron=neuron)
-    (double, v, _, _), (single, v_single, _, _) = (run_engine_plus(c, precision=p) for p in ("double", "single"))
-    assert double.events == single.events > 100
-    assert_close(v_single, v, 1e-4)
-    compare_weights(weights_of(single), weights_of(double), c.weights)
+        assert sim.memory()["synapses"] == (4 + size * values) * sim.n_synapses()
 
 
 @pytest.mark.tiny

@@ -13,17 +13,15 @@ import pytest
 from hypothesis import assume, given
 
 import eprop as ep
-from compare import assert_close
 from eprop.checks import time_driven
 from eprop.engine.build import assemble
-from eprop.reference import Activity, Stimulus, TimeDriven
+from eprop.reference import Activity, TimeDriven
 from eprop.rules.optimizers import BUILT_IN
 from families import pairwise
-from networks import Case, case, check_run, check_training, samples_of, small_network, stimuli
+from networks import Case, case, check_run, check_training, samples_of, stimuli
 from strategies import SEEDS, examples, networks, plus_rules, sample_rules, st
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
-TOLERANCE = 1e-10
 EXPLODED = 1e6  # mV, of a weight
 
 
@@ -121,33 +119,6 @@ def test_each_projection_has_its_own_optimizer(partitions):
     # With moments about, a gradient waits next to the weight instead of in it, and is rounded elsewhere.
     np.testing.assert_allclose(weights[0], weights[1], rtol=1e-12)
     assert np.unique(weights[0]).size > 50
-
-
-OPTIMIZERS = [ep.GradientDescent(1e-3, decay=1e-3), *(kind(1e-4) for kind in BUILT_IN)]
-
-
-@pytest.mark.parametrize(
-    "rule",
-    [
-        pytest.param(rule)
-        for each in (False, True)
-        for rule in (ep.EPropPlus(optimizer=o, each_step=each, cutoff=500.0) for o in OPTIMIZERS)
-    ],
-    ids=str,
-)
-def test_a_reset_restarts_the_optimisers_of_the_reference_as_of_the_engine(rule):
-    """Optimisers of e-prop+ start again, weights and adaptive feedback stay."""
-    connections = {"in->rec": ep.Uniform(0.0, 0.5), "rec->out": ep.Uniform(0.0, 0.5)}
-    net = small_network((4, 3, 1), connections, neuron=ep.LIF(v_th=0.5), rule=rule, feedback=ep.Adaptive(), seed=2)
-    sim, stepped, losses = ep.Simulator(net, threads=1), time_driven(net), []
-    given = {"in": np.random.default_rng(0).random((60, 4)) < 0.2}, {"out": [1.0]}
-    for _ in range(3):
-        sim.reset()
-        stepped.reset()
-        ours, theirs = sim.run(60.0, *given), stepped.run(Stimulus(60, *given))
-        assert_close(ours.y["out"], theirs.y, TOLERANCE)
-        losses.append(ours.loss.sum())
-    assert len(set(losses)) == 3
 
 
 def test_readouts_learn_without_neurons():

@@ -11,7 +11,7 @@ from eprop.checks.spike_check import Surrogacy, check_spike, effect
 from eprop.engine import Samples, Simulator
 from eprop.engine.build.eligibility import check_components, sort_components
 from eprop.engine.build.neurons import neurons_of
-from eprop.engine.build.user_model import check_psi
+from eprop.engine.own_neuron import check_psi
 from eprop.errors import NetworkError, ParameterError, SilenceWarning, warn
 from eprop.models import EventSource, Neuron, Readout
 from eprop.models.base import EXCITATORY, INHIBITORY, RECEPTORS

@@ -6,9 +6,9 @@ import numpy as np
 
 from eprop import random
 from eprop.engine import Samples, Simulator
-from eprop.engine.build.draws import draw_signal_delays
+from eprop.engine.build.connections import draw_signal_delays
 from eprop.engine.build.drives import receptor_of_drive
-from eprop.engine.build.neurons import parameters_of_neurons, values_of
+from eprop.engine.build.neurons import parameters_of_neurons, present_neurons, values_of
 from eprop.models import EventSource, PoissonSource
 from eprop.models.base import INHIBITORY
 from eprop.network import FeedbackProjection, FixedPoint, GaussianNoise, Network, PoissonDrive, RandomFeedback
@@ -38,7 +38,7 @@ def time_driven(network: Network | Simulator) -> TimeDriven:
     sim = network if isinstance(network, Simulator) else Simulator(network, threads=1)
     net = sim.network
     connections = {p.name: Connections(*sim.connections(p.name), sim.delays(p.name)) for p in net.projections}
-    members = {p.name: sim.models(p) for p in net.populations if varies(p.model)}
+    members = {p.name: present_neurons(sim, p) for p in net.populations if varies(p.model)}
     feedback = {f.name: _feedback(sim, f) for f in net.feedback_projections}
     return TimeDriven(
         net, connections, members, feedback, {name: few_bits(net, name, one) for name, one in sim.formats.items()}

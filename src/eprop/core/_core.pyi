@@ -17,6 +17,9 @@ compiler: str
 
 def available_threads() -> int: ...
 
+def triad(a: NDArray[numpy.float64], b: NDArray[numpy.float64], c: NDArray[numpy.float64], scale: float, threads: int) -> None:
+    """a = b + scale * c; 24 bytes are transferred per entry."""
+
 class Role(enum.IntEnum):
     """Content of a population."""
 
@@ -59,21 +62,105 @@ class Tied(enum.IntEnum):
 
 class Topology:
     """
-    Constant data after the build: the arrays of `Topology` in core/network/tables.hpp, as attributes.
+    Constant data after the build: the arrays of `Topology` in core/network/tables.hpp.
     """
 
     def __init__(self, **arrays: numpy.ndarray) -> None: ...
 
-    def __getattr__(self, name: str, /) -> numpy.ndarray: ...
-
     def arrays(self) -> dict[str, numpy.ndarray]:
         """All arrays by name."""
+
+    @property
+    def populations(self) -> numpy.ndarray: ...
+
+    @property
+    def groups(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_groups(self) -> numpy.ndarray: ...
+
+    @property
+    def readouts(self) -> numpy.ndarray: ...
+
+    @property
+    def poisson_rates(self) -> numpy.ndarray: ...
+
+    @property
+    def decays(self) -> numpy.ndarray: ...
+
+    @property
+    def filters(self) -> numpy.ndarray: ...
+
+    @property
+    def doublings(self) -> numpy.ndarray: ...
+
+    @property
+    def arrivals(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_consumers(self) -> numpy.ndarray: ...
+
+    @property
+    def kinds(self) -> numpy.ndarray: ...
+
+    @property
+    def eligibility(self) -> numpy.ndarray: ...
+
+    @property
+    def adjoint(self) -> numpy.ndarray: ...
+
+    @property
+    def branch_start(self) -> numpy.ndarray: ...
+
+    @property
+    def targets(self) -> numpy.ndarray: ...
+
+    @property
+    def near_targets(self) -> numpy.ndarray: ...
+
+    @property
+    def params(self) -> numpy.ndarray: ...
+
+    @property
+    def bounds(self) -> numpy.ndarray: ...
+
+    @property
+    def signal_delay(self) -> numpy.ndarray: ...
+
+    @property
+    def error_latency(self) -> numpy.ndarray: ...
+
+    @property
+    def adaptive(self) -> numpy.ndarray: ...
+
+    @property
+    def pair_powers(self) -> numpy.ndarray: ...
+
+    @property
+    def drives(self) -> numpy.ndarray: ...
+
+    @property
+    def drive_values(self) -> numpy.ndarray: ...
+
+    @property
+    def out_degrees(self) -> numpy.ndarray: ...
+
+    @property
+    def source_nodes(self) -> numpy.ndarray: ...
+
+    @property
+    def products(self) -> numpy.ndarray: ...
+
+    @property
+    def kept_rows(self) -> numpy.ndarray: ...
 
 most_filters: int
 
 most_own_beside_filters: int
 
 most_own: int
+
+own_optimizer: int
 
 drive_rows: int
 
@@ -95,35 +182,6 @@ def record_fields() -> dict[str, list[tuple[str, str]]]:
     """
     Names and NumPy types of the fields of each record, in their order; each has eight bytes.
     """
-
-def triad(a: NDArray[numpy.float64], b: NDArray[numpy.float64], c: NDArray[numpy.float64], scale: float, threads: int) -> None:
-    """a = b + scale * c; 24 bytes are transferred per entry."""
-
-camera_constants: dict[str, int]
-
-def distort_digit(settings: object, images: NDArray[numpy.uint8], indices: NDArray[numpy.int64], seed: int, i: int) -> tuple[NDArray[numpy.uint8], NDArray[numpy.float64]]: ...
-
-def record_digits(settings: object, images: NDArray[numpy.uint8], indices: NDArray[numpy.int64], seed: int, most: int, threads: int) -> tuple[NDArray[numpy.int32], NDArray[numpy.int32], NDArray[numpy.int64]] | None: ...
-
-cochlea_constants: dict[str, int]
-
-class Cochlea:
-    """One ear that hears one sound."""
-
-    def __init__(self, settings: object, filters: NDArray[numpy.float64], seed: int) -> None: ...
-
-    def hear(self, samples: NDArray[numpy.float64], gain: float) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32]]:
-        """
-        Hear further samples; return steps and channels of the spikes.
-
-        C++: `Cochlea::hear` in core/data/cochlea.hpp.
-        """
-
-    @property
-    def steps(self) -> int:
-        """Steps that were heard."""
-
-def hear_sounds(settings: object, samples: NDArray[numpy.float64], offsets: NDArray[numpy.int64], filters: NDArray[numpy.float64], gains: NDArray[numpy.float64], seeds: NDArray[numpy.uint64], threads: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32], NDArray[numpy.int64]]: ...
 
 class Profile(enum.IntEnum):
     """How the probability of a connection falls with distance."""
@@ -246,19 +304,74 @@ data_version: int
 
 def bin_events(times: NDArray[numpy.int32], channels: NDArray[numpy.int32], offsets: NDArray[numpy.int64], n_channels: int, n_steps: int, step_us: float, threads: int) -> tuple[NDArray[numpy.int32], NDArray[numpy.int64]]: ...
 
-def count_channels(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], counts: NDArray[numpy.int64]) -> None: ...
-
 def renumber_channels(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], number: NDArray[numpy.int32]) -> tuple[NDArray[numpy.int32], NDArray[numpy.int64]]: ...
 
 def find_fault(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], n_channels: int) -> tuple[int, int]: ...
-
-def parse_bytes(text: NDArray[numpy.uint8], out: NDArray[numpy.uint8]) -> int: ...
 
 def decode_nmnist(raw: NDArray[numpy.uint8], offsets: NDArray[numpy.int64], size: int) -> tuple[tuple[NDArray[numpy.int32], NDArray[numpy.int32], NDArray[numpy.int64]], tuple[int, int, int]]: ...
 
 def deskew_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], side: int, path: NDArray[numpy.float64], centre: float, steepest: float) -> tuple[NDArray[numpy.int32], NDArray[numpy.int64]]: ...
 
 def vary_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], n_channels: int, places: int, most: tuple[float, float, float, float], seed: int, numbers: NDArray[numpy.int64], threads: int) -> tuple[NDArray[numpy.int32], NDArray[numpy.int64]]: ...
+
+camera_constants: dict[str, int]
+
+def distort_digit(settings: object, images: NDArray[numpy.uint8], indices: NDArray[numpy.int64], seed: int, i: int) -> tuple[NDArray[numpy.uint8], NDArray[numpy.float64]]: ...
+
+def record_digits(settings: object, images: NDArray[numpy.uint8], indices: NDArray[numpy.int64], seed: int, most: int, threads: int) -> tuple[NDArray[numpy.int32], NDArray[numpy.int32], NDArray[numpy.int64]] | None: ...
+
+cochlea_constants: dict[str, int]
+
+class Cochlea:
+    """One ear that hears one sound."""
+
+    def __init__(self, settings: object, filters: NDArray[numpy.float64], seed: int) -> None: ...
+
+    def hear(self, samples: NDArray[numpy.float64], gain: float) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32]]:
+        """
+        Hear further samples; return steps and channels of the spikes.
+
+        C++: `Cochlea::hear` in core/data/cochlea.hpp.
+        """
+
+    @property
+    def steps(self) -> int:
+        """Steps that were heard."""
+
+def hear_sounds(settings: object, samples: NDArray[numpy.float64], offsets: NDArray[numpy.int64], filters: NDArray[numpy.float64], gains: NDArray[numpy.float64], seeds: NDArray[numpy.uint64], threads: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32], NDArray[numpy.int64]]: ...
+
+@overload
+def find_ones(dense: NDArray[numpy.float64], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
+
+@overload
+def find_ones(dense: NDArray[numpy.bool_], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
+
+@overload
+def find_ones(dense: NDArray[numpy.float32], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
+
+@overload
+def find_ones(dense: NDArray[numpy.int64], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
+
+@overload
+def find_ones(dense: NDArray[numpy.uint8], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None:
+    """Columns of the ones, row by row; None if there are other numbers."""
+
+def bin_spikes(times: NDArray[numpy.float64], channels: NDArray[numpy.int64], size: int, dt: float, precision: float, start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None:
+    """
+    Channels of spikes step by step; None if a time or channel is out of range.
+    """
+
+@overload
+def copy_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], size: int, start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
+
+@overload
+def copy_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int64], size: int, start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None:
+    """
+    Channels of samples, ascending within a step; None if offsets or channels are not valid.
+    """
+
+def all_finite(numbers: NDArray[numpy.float64]) -> bool:
+    """Whether all numbers are finite."""
 
 def philox(seed: int, purpose: int, target: int, index: int) -> tuple[int, int]:
     """Two independent words for a counter."""
@@ -345,42 +458,215 @@ class testing:
     def optimize_synapse(before: tuple[float, float, float], g: float, first_step: int, last_step: int, topology: object) -> tuple[float, float, float]:
         """New (w, m, v) by the optimiser of the first delay group."""
 
-LANES_PER_THREAD: int
+class Axis(enum.IntEnum):
+    """What the entries of the last axis of an array belong to."""
 
-READ: int
+    same = 0
+    """All ranks have the same array."""
 
-UNREADABLE: int
+    neuron = 1
 
-class EpisodeRequest:
+    source = 2
+
+    synapse = 3
+
+class Sizes:
     """
-    Steps of lanes, and arrays for their results; see `core/lanes/state.hpp`.
+    The numbers on which the shapes of all arrays depend, see core/network/sizes.hpp.
     """
 
+    def __init__(self, **numbers: int) -> None: ...
+
+class SynapsesSingle:
+    """See `Synapses` in core/network/network.hpp."""
+
+    @property
+    def weight(self) -> numpy.ndarray: ...
+
+    @property
+    def trace(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_reg(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_reward(self) -> numpy.ndarray: ...
+
+    @property
+    def own(self) -> numpy.ndarray: ...
+
+    @property
+    def pending(self) -> numpy.ndarray: ...
+
+    @property
+    def moment_1(self) -> numpy.ndarray: ...
+
+    @property
+    def moment_2(self) -> numpy.ndarray: ...
+
+    @property
+    def levels(self) -> numpy.ndarray: ...
+
+    @property
+    def wide_levels(self) -> numpy.ndarray: ...
+
+class SynapsesDouble:
+    """See `Synapses` in core/network/network.hpp."""
+
+    @property
+    def weight(self) -> numpy.ndarray: ...
+
+    @property
+    def trace(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_reg(self) -> numpy.ndarray: ...
+
+    @property
+    def trace_reward(self) -> numpy.ndarray: ...
+
+    @property
+    def own(self) -> numpy.ndarray: ...
+
+    @property
+    def pending(self) -> numpy.ndarray: ...
+
+    @property
+    def moment_1(self) -> numpy.ndarray: ...
+
+    @property
+    def moment_2(self) -> numpy.ndarray: ...
+
+    @property
+    def levels(self) -> numpy.ndarray: ...
+
+    @property
+    def wide_levels(self) -> numpy.ndarray: ...
+
+class Moves:
+    """See `Moves` in core/network/network.hpp."""
+
+    @property
+    def born(self) -> numpy.ndarray: ...
+
+    @property
+    def moved(self) -> numpy.ndarray: ...
+
+    @property
+    def last(self) -> numpy.ndarray: ...
+
+class Feedback:
+    """See `Feedback` in core/network/network.hpp."""
+
+    @property
+    def feedback(self) -> numpy.ndarray: ...
+
+    @property
+    def feedback_offset(self) -> numpy.ndarray: ...
+
+class NetworkSingle:
+    """
+    A network: topology, weights and what learning keeps for each synapse, feedback.
+    """
+
+    def __init__(self, topology: Topology, sizes: Sizes, weight: object, initial: NDArray[numpy.float64], feedback: NDArray[numpy.float64]) -> None:
+        """
+        `weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights and feedback change in place.
+        """
+
+    def at_rest(self, weight: NDArray[numpy.float32]) -> NetworkSingle:
+        """The same network with other weights, which does not learn."""
+
+    @property
+    def synapses(self) -> SynapsesSingle: ...
+
+    @property
+    def moves(self) -> Moves: ...
+
+    @property
+    def feedback(self) -> Feedback: ...
+
+    def tie_feedback(self, like: int = -1) -> None:
+        """
+        Copy weights to the feedback that follows them: all, or those of delay groups with the sources and targets of one.
+        """
+
+    def measure_offsets(self, first: int, stop: int) -> None:
+        """
+        Keep adaptive feedback unchanged after the weights of delay groups were set.
+        """
+
+    def optimize(self, update: int, clip: NDArray[numpy.float64], scale: NDArray[numpy.float64], threads: int) -> None:
+        """
+        One optimiser step of all e-prop synapses with gradient scale * (clip * pending), which is cleared; of an optimiser in Python, `pending` is the gradient then.
+
+        C++: `optimize` in core/network/optimizer_step.hpp.
+        """
+
+    def settle(self, update: int, threads: int) -> bool:
+        """
+        Round weights of few bits after the optimiser step `update`, and tie feedback; return whether all are finite.
+
+        C++: `settle` in core/network/optimizer_step.hpp.
+        """
+
+class NetworkDouble:
+    """
+    A network: topology, weights and what learning keeps for each synapse, feedback.
+    """
+
+    def __init__(self, topology: Topology, sizes: Sizes, weight: object, initial: NDArray[numpy.float64], feedback: NDArray[numpy.float64]) -> None:
+        """
+        `weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights and feedback change in place.
+        """
+
+    def at_rest(self, weight: NDArray[numpy.float64]) -> NetworkDouble:
+        """The same network with other weights, which does not learn."""
+
+    @property
+    def synapses(self) -> SynapsesDouble: ...
+
+    @property
+    def moves(self) -> Moves: ...
+
+    @property
+    def feedback(self) -> Feedback: ...
+
+    def tie_feedback(self, like: int = -1) -> None:
+        """
+        Copy weights to the feedback that follows them: all, or those of delay groups with the sources and targets of one.
+        """
+
+    def measure_offsets(self, first: int, stop: int) -> None:
+        """
+        Keep adaptive feedback unchanged after the weights of delay groups were set.
+        """
+
+    def optimize(self, update: int, clip: NDArray[numpy.float64], scale: NDArray[numpy.float64], threads: int) -> None:
+        """
+        One optimiser step of all e-prop synapses with gradient scale * (clip * pending), which is cleared; of an optimiser in Python, `pending` is the gradient then.
+
+        C++: `optimize` in core/network/optimizer_step.hpp.
+        """
+
+    def settle(self, update: int, threads: int) -> bool:
+        """
+        Round weights of few bits after the optimiser step `update`, and tie feedback; return whether all are finite.
+
+        C++: `settle` in core/network/optimizer_step.hpp.
+        """
+
+class Request:
+    """
+    Samples, and arrays for the results of their steps; see core/network/inputs.hpp.
+    """
+
+    @overload
     def __init__(self) -> None: ...
 
-    @property
-    def n_steps(self) -> int: ...
-
-    @n_steps.setter
-    def n_steps(self, arg: int, /) -> None: ...
-
-    @property
-    def learn(self) -> bool: ...
-
-    @learn.setter
-    def learn(self, arg: bool, /) -> None: ...
-
-    @property
-    def samples(self) -> NDArray[numpy.int64]: ...
-
-    @samples.setter
-    def samples(self, array: NDArray[numpy.int64]) -> None: ...
-
-    @property
-    def clocks(self) -> NDArray[numpy.int64]: ...
-
-    @clocks.setter
-    def clocks(self, array: NDArray[numpy.int64]) -> None: ...
+    @overload
+    def __init__(self, other: Request) -> None:
+        """The same samples and arrays for results."""
 
     @property
     def seed(self) -> int: ...
@@ -396,39 +682,53 @@ class EpisodeRequest:
     def drops(self, arg: bool, /) -> None: ...
 
     @property
+    def n_steps(self) -> int:
+        """Of a sample."""
+
+    @n_steps.setter
+    def n_steps(self, arg: int, /) -> None: ...
+
+    @property
+    def learn(self) -> bool:
+        """Whether weights change at spikes, or lanes prepare a backward pass."""
+
+    @learn.setter
+    def learn(self, arg: bool, /) -> None: ...
+
+    @property
     def event_start(self) -> NDArray[numpy.int64]:
         """(event sources, steps of all samples + 1)"""
 
     @event_start.setter
-    def event_start(self, array: NDArray[numpy.int64]) -> None: ...
+    def event_start(self, value: NDArray[numpy.int64]) -> None: ...
 
     @property
     def event_channels(self) -> NDArray[numpy.int32]:
         """Channels of all events, in order."""
 
     @event_channels.setter
-    def event_channels(self, array: NDArray[numpy.int32]) -> None: ...
+    def event_channels(self, value: NDArray[numpy.int32]) -> None: ...
 
     @property
     def target(self) -> NDArray[numpy.float64]:
         """(samples, steps or 1, readouts)"""
 
     @target.setter
-    def target(self, array: NDArray[numpy.float64]) -> None: ...
+    def target(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def window(self) -> NDArray[numpy.float64]:
-        """(samples or 1, steps, readout populations or 1)"""
+        """(samples or 1, steps or 1, readout populations or 1)"""
 
     @window.setter
-    def window(self, array: NDArray[numpy.float64]) -> None: ...
+    def window(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def drive(self) -> NDArray[numpy.float64]:
         """(steps of a sample or 0, stimuli): factors of the stimuli in time."""
 
     @drive.setter
-    def drive(self, array: NDArray[numpy.float64]) -> None: ...
+    def drive(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def external(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]:
@@ -437,7 +737,7 @@ class EpisodeRequest:
         """
 
     @external.setter
-    def external(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
+    def external(self, value: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
 
     @property
     def currents(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]:
@@ -446,80 +746,159 @@ class EpisodeRequest:
         """
 
     @currents.setter
-    def currents(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
+    def currents(self, value: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
+
+    @property
+    def y(self) -> NDArray[numpy.float64]:
+        """
+        Out: (samples, steps, readouts) mV; of a run without the leak potential.
+        """
+
+    @y.setter
+    def y(self, value: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def loss(self) -> NDArray[numpy.float64]:
+        """
+        Out: (steps of all samples,) of a run, where losses are added; (samples,) of lanes.
+        """
+
+    @loss.setter
+    def loss(self, value: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def spikes(self) -> NDArray[numpy.int64]:
+        """Out: (samples or 0,) spikes of own neurons; a run adds them."""
+
+    @spikes.setter
+    def spikes(self, value: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def of_neurons(self) -> NDArray[numpy.int64]:
+        """Out: (own neurons or 0,) spikes of each; they are added."""
+
+    @of_neurons.setter
+    def of_neurons(self, value: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def clock(self) -> int:
+        """First step of the random numbers."""
+
+    @clock.setter
+    def clock(self, arg: int, /) -> None: ...
+
+    @property
+    def threads(self) -> int: ...
+
+    @threads.setter
+    def threads(self, arg: int, /) -> None: ...
+
+    @property
+    def probes(self) -> NDArray[numpy.int64]:
+        """
+        (probes, 4): a `Probe`, row of the state or branch, index, delay group.
+        """
+
+    @probes.setter
+    def probes(self, value: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def probed(self) -> NDArray[numpy.float64]:
+        """Out: (steps of all samples, probes)"""
+
+    @probed.setter
+    def probed(self, value: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def times(self) -> NDArray[numpy.float64]:
+        """
+        Out: (steps of all samples or 0,) steps of the network at the end of each.
+        """
+
+    @times.setter
+    def times(self, value: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def sums(self) -> NDArray[numpy.float64]:
+        """Out: (5 or 0,) numbers that are added up, see `Sum`."""
+
+    @sums.setter
+    def sums(self, value: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def samples(self) -> NDArray[numpy.int64]:
+        """(n,) indices among all samples."""
+
+    @samples.setter
+    def samples(self, value: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def clocks(self) -> NDArray[numpy.int64]:
+        """(n,) first step of the random numbers of each sample."""
+
+    @clocks.setter
+    def clocks(self, value: NDArray[numpy.int64]) -> None: ...
 
     @property
     def feedback(self) -> NDArray[numpy.float64]: ...
 
     @feedback.setter
-    def feedback(self, array: NDArray[numpy.float64]) -> None: ...
+    def feedback(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def scales(self) -> NDArray[numpy.float64]: ...
 
     @scales.setter
-    def scales(self, array: NDArray[numpy.float64]) -> None: ...
+    def scales(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def given_errors(self) -> NDArray[numpy.float64]: ...
 
     @given_errors.setter
-    def given_errors(self, array: NDArray[numpy.float64]) -> None: ...
+    def given_errors(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def product_scales(self) -> NDArray[numpy.float64]: ...
 
     @product_scales.setter
-    def product_scales(self, array: NDArray[numpy.float64]) -> None: ...
+    def product_scales(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def products(self) -> NDArray[numpy.float64]: ...
 
     @products.setter
-    def products(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def y(self) -> NDArray[numpy.float64]: ...
-
-    @y.setter
-    def y(self, array: NDArray[numpy.float64]) -> None: ...
+    def products(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def error(self) -> NDArray[numpy.float64]: ...
 
     @error.setter
-    def error(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def loss(self) -> NDArray[numpy.float64]: ...
-
-    @loss.setter
-    def loss(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def spikes(self) -> NDArray[numpy.int64]: ...
-
-    @spikes.setter
-    def spikes(self, array: NDArray[numpy.int64]) -> None: ...
-
-    @property
-    def of_neurons(self) -> NDArray[numpy.int64]: ...
-
-    @of_neurons.setter
-    def of_neurons(self, array: NDArray[numpy.int64]) -> None: ...
+    def error(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def events(self) -> NDArray[numpy.int64]: ...
 
     @events.setter
-    def events(self, array: NDArray[numpy.int64]) -> None: ...
+    def events(self, value: NDArray[numpy.int64]) -> None: ...
+
+LANES_PER_THREAD: int
+
+READ: int
+
+UNREADABLE: int
 
 class EpisodesDouble:
     """
     Lanes of e-prop in parallel, samples or environments; weights of one type.
     """
 
-    def __init__(self, topology: Topology, initial: object, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> None: ...
+    def __init__(self, network: NetworkDouble, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> None: ...
+
+    @staticmethod
+    def bytes_before(network: NetworkDouble, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> int:
+        """
+        Bytes of lanes without their logs of spikes, and of all that they share.
+        """
 
     @property
     def lanes(self) -> int: ...
@@ -568,18 +947,15 @@ class EpisodesDouble:
     def end_replay(self) -> None:
         """End a replay that has run all steps."""
 
-    def forward(self, request: EpisodeRequest) -> None:
+    def forward(self, request: Request) -> None:
         """Run all lanes for the steps of a request that have begun."""
 
-    def finish(self, request: EpisodeRequest) -> None:
-        """Count spikes and events of lanes that have run all their steps."""
-
-    def backward(self, request: EpisodeRequest, pending: NDArray[numpy.float64]) -> None:
+    def backward(self, request: Request, pending: NDArray[numpy.float64]) -> None:
         """
         Add the gradients of all lanes to the sums `pending`, see `core/lanes/episodes.hpp`.
         """
 
-    def run_samples(self, begin: int, stop: int, request: EpisodeRequest, pending: NDArray[numpy.float64]) -> int:
+    def run_samples(self, begin: int, stop: int, request: Request, pending: NDArray[numpy.float64]) -> int:
         """
         Run samples begin:stop of a request; returns the next sample, after the chunk during which 50 ms have passed.
         """
@@ -598,17 +974,18 @@ class EpisodesDouble:
     def begin_next(self) -> None:
         """Begin the next rollout; synapses keep their traces."""
 
-    def continued(self, n_steps: int) -> EpisodesDouble:
-        """The next rollout in a copy, with capacity for its steps."""
-
     def set_random(self, seeds: NDArray[numpy.uint64], clocks: NDArray[numpy.int64]) -> None:
         """Random spikes of the rollout that begins."""
 
-    def state(self) -> dict[str, NDArray[numpy.generic]]:
-        """Everything that a step changes, of all lanes."""
+    def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]:
+        """
+        Names, axes and arrays of the state of these lanes: everything that a step changes.
+        """
 
-    def set_state(self, steps: int, state: dict[str, NDArray[numpy.generic]]) -> bool:
-        """Continue from a state; false if it does not fit."""
+    def set_kept(self, n: int, first: int, steps: int, state: dict[str, NDArray[numpy.generic]]) -> str:
+        """
+        Take the lanes from `first` on from a state of all lanes; returns what is wrong with it, or nothing.
+        """
 
     def spikes(self) -> NDArray[numpy.int64]:
         """Spikes of the neurons of each lane in this rollout."""
@@ -618,7 +995,13 @@ class EpisodesSingle:
     Lanes of e-prop in parallel, samples or environments; weights of one type.
     """
 
-    def __init__(self, topology: Topology, initial: object, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> None: ...
+    def __init__(self, network: NetworkSingle, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> None: ...
+
+    @staticmethod
+    def bytes_before(network: NetworkSingle, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> int:
+        """
+        Bytes of lanes without their logs of spikes, and of all that they share.
+        """
 
     @property
     def lanes(self) -> int: ...
@@ -667,18 +1050,15 @@ class EpisodesSingle:
     def end_replay(self) -> None:
         """End a replay that has run all steps."""
 
-    def forward(self, request: EpisodeRequest) -> None:
+    def forward(self, request: Request) -> None:
         """Run all lanes for the steps of a request that have begun."""
 
-    def finish(self, request: EpisodeRequest) -> None:
-        """Count spikes and events of lanes that have run all their steps."""
-
-    def backward(self, request: EpisodeRequest, pending: NDArray[numpy.float32]) -> None:
+    def backward(self, request: Request, pending: NDArray[numpy.float32]) -> None:
         """
         Add the gradients of all lanes to the sums `pending`, see `core/lanes/episodes.hpp`.
         """
 
-    def run_samples(self, begin: int, stop: int, request: EpisodeRequest, pending: NDArray[numpy.float32]) -> int:
+    def run_samples(self, begin: int, stop: int, request: Request, pending: NDArray[numpy.float32]) -> int:
         """
         Run samples begin:stop of a request; returns the next sample, after the chunk during which 50 ms have passed.
         """
@@ -697,25 +1077,21 @@ class EpisodesSingle:
     def begin_next(self) -> None:
         """Begin the next rollout; synapses keep their traces."""
 
-    def continued(self, n_steps: int) -> EpisodesSingle:
-        """The next rollout in a copy, with capacity for its steps."""
-
     def set_random(self, seeds: NDArray[numpy.uint64], clocks: NDArray[numpy.int64]) -> None:
         """Random spikes of the rollout that begins."""
 
-    def state(self) -> dict[str, NDArray[numpy.generic]]:
-        """Everything that a step changes, of all lanes."""
+    def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]:
+        """
+        Names, axes and arrays of the state of these lanes: everything that a step changes.
+        """
 
-    def set_state(self, steps: int, state: dict[str, NDArray[numpy.generic]]) -> bool:
-        """Continue from a state; false if it does not fit."""
+    def set_kept(self, n: int, first: int, steps: int, state: dict[str, NDArray[numpy.generic]]) -> str:
+        """
+        Take the lanes from `first` on from a state of all lanes; returns what is wrong with it, or nothing.
+        """
 
     def spikes(self) -> NDArray[numpy.int64]:
         """Spikes of the neurons of each lane in this rollout."""
-
-def episode_bytes(topology: Topology, state_rows: int, lanes: int, steps: int, continues: bool, learns: bool, threads: int, real_size: int) -> int:
-    """
-    Bytes of lanes without their logs of spikes, and of all that they share.
-    """
 
 @overload
 def add_terms(total: NDArray[numpy.float64], terms: NDArray[numpy.float64]) -> None: ...
@@ -732,10 +1108,10 @@ class Drop(enum.IntEnum):
     zero = 1
 
 @overload
-def rewire(online: OnlineSingle, absent: Topology, score: NDArray[numpy.float32], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int: ...
+def rewire(network: NetworkSingle, absent: Topology, score: NDArray[numpy.float32], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int: ...
 
 @overload
-def rewire(online: OnlineDouble, absent: Topology, score: NDArray[numpy.float64], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int:
+def rewire(network: NetworkDouble, absent: Topology, score: NDArray[numpy.float64], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int:
     """
     Let the weakest synapses of each target of a projection make room for candidates; return how many have moved.
 
@@ -743,46 +1119,13 @@ def rewire(online: OnlineDouble, absent: Topology, score: NDArray[numpy.float64]
     """
 
 @overload
-def perturb(online: OnlineSingle, shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None: ...
+def perturb(network: NetworkSingle, shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None: ...
 
 @overload
-def perturb(online: OnlineDouble, shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None:
+def perturb(network: NetworkDouble, shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None:
     """
     Shrink the weights of a projection, and add noise; `bounds` (2, sign classes * delays).
     """
-
-@overload
-def find_ones(dense: NDArray[numpy.float64], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
-
-@overload
-def find_ones(dense: NDArray[numpy.bool_], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
-
-@overload
-def find_ones(dense: NDArray[numpy.float32], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
-
-@overload
-def find_ones(dense: NDArray[numpy.int64], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
-
-@overload
-def find_ones(dense: NDArray[numpy.uint8], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None:
-    """Columns of the ones, row by row; None if there are other numbers."""
-
-def bin_spikes(times: NDArray[numpy.float64], channels: NDArray[numpy.int64], size: int, dt: float, precision: float, start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None:
-    """
-    Channels of spikes step by step; None if a time or channel is out of range.
-    """
-
-@overload
-def copy_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], size: int, start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
-
-@overload
-def copy_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int64], size: int, start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None:
-    """
-    Channels of samples, ascending within a step; None if offsets or channels are not valid.
-    """
-
-def all_finite(numbers: NDArray[numpy.float64]) -> bool:
-    """Whether all numbers are finite."""
 
 class StepStatus(enum.IntEnum):
     """Result of a step, or the reason why it was refused."""
@@ -847,7 +1190,7 @@ class Stepper:
 
     def __init__(self, topology: Topology, seed: int, frozen: bool, threads: int, source: int, readouts: tuple[int, int], neurons: tuple[int, int], in_use: InUse, of_neurons: NDArray[numpy.int64], sums: NDArray[numpy.float64]) -> None:
         """
-        `source`, `readouts` and `neurons` are the only ones that an argument can mean: index of the source or -1, and (first, size) with size -1 if there are several. `of_neurons` and `sums` are those of a `RunRequest`.
+        `source`, `readouts` and `neurons` are the only ones that an argument can mean: index of the source or -1, and (first, size) with size -1 if there are several. `of_neurons` and `sums` are those of a `Request`.
         """
 
     def take(self, source: int, channels: object) -> bool:
@@ -885,11 +1228,13 @@ class Stepper:
     def spikes(self) -> int: ...
 
 class Divergence(enum.IntEnum):
-    """Result of `divergence`."""
+    """Result of `judge`; the numbers are those of `eprop.errors.Status`."""
 
     none = 0
 
     not_finite = 1
+
+    weight = 2
 
     voltage = 4
 
@@ -926,6 +1271,9 @@ class Sum(enum.IntEnum):
     Loss of outputs at zero in these steps; NaN, unknown, if a weight of the window is negative.
     """
 
+    left = 4
+    """Steps that are left until a run returns; they count down."""
+
 class Phase(enum.IntEnum):
     """Column of `phases`."""
 
@@ -944,104 +1292,7 @@ class Phase(enum.IntEnum):
 
     region = 6
 
-class Axis(enum.IntEnum):
-    """What the entries of the last axis of an array belong to."""
-
-    same = 0
-    """All ranks have the same array."""
-
-    neuron = 1
-
-    source = 2
-
-    synapse = 3
-
 largest_voltage: float
-
-class Sizes:
-    """
-    The numbers on which the shapes of all arrays depend, see core/online/sizes.hpp.
-    """
-
-    def __init__(self, **numbers: int) -> None: ...
-
-class SynapsesSingle:
-    """See `Synapses` in core/online/state.hpp."""
-
-    @property
-    def weight(self) -> numpy.ndarray: ...
-
-    @property
-    def trace(self) -> numpy.ndarray: ...
-
-    @property
-    def trace_reg(self) -> numpy.ndarray: ...
-
-    @property
-    def trace_reward(self) -> numpy.ndarray: ...
-
-    @property
-    def own(self) -> numpy.ndarray: ...
-
-    @property
-    def pending(self) -> numpy.ndarray: ...
-
-    @property
-    def moment_1(self) -> numpy.ndarray: ...
-
-    @property
-    def moment_2(self) -> numpy.ndarray: ...
-
-    @property
-    def levels(self) -> numpy.ndarray: ...
-
-    @property
-    def wide_levels(self) -> numpy.ndarray: ...
-
-class SynapsesDouble:
-    """See `Synapses` in core/online/state.hpp."""
-
-    @property
-    def weight(self) -> numpy.ndarray: ...
-
-    @property
-    def trace(self) -> numpy.ndarray: ...
-
-    @property
-    def trace_reg(self) -> numpy.ndarray: ...
-
-    @property
-    def trace_reward(self) -> numpy.ndarray: ...
-
-    @property
-    def own(self) -> numpy.ndarray: ...
-
-    @property
-    def pending(self) -> numpy.ndarray: ...
-
-    @property
-    def moment_1(self) -> numpy.ndarray: ...
-
-    @property
-    def moment_2(self) -> numpy.ndarray: ...
-
-    @property
-    def levels(self) -> numpy.ndarray: ...
-
-    @property
-    def wide_levels(self) -> numpy.ndarray: ...
-
-class Moves:
-    """See `Moves` in core/online/state.hpp."""
-
-    @property
-    def born(self) -> numpy.ndarray: ...
-
-    @property
-    def moved(self) -> numpy.ndarray: ...
-
-    @property
-    def last(self) -> numpy.ndarray: ...
 
 class Neurons:
     """See `Neurons` in core/online/state.hpp."""
@@ -1064,171 +1315,11 @@ class Neurons:
     @property
     def y(self) -> numpy.ndarray: ...
 
-    @property
-    def feedback(self) -> numpy.ndarray: ...
-
-    @property
-    def feedback_offset(self) -> numpy.ndarray: ...
-
-class RunRequest:
-    """Inputs of a run of consecutive samples, and arrays for its results."""
-
-    @overload
-    def __init__(self) -> None: ...
-
-    @overload
-    def __init__(self, other: RunRequest) -> None:
-        """The same inputs and arrays for results."""
-
-    @property
-    def clock(self) -> int:
-        """First step of the random numbers."""
-
-    @clock.setter
-    def clock(self, arg: int, /) -> None: ...
-
-    @property
-    def frozen(self) -> bool:
-        """Whether weights stay constant while all traces continue."""
-
-    @frozen.setter
-    def frozen(self, arg: bool, /) -> None: ...
-
-    @property
-    def threads(self) -> int: ...
-
-    @threads.setter
-    def threads(self, arg: int, /) -> None: ...
-
-    @property
-    def seed(self) -> int: ...
-
-    @seed.setter
-    def seed(self, arg: int, /) -> None: ...
-
-    @property
-    def drops(self) -> bool:
-        """Whether spikes of neurons are lost, see `Population::dropout`."""
-
-    @drops.setter
-    def drops(self, arg: bool, /) -> None: ...
-
-    @property
-    def event_start(self) -> NDArray[numpy.int64]:
-        """(event sources, steps of all samples + 1)"""
-
-    @event_start.setter
-    def event_start(self, array: NDArray[numpy.int64]) -> None: ...
-
-    @property
-    def event_channels(self) -> NDArray[numpy.int32]:
-        """Channels of all events, in order."""
-
-    @event_channels.setter
-    def event_channels(self, array: NDArray[numpy.int32]) -> None: ...
-
-    @property
-    def target(self) -> NDArray[numpy.float64]:
-        """(samples, steps or 1, readouts)"""
-
-    @target.setter
-    def target(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def window(self) -> NDArray[numpy.float64]:
-        """(samples or 1, steps, readout populations or 1)"""
-
-    @window.setter
-    def window(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def drive(self) -> NDArray[numpy.float64]:
-        """(steps of a sample or 0, stimuli): factors of the stimuli in time."""
-
-    @drive.setter
-    def drive(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def external(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]:
-        """
-        Signals, their first columns, modulator and reward; see `ExternalSignals`.
-        """
-
-    @external.setter
-    def external(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
-
-    @property
-    def currents(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]:
-        """
-        Currents of the neurons in each step, their first columns, rows of the state, and what remains; see `GivenCurrents`.
-        """
-
-    @currents.setter
-    def currents(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
-
-    @property
-    def probes(self) -> NDArray[numpy.int64]:
-        """
-        (probes, 4): a `Probe`, row of the state or branch, index, delay group.
-        """
-
-    @probes.setter
-    def probes(self, array: NDArray[numpy.int64]) -> None: ...
-
-    @property
-    def probed(self) -> NDArray[numpy.float64]:
-        """Out: (steps of all samples, probes)"""
-
-    @probed.setter
-    def probed(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def y(self) -> NDArray[numpy.float64]:
-        """Out: (steps of all samples, readouts), without the leak potential, mV."""
-
-    @y.setter
-    def y(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def loss(self) -> NDArray[numpy.float64]:
-        """Out: (steps of all samples,); losses are added."""
-
-    @loss.setter
-    def loss(self, array: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def spikes(self) -> NDArray[numpy.int64]:
-        """Out: (samples or 0,) spikes of own neurons; they are added."""
-
-    @spikes.setter
-    def spikes(self, array: NDArray[numpy.int64]) -> None: ...
-
-    @property
-    def of_neurons(self) -> NDArray[numpy.int64]:
-        """Out: (own neurons or 0,) spikes of each; they are added."""
-
-    @of_neurons.setter
-    def of_neurons(self, array: NDArray[numpy.int64]) -> None: ...
-
-    @property
-    def sums(self) -> NDArray[numpy.float64]:
-        """Out: (4 or 0,) numbers that are added up, see `Sum`."""
-
-    @sums.setter
-    def sums(self, array: NDArray[numpy.float64]) -> None: ...
-
 class OnlineSingle:
     """A network that runs on in continuous time."""
 
-    def __init__(self, topology: Topology, sizes: Sizes, weight: object, initial: NDArray[numpy.float64], feedback: NDArray[numpy.float64], timed: bool) -> None:
-        """
-        `weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights and feedback change in place. `timed` measures `phases`.
-        """
-
-    def at_rest(self, weight: NDArray[numpy.float32]) -> OnlineSingle:
-        """
-        The network at rest with other weights, which does not learn, next to this one.
-        """
+    def __init__(self, network: NetworkSingle, timed: bool) -> None:
+        """At rest; `timed` measures `phases`."""
 
     def reset(self) -> None:
         """Return to rest; weights, feedback and `events` stay."""
@@ -1240,9 +1331,11 @@ class OnlineSingle:
     def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]:
         """Name, axis and view of each array that is part of a state."""
 
-    def run(self, n_steps: int, offset: int, request: RunRequest) -> int:
+    def run(self, n_steps: int, offset: int, request: Request) -> tuple[int, int]:
         """
-        Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, fewer once 50 ms have passed.
+        Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, at least one, and the `Divergence`.
+
+        There are fewer steps once 50 ms have passed, or no step is left in `sums`.
 
         C++: `run_online` in core/online/run.cpp.
         """
@@ -1262,12 +1355,6 @@ class OnlineSingle:
     def events(self, arg: int, /) -> None: ...
 
     @property
-    def synapses(self) -> SynapsesSingle: ...
-
-    @property
-    def moves(self) -> Moves: ...
-
-    @property
     def neurons(self) -> Neurons: ...
 
     @property
@@ -1285,13 +1372,10 @@ class OnlineSingle:
     @collect.setter
     def collect(self, arg: bool, /) -> None: ...
 
-    def divergence(self) -> Divergence:
+    def judge(self, loss: float, threads: int) -> int:
         """
-        Whether some state is not finite, or a voltage is beyond `largest_voltage`.
+        Whether the loss or some state is not finite, a voltage beyond `largest_voltage`, or a weight known that is not finite.
         """
-
-    def weights_finite(self, threads: int = 1) -> bool:
-        """Whether no weight is known that is not finite."""
 
     def spikes(self, first_source: int, stop_source: int, first_step: int, stop_step: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
         """Steps and sources of the spikes that are still in the log."""
@@ -1311,7 +1395,7 @@ class OnlineSingle:
         """
         Let the synapses that were made at time `now` begin with the last spikes of their sources.
 
-        C++: `begin_synapses` in core/eprop_plus/new_synapses.hpp.
+        C++: `begin_synapses` in core/eprop_plus/effective_weights.hpp.
         """
 
     def phases(self) -> NDArray[numpy.float64]:
@@ -1340,33 +1424,9 @@ class OnlineSingle:
     def message(self) -> NDArray[numpy.uint8]:
         """The spikes of own neurons since the last message, for the other ranks."""
 
-    def receive(self, n_steps: int, offset: int, request: RunRequest, messages: NDArray[numpy.uint8], begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None:
+    def receive(self, n_steps: int, offset: int, request: Request, messages: NDArray[numpy.uint8], begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None:
         """
         Log the spikes of all ranks in the last `n_steps` steps, from their messages.
-        """
-
-    def tie_feedback(self, chosen: NDArray[numpy.bool_]) -> None:
-        """
-        Copy the weights of the chosen delay groups to the feedback that follows them.
-        """
-
-    def measure_offsets(self, first: int, stop: int) -> None:
-        """
-        Keep adaptive feedback unchanged after the weights of delay groups were set.
-        """
-
-    def optimize(self, update: int, scale: NDArray[numpy.float64], threads: int) -> None:
-        """
-        One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared; the offset of adaptive feedback decays like the weights.
-
-        C++: `optimize` in core/lanes/optimizer_step.hpp.
-        """
-
-    def round_weights(self, update: int, threads: int) -> None:
-        """
-        Round the e-prop weights of few bits after the optimiser step `update`.
-
-        C++: `round_all` in core/lanes/optimizer_step.hpp.
         """
 
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:
@@ -1389,15 +1449,8 @@ class OnlineSingle:
 class OnlineDouble:
     """A network that runs on in continuous time."""
 
-    def __init__(self, topology: Topology, sizes: Sizes, weight: object, initial: NDArray[numpy.float64], feedback: NDArray[numpy.float64], timed: bool) -> None:
-        """
-        `weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights and feedback change in place. `timed` measures `phases`.
-        """
-
-    def at_rest(self, weight: NDArray[numpy.float64]) -> OnlineDouble:
-        """
-        The network at rest with other weights, which does not learn, next to this one.
-        """
+    def __init__(self, network: NetworkDouble, timed: bool) -> None:
+        """At rest; `timed` measures `phases`."""
 
     def reset(self) -> None:
         """Return to rest; weights, feedback and `events` stay."""
@@ -1409,9 +1462,11 @@ class OnlineDouble:
     def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]:
         """Name, axis and view of each array that is part of a state."""
 
-    def run(self, n_steps: int, offset: int, request: RunRequest) -> int:
+    def run(self, n_steps: int, offset: int, request: Request) -> tuple[int, int]:
         """
-        Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, fewer once 50 ms have passed.
+        Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, at least one, and the `Divergence`.
+
+        There are fewer steps once 50 ms have passed, or no step is left in `sums`.
 
         C++: `run_online` in core/online/run.cpp.
         """
@@ -1431,12 +1486,6 @@ class OnlineDouble:
     def events(self, arg: int, /) -> None: ...
 
     @property
-    def synapses(self) -> SynapsesDouble: ...
-
-    @property
-    def moves(self) -> Moves: ...
-
-    @property
     def neurons(self) -> Neurons: ...
 
     @property
@@ -1454,13 +1503,10 @@ class OnlineDouble:
     @collect.setter
     def collect(self, arg: bool, /) -> None: ...
 
-    def divergence(self) -> Divergence:
+    def judge(self, loss: float, threads: int) -> int:
         """
-        Whether some state is not finite, or a voltage is beyond `largest_voltage`.
+        Whether the loss or some state is not finite, a voltage beyond `largest_voltage`, or a weight known that is not finite.
         """
-
-    def weights_finite(self, threads: int = 1) -> bool:
-        """Whether no weight is known that is not finite."""
 
     def spikes(self, first_source: int, stop_source: int, first_step: int, stop_step: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
         """Steps and sources of the spikes that are still in the log."""
@@ -1480,7 +1526,7 @@ class OnlineDouble:
         """
         Let the synapses that were made at time `now` begin with the last spikes of their sources.
 
-        C++: `begin_synapses` in core/eprop_plus/new_synapses.hpp.
+        C++: `begin_synapses` in core/eprop_plus/effective_weights.hpp.
         """
 
     def phases(self) -> NDArray[numpy.float64]:
@@ -1509,33 +1555,9 @@ class OnlineDouble:
     def message(self) -> NDArray[numpy.uint8]:
         """The spikes of own neurons since the last message, for the other ranks."""
 
-    def receive(self, n_steps: int, offset: int, request: RunRequest, messages: NDArray[numpy.uint8], begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None:
+    def receive(self, n_steps: int, offset: int, request: Request, messages: NDArray[numpy.uint8], begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None:
         """
         Log the spikes of all ranks in the last `n_steps` steps, from their messages.
-        """
-
-    def tie_feedback(self, chosen: NDArray[numpy.bool_]) -> None:
-        """
-        Copy the weights of the chosen delay groups to the feedback that follows them.
-        """
-
-    def measure_offsets(self, first: int, stop: int) -> None:
-        """
-        Keep adaptive feedback unchanged after the weights of delay groups were set.
-        """
-
-    def optimize(self, update: int, scale: NDArray[numpy.float64], threads: int) -> None:
-        """
-        One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared; the offset of adaptive feedback decays like the weights.
-
-        C++: `optimize` in core/lanes/optimizer_step.hpp.
-        """
-
-    def round_weights(self, update: int, threads: int) -> None:
-        """
-        Round the e-prop weights of few bits after the optimiser step `update`.
-
-        C++: `round_all` in core/lanes/optimizer_step.hpp.
         """
 
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:

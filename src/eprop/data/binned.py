@@ -190,7 +190,8 @@ class BinnedDataset:
     def activity(self) -> np.ndarray:
         """Number of active steps of each channel over all samples, shape (n_channels,), int64."""
         counts = np.zeros(self.n_channels, np.int64)
-        lib.count_channels(self.ptr, self.channels, counts)
+        for begin, end in self.ptr[:, [0, -1]]:
+            counts += np.bincount(self.channels[begin:end], minlength=self.n_channels)
         return counts
 
     def compact(self) -> BinnedDataset:

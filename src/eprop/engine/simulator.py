@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import scipy.sparse
 
 from eprop.display import Display
 from eprop.engine.build.assemble import build
-from eprop.engine.build.check import untaught_projections, warn_of_filters, warn_of_no_feedback
+from eprop.engine.build.check import (
+    refusing_failed_allocations,
+    untaught_projections,
+    warn_of_filters,
+    warn_of_no_feedback,
+)
+from eprop.engine.build.connections import BuildProgress
 from eprop.engine.build.feedback import check_single_pairs
-from eprop.engine.build.memory import refusing_failed_allocations
-from eprop.engine.build.neurons import neurons_of, parameters_of_neurons
-from eprop.engine.build.progress import BuildProgress
+from eprop.engine.build.neurons import parameters_of_neurons
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks, same_network
 from eprop.engine.ranks.parallelism import PRECISIONS, check_options, learns_from_samples, partition_count
 from eprop.engine.ranks.replicas import Replicas
@@ -27,16 +31,14 @@ from eprop.engine.run.guards import OneThread
 from eprop.engine.run.lanes import Lanes
 from eprop.engine.run.long import Keeping, LongRun
 from eprop.engine.run.online import OnlineRunner
-from eprop.engine.run.probes import Probes
 from eprop.engine.run.results import BatchResult, Record, Recording
 from eprop.engine.run.rewiring import PART, Moved, Rewirer
-from eprop.engine.run.rollouts import Rollout, check_learns, forward
-from eprop.engine.run.samples import Given, SampleLayout, Samples, count_of, make_samples
+from eprop.engine.run.samples import Given, SampleLayout, Samples, make_samples
 from eprop.engine.run.stepper import Stepper
 from eprop.engine.run.timing import BATCH_PHASES, PHASES, PhaseTimer
 from eprop.engine.state import weights, whole
 from eprop.engine.state.arrays import Arrays
-from eprop.errors import InputError, NetworkError, warn
+from eprop.errors import InputError, NetworkError
 from eprop.markup import table
 from eprop.network import FixedPoint, Network, Population, Projection
 from eprop.network.network import with_silent_synapses
@@ -74,6 +76,12 @@ class Simulator(FixedProperties):
     progress : bool
         Whether to show a bar while connections are drawn.
 
+    Attributes
+    ----------
+    network : Network
+        A copy of the description, so that later additions to it do not change this simulator.
+    precision, threads, comm : as given, or chosen
+
     Raises
     ------
     NetworkError
@@ -95,6 +103,11 @@ class Simulator(FixedProperties):
         If the time constant of an `EPropPlus.kappa` is more than five times longer or shorter than that of the readouts.
     """
 
+    network: Final[Network]
+    precision: Final[Precision]
+    threads: Final[int]
+    comm: Final[Communicator]
+
     def __init__(
         self,
         network: Network,
@@ -107,16 +120,16 @@ class Simulator(FixedProperties):
         progress: bool = False,
     ):
         checks.check_switch("Simulator.progress", progress)
-        self._comm: Communicator = comm or Serial()
+        self.comm = comm or Serial()
         begin = partial(check_options, network, precision, threads, partitions)
-        self._network = same_network(self.comm, begin, precision=precision)
-        self._precision: Precision = precision
+        self.network = same_network(self.comm, begin, precision=precision)
+        self.precision = precision
         # Ranks have a copy of the network each, or divide its neurons.
         replicas, divided = self.comm, Serial()
         if not learns_from_samples(self.network):
             replicas, divided = divided, replicas
         free = self.comm.threads(available_threads())  # collective: other ranks may have no requested number
-        self._threads = free if threads is None else int(threads)
+        self.threads = free if threads is None else int(threads)
         # `partitions` is for tests: the results must not depend on it.
         partitions = partition_count(partitions, self.network, self.threads, threads is not None, divided.size)
         described = with_silent_synapses(self.network)
@@ -132,44 +145,24 @@ class Simulator(FixedProperties):
         self._timer, self._layout = PhaseTimer(timers), SampleLayout.of(self.network)
         self._rewirer = Rewirer(self._arrays, self.comm, self._timer)
         self._watch = CollapseWatch(self._arrays, self.comm)
-        self._online = OnlineRunner(self._arrays, self._timer, self._rewirer, self._watch)
+        self._online = OnlineRunner(self._arrays, self._layout, self._timer, self._rewirer, self._watch)
         self._by_batch, self._eta_factor, self._lock = built.learning.eprop, 1.0, OneThread()
         shared = self._timer, self._rewirer, self._lock, self._watch
         self._episodes = Episodes(self._arrays, Replicas(replicas), *shared)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{p.size} {p.name}" for p in self.network.populations)
-        return f"Simulator({sizes}; {self.n_synapses:,} synapses, {self.precision} precision, at {self.time:g} ms)"
+        return f"Simulator({sizes}; {self.n_synapses():,} synapses, {self.precision} precision, at {self.time:g} ms)"
 
     def _repr_html_(self) -> str:
         """Tables of nodes and synapses, for notebooks."""
         nodes = [(p.name, p.size, type(p.model).__name__) for p in self.network.populations]
-        synapses = [(p.name, self.connection_count(p.name), type(p.rule).__name__) for p in self.network.projections]
+        synapses = [(p.name, self.n_synapses(p), type(p.rule).__name__) for p in self.network.projections]
         threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
         title = f"Simulator at {self.time:g} ms, {self.precision} precision, {threads}"
         return table(title, nodes, ("population", "nodes", "model")) + table(
-            f"{self.n_synapses:,} synapses", synapses, ("projection", "synapses", "rule")
+            f"{self.n_synapses():,} synapses", synapses, ("projection", "synapses", "rule")
         )
-
-    @property
-    def network(self) -> Network:
-        """A copy of the description, so that later additions to it do not change this simulator."""
-        return self._network
-
-    @property
-    def precision(self) -> Precision:
-        """Type of the numbers per synapse."""
-        return self._precision
-
-    @property
-    def threads(self) -> int:
-        """Number of threads."""
-        return self._threads
-
-    @property
-    def comm(self) -> Communicator:
-        """Ranks that simulate the network together."""
-        return self._comm
 
     # ---------------------------------------------------------------- running
 
@@ -277,21 +270,22 @@ class Simulator(FixedProperties):
         UserWarning
             If ``interval`` is longer than the run: the recording has no rows.
         """
-        given = Given(inputs, targets, window, None, signals, modulator, reward)
-        keeping = None
+        given, keeping = None, None
+        if self._by_batch or not inputs is targets is window is signals is modulator is reward is None:
+            given = Given(inputs, targets, window, None, signals, modulator, reward)
         if progress is not False or spikes_to is not None or interval is not None or checkpoint is not None:
             keeping = Keeping(spikes_to, interval, checkpoint, progress)
         plan = partial(checks.plan_run, self._arrays, self._layout, duration, learn, given, record, spikes, keeping)
         with self._lock:
-            run = run_on_all_ranks(self._comm, "run", plan, checks.RunPlan.keys, BATCH)
-            if self._untaught and learn:
-                self._warn_of_no_feedback(run.sample)
+            run = run_on_all_ranks(self.comm, "run", plan, checks.RunPlan.keys, BATCH)
+            if learn:
+                warn_of_no_feedback(self._untaught, run.sample.signals if run.sample is not None else {})
             if self._by_batch:
                 self._arrays.reset()
             if self._by_batch and learn:
-                return self._learn_from_one(run.sample, run.probes, run.spiking)
+                return self._episodes.learn_from_run(self._online, run)
             if run.keeping is None:
-                recording = self._online.run(run.sample, run.probes, run.spiking, not learn)
+                recording = self._online.run(run.n_steps, run.sample, run.probes, run.spiking, not learn)
             else:
                 recording = LongRun(self._arrays, self.comm, self._online, run).run()
             self._watch.end_of_run(run.n_steps)
@@ -332,29 +326,6 @@ class Simulator(FixedProperties):
         rewirer = self._rewirer if learn and self._rewirer.runs_on else None
         return Stepper(self._arrays, inputs, readouts, bool(learn), self._lock, rewirer, self._watch)
 
-    def _warn_of_no_feedback(self, samples: Samples) -> None:
-        """Warn once, when learning begins, of neurons without learning signals."""
-        if self._untaught:
-            untaught, self._untaught = self._untaught, {}
-            warn_of_no_feedback(untaught, samples.signals)
-
-    def _learn_from_one(self, sample: Samples, probes: Probes, wanted: list[Population]) -> Recording:
-        """Run a network with `EProp`; simulate again if more than outputs and spikes is recorded."""
-        sample = self._online.learned(sample)
-        recording, events = None, self.events
-        # Of several ranks, only one runs the sample and has its spikes.
-        simple = not self._episodes.replicas.several and not self._episodes.losses
-        if probes.columns or (wanted and not simple):  # the same condition on all ranks
-            # Learn from the recorded sample, with its random spikes.
-            clock = self._arrays.learned_steps
-            recording = self._online.run(sample, probes, wanted, frozen=False, clock=clock)
-            self._arrays.online.events = events  # the second simulation counts them again
-            self._arrays.reset()
-        result = self._train(sample)
-        self._arrays.online.t = sample.n_steps
-        spikes = {} if recording else self._episodes.spikes(wanted)
-        return recording or self._online.outputs(sample, result.y[0], spikes)
-
     def samples(
         self,
         n: int,
@@ -368,7 +339,7 @@ class Simulator(FixedProperties):
         modulator: object = None,
         reward: object = None,
     ) -> Samples:
-        """Make ``n`` samples of ``n_steps`` steps for `train`, `evaluate`, `gradients` and `forward`.
+        """Make ``n`` samples of ``n_steps`` steps for `train`, `evaluate` and `lanes`.
 
         Parameters
         ----------
@@ -455,32 +426,9 @@ class Simulator(FixedProperties):
         with self._lock:
             checks.check_call(self.comm, "train", self._layout, samples, progress)
             checks.check_errors(self.network, samples)
-            self._warn_of_no_feedback(samples)
-            return self._train(samples, self._lock.outside(progress))
-
-    def _train(self, samples: Samples, progress: Callable[[int], None] | None = None) -> BatchResult:
-        """Learn from checked samples; a loss in Python takes the parts of a mini-batch."""
-        samples = self._online.learned(samples)
-        if not self._by_batch or not self._episodes.losses:
-            return (self._episodes if self._by_batch else self._online).train(samples, progress)
-
-        def collect() -> tuple[BatchResult, dict[str, Floats]]:
-            self._rewirer.begin()
-            rollout = forward(self._episodes, self._layout, samples, None)
-            events = rollout.count_events()
-            return BatchResult(rollout.loss, rollout.y, rollout.spikes, events), rollout.backward()
-
-        def step(found: tuple[BatchResult, dict[str, Floats]]) -> BatchResult:
-            self._episodes.optimizers.learn(found[1])
-            self._rewirer.finish()
-            self._arrays.online.events += found[0].events
-            return found[0]
-
-        result = self._episodes.with_gradients(collect, step)
-        self._watch.batch(result, samples)
-        if progress:
-            progress(len(samples))
-        return result
+            warn_of_no_feedback(self._untaught, samples.signals)
+            learned, progress = self._online.learned(samples), self._lock.outside(progress)
+            return (self._episodes if self._by_batch else self._online).train(learned, progress)
 
     def evaluate(
         self, samples: Samples, *, reset: bool | None = None, progress: Callable[[int], None] | None = None
@@ -519,119 +467,18 @@ class Simulator(FixedProperties):
                 return self._episodes.run(samples, False, progress)
             return self._online.evaluate(samples, from_rest, progress)
 
-    def gradients(self, samples: Samples, progress: Callable[[int], None] | None = None) -> dict[str, Floats]:
-        """Compute e-prop gradients for a mini-batch, as `train` passes them to the optimisers; no weight changes.
+    def lanes(self, n: int | Samples, steps: int = 256, *, learn: bool = True) -> Lanes:
+        """Make parallel lanes, each a state of the network at rest, that step together: one for each environment or sample.
 
-        Another call draws the same random numbers (dropout, random spikes), until `learn` takes a step.
-
-        Parameters
-        ----------
-        samples : Samples
-            Result of `samples`.
-        progress : callable, optional
-            As for `train`.
-
-        Returns
-        -------
-        dict of ndarray, shape (connections,), float64
-            For each projection that learns by `EProp`, by name and in the order of `connections`, in the unit of the loss per
-            mV: the mean over the samples, without weight decay.
-
-        Raises
-        ------
-        InputError
-            If no projection learns by `EProp`; with `EPropPlus` weights change while the gradient accumulates. Else as for
-            `train`.
-        MemoryLimitError, DivergenceError
-            As for `train`.
-        """
-        check_learns(self._episodes, "gradients")
-        with self._lock:
-            checks.check_call(self.comm, "gradients", self._layout, samples, progress)
-            self._warn_of_no_feedback(samples)
-            return self._gradients(samples, self._lock.outside(progress))
-
-    def _gradients(self, samples: Samples, progress: Callable[[int], None] | None = None) -> dict[str, Floats]:
-        """Gradients of checked samples; a loss in Python takes the parts of a mini-batch."""
-        arrays = self._arrays
-        clock, steps = arrays.learned_steps, max(arrays.given_steps, len(samples) * samples.n_steps)
-        try:
-            if not self._episodes.losses:
-                return self._episodes.gradients(self._online.learned(samples), progress)
-            return forward(self._episodes, self._layout, samples, None).backward()
-        finally:
-            arrays.learned_steps, arrays.given_steps = clock, steps
-
-    def forward(self, samples: Samples, after: Rollout | None = None) -> Rollout:
-        """Simulate samples of a network with `EProp`, and keep the history that learning from given errors needs.
-
-        ``forward``, `Rollout.backward` and `learn` are the parts of `train`, with the same bits; between them any objective may
-        turn outputs into errors. Random spikes are those that `train` would draw.
+        The weights belong to the simulator. Threads divide the lanes; results do not depend on their number. Random spikes of
+        steps depend on the seed, the lane and its steps. Several ranks divide the lanes.
 
         Parameters
         ----------
-        samples : Samples
-            Result of `samples`; targets are optional.
-        after : Rollout, optional
-            Rollout with the same number of samples, which these samples continue with its final state, spikes in flight and
-            traces. The default is to start from rest.
-
-        Returns
-        -------
-        Rollout
-
-        Raises
-        ------
-        InputError
-            If the samples belong to another network or differ between ranks, the rollout does not fit, or no projection learns
-            by `EProp`.
-        MemoryLimitError
-            If the states and histories of all samples do not fit into memory.
-        DivergenceError
-            If a voltage or output is no longer finite, or an output exceeds 1e9 mV.
-        """
-        return forward(self._episodes, self._layout, samples, after)
-
-    def learn(self, gradients: Mapping[str, Floats]) -> None:
-        """Apply one optimiser step to all projections that learn by `EProp`, and change nothing else.
-
-        Parameters
-        ----------
-        gradients : dict
-            For each of these projections by name, in the order of `connections`: a result of `Rollout.backward`,
-            `Lanes.backward` or `gradients`, or a sum of such results.
-
-        Raises
-        ------
-        InputError
-            If a projection is missing or unknown, or a gradient has another shape, is not finite or differs between ranks.
-        DivergenceError
-            If a weight is no longer finite.
-
-        Warns
-        -----
-        UserWarning
-            If a projection has a `Rewiring`: only `train` moves its synapses.
-        """
-        if rewired := ", ".join(p.name for p in self.network.projections if p.rewiring is not None):
-            warn(
-                f"learn: synapses of {rewired} do not move: of EProp only Simulator.train moves them, not lanes and rollouts; "
-                "leave out rewiring, train with samples, or take EPropPlus"
-            )
-        with self._lock:
-            self._episodes.optimizers.learn(gradients)
-
-    def lanes(self, n: int, steps: int = 256, *, learn: bool = True) -> Lanes:
-        """Make ``n`` parallel lanes, each a state of the network at rest, that step together: one for each environment.
-
-        The weights belong to the simulator. Threads divide the lanes; results do not depend on their number. Random spikes
-        depend on the seed, the lane and its steps. Several ranks divide the lanes.
-
-        Parameters
-        ----------
-        n : int
+        n : int or Samples
+            Number of lanes; or samples, one for each lane, which the lanes have then simulated (`Lanes.forward`).
         steps : int
-            Initial capacity for the steps of a rollout; it grows as needed.
+            Initial capacity for the steps of a rollout; it grows as needed. Not used with samples.
         learn : bool
             If False, no history for `Lanes.backward` is kept.
 
@@ -642,17 +489,15 @@ class Simulator(FixedProperties):
         Raises
         ------
         InputError
-            If a number is below one, no projection learns by `EProp`, or the arguments differ between ranks.
+            If a number is below one, no projection learns by `EProp`, or the arguments differ between ranks; for samples as for
+            `Lanes.forward`.
         MemoryLimitError
             If the lanes do not fit into memory.
+        DivergenceError
+            For samples as for `Lanes.forward`.
         """
         with self._lock:
-            run_on_all_ranks(self.comm, "lanes", partial(self._check_lanes, learn), lambda _: {"arguments": (n, learn)})
-            return Lanes(self._episodes, self._layout, count_of("lanes", n), count_of("steps", steps), bool(learn))
-
-    def _check_lanes(self, learn: object) -> None:
-        check_learns(self._episodes, "lanes")
-        checks.check_switch("learn", learn)
+            return Lanes(self._episodes, n, steps, learn)
 
     def reset(self) -> None:
         """Reset all nodes to rest, and clear all traces and spikes in flight; weights and the optimisers of e-prop stay.
@@ -692,17 +537,6 @@ class Simulator(FixedProperties):
         """
         population = self.network.population(name)
         return parameters_of_neurons(self.network, population) | self._arrays.constants.of_population(population)
-
-    def models(self, name: Population | str) -> list[Any]:
-        """Return the model of each node of a population with its present parameters; a single one if all nodes are alike.
-
-        Raises
-        ------
-        NetworkError
-            If there is no population of this name.
-        """
-        population = self.network.population(name)
-        return neurons_of(self.network, population, self._arrays.constants.of_population(population))
 
     def set_constants(self, name: Population | str, values: Mapping[str, object]) -> None:
         """Set constants of a population that learn (`eprop.Learned`); their optimisers stay.
@@ -895,32 +729,25 @@ class Simulator(FixedProperties):
         now = self._rewirer.now
         self._rewirer.training = None if updates is None else (now, now + max(1, round(PART * updates)))
 
-    def connection_count(self, name: Projection | str) -> int:
-        """Return the number of synapses of a projection.
+    def n_synapses(self, name: Projection | str | None = None) -> int:
+        """Return the number of synapses of a projection, or of all projections.
 
         Raises
         ------
         NetworkError
             If there is no projection of this name.
         """
-        return self._arrays.gatherer.count(self.network.projection(name).index)
+        network, count = self.network, self._arrays.gatherer.count
+        return sum(count(p.index) for p in (network.projections if name is None else [network.projection(name)]))
 
     @property
     def formats(self) -> dict[str, FixedPoint]:
-        """Weights of few bits by projection, with their scales: ``formats[name].levels(weights)`` are whole numbers."""
-        return dict(self._arrays.built.formats)
+        """Weights of few bits by projection, with their scales.
 
-    def saturation(self) -> dict[str, float]:
-        """Share of the weights of few bits that are at the lowest or highest level, by projection.
-
-        More than a few percent say that the scale is too small for what the network learns.
+        ``formats[name].levels(weights)`` are whole numbers, ``at_ends(weights)`` counts the weights at the lowest or highest
+        level; more than a few percent of them say that the scale is too small for what the network learns.
         """
-        return weights.saturation(self._arrays)
-
-    @property
-    def n_synapses(self) -> int:
-        """Number of synapses of all projections."""
-        return sum(self._arrays.gatherer.count(p.index) for p in self.network.projections)
+        return dict(self._arrays.built.formats)
 
     def memory(self) -> dict[str, int]:
         """Return the bytes held by this rank.

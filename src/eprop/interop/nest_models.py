@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eprop.engine import Samples, Simulator
+from eprop.engine.build.neurons import present_neurons
 from eprop.errors import InputError, NetworkError, warn
 from eprop.interop.nest_drives import check_drives
 from eprop.models import ALIF, LIF, CurrentLIF, DeltaALIF, DeltaLIF, EventSource, Readout
@@ -76,7 +77,7 @@ def check_network(network: Network, simulator: Simulator) -> None:
     plastic = any(p.rule.plastic for p in network.projections)
     for population in network.populations:
         _check_population(population, original)
-        for member in simulator.models(population) if population.model.per_node else []:
+        for member in present_neurons(simulator, population) if population.model.per_node else []:
             _check_member(member, population.name, original, network.dt)
         if plastic and (population.dropout or getattr(population.model, "dropout", 0.0)):
             raise NetworkError(f"{population.name!r}: NEST loses no spikes; leave out dropout")

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse
 
 from eprop.engine import Samples
+from eprop.engine.build.neurons import present_neurons
 from eprop.interop.nest_session import Session
 from eprop.models import Readout
 from eprop.models.adaptation import Adaptive
@@ -70,7 +71,7 @@ def training_of(session: Session, batches: Sequence[Samples]) -> NestResult:
     for part in (out.v, out.threshold, out.spikes, out.y):
         part |= {name: values[: n * length].reshape(n, length, -1) for name, values in part.items()}
     for p, _ in session.readouts:
-        leak = np.array([m.e_l for m in session.simulator.models(p)])
+        leak = np.array([m.e_l for m in present_neurons(session.simulator, p)])
         start = np.broadcast_to(leak, (n, 1, p.size))
         out.y[p.name] = np.concatenate([start, out.y[p.name]], axis=1)
     begin, losses = 0, []

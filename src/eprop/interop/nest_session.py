@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import Samples, Simulator
+from eprop.engine.build.neurons import present_neurons
 from eprop.errors import NetworkError
 from eprop.interop.nest_drives import drive_nodes, empty_steps
 from eprop.interop.nest_models import LARGEST, NEURONS, check_signs, named, optimizers_of
@@ -129,13 +130,13 @@ class Session:
 
     def _of_each(self, population: Population, parameters: Any) -> list[dict[str, Any]]:
         """Present parameters of each node, from its own model."""
-        members = self.simulator.models(population)
+        members = present_neurons(self.simulator, population)
         found = [parameters(population, member) for member in members]
         return found * population.size if len(members) == 1 else found
 
     def _hold_above(self, population: Population, parameters: list[dict[str, Any]]) -> None:
         """Note the neurons whose threshold is to be set after the empty steps."""
-        members = self.simulator.models(population)
+        members = present_neurons(self.simulator, population)
         for k, given in enumerate(parameters):
             if given["V_th"] == LARGEST:
                 self.held.append((self.nodes[population.name][k], float(members[k % len(members)].v_th)))

@@ -38,7 +38,8 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import Simulator
-from eprop.engine.build.memory import check_room
+from eprop.engine.build.check import check_room
+from eprop.engine.build.neurons import present_neurons
 from eprop.errors import InputError, NetworkError, ParameterError, optional_module, warn
 from eprop.files import memory_budget, parsing
 from eprop.files.hdf5 import read_hdf5
@@ -329,7 +330,7 @@ def _node(nir: ModuleType, simulator: Simulator, population: Population, nearest
         raise NetworkError(
             f"{population.name}: NIR's CubaLIF has one tau_syn; train without tau_syn_in, as one current for both signs"
         )
-    members = simulator.models(population)
+    members = present_neurons(simulator, population)
     _tell_lost(population, members, network.dt, nearest)
 
     def each(value: Callable[[Any], float]) -> np.ndarray:
@@ -388,7 +389,8 @@ def _currents(simulator: Simulator, projection: Projection) -> np.ndarray:
     dt, post = simulator.network.dt, projection.post
     if isinstance(post.model, CurrentLIF):  # the input of a CubaLIF has a scale of its own
         return np.ones(post.size)
-    return _each(simulator.models(post), post.size, lambda m: m.input_scale(dt) / (1.0 - m.membrane_decay(dt)))
+    members = present_neurons(simulator, post)
+    return _each(members, post.size, lambda m: m.input_scale(dt) / (1.0 - m.membrane_decay(dt)))
 
 
 def _few_bits(simulator: Simulator, projection: Projection, weight: np.ndarray) -> dict[str, Any]:

@@ -39,6 +39,9 @@ class ParallelNetwork(Protocol):
     def replay(self) -> np.ndarray:
         """Repeat the rollout with the present weights; voltages ``(n, steps, readouts)``."""
 
+    def learn(self, gradients: dict[str, np.ndarray]) -> None:
+        """Apply an optimiser step to the weights."""
+
 
 class Decision(NamedTuple):
     """Actions in one step of the environments, and the readout voltages (mV) that gave them."""
@@ -180,12 +183,12 @@ class RolloutLearner:
             ends = experience.terminated | experience.truncated
             scaled = self.reward_scale.scaled(experience.rewards, ends, self.objective.gamma)
             experience = experience._replace(rewards=scaled)
-        worth, y = credit(experience, self.objective), None
+        worth, y, lanes = credit(experience, self.objective), None, self.agent.lanes
         for number in range(self.passes):
             if number:
-                y = self._at_decisions(self.agent.lanes.replay())
+                y = self._at_decisions(lanes.replay())
             wanted = objective_errors(experience, worth, self.objective, self.agent.policy, y)
-            self.simulator.learn(self.agent.lanes.backward(self._at_steps(wanted)))
+            lanes.learn(lanes.backward(self._at_steps(wanted)))
         return experience, finished
 
     def collect(self) -> tuple[Experience, list[Finished]]:

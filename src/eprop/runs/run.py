@@ -241,7 +241,7 @@ def summary_of(history: History, seconds: float) -> JsonObject:
         "train_seconds": learner.seconds,
         **learner.summary(),
         "total_seconds": seconds,
-        "synapses": simulator.n_synapses,
+        "synapses": simulator.n_synapses(),
         "peak_memory_bytes": peak_memory(),
         "simulator_bytes": simulator.memory(),
         "threads": simulator.threads,

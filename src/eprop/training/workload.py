@@ -112,7 +112,7 @@ def metrics_of(simulator: Simulator, counts: SpikeCounts) -> NeuroBench:
     neurons = [p for p in network.populations if isinstance(p.model, Neuron)]
     active, possible = sum(counts.spikes[p.name].sum() for p in neurons), counts.steps * sum(p.size for p in neurons)
     zeros = zeros_of_sources(arrays)
-    connected = simulator.n_synapses - arrays.exchange.total(int(zeros.sum()))
+    connected = simulator.n_synapses() - arrays.exchange.total(int(zeros.sum()))
     return NeuroBench(
         footprint_of(simulator),
         1.0 - connected / pairs if pairs else 0.0,
@@ -124,10 +124,10 @@ def metrics_of(simulator: Simulator, counts: SpikeCounts) -> NeuroBench:
 
 def footprint_of(simulator: Simulator) -> int:
     """Bytes of a network that runs with frozen weights, for any number of threads and ranks."""
-    out, itemsize = simulator.n_synapses * INDEX, simulator._arrays.built.weight.itemsize
+    out, itemsize = simulator.n_synapses() * INDEX, simulator._arrays.built.weight.itemsize
     for projection in simulator.network.projections:
         weight = itemsize if projection.precision is None else projection.precision.bytes
-        out += simulator.connection_count(projection) * weight + (projection.pre.size + 1) * START
+        out += simulator.n_synapses(projection) * weight + (projection.pre.size + 1) * START
     for p in simulator.network.populations:
         if isinstance(p.model, Neuron):
             out += NUMBER * p.size * (len(p.model.parameter_rows) + len(p.model.state_rows))

@@ -30,31 +30,6 @@ def test_an_excluded_source_is_drawn_again():
         np.testing.assert_array_equal(sources[indptr[k] : indptr[k + 1]], np.sort(drawn[drawn != 3 + k][:50]))
 
 
-@pytest.mark.parametrize("multapses", [False, True])
-@pytest.mark.parametrize("autapses", [False, True])
-def test_any_range_of_targets_can_be_made_alone(autapses, multapses):
-    rules = {
-        "all": lambda lo, hi: lib.all_to_all(lo, hi, 30, autapses),
-        "one": lib.one_to_one,
-        "some": lambda lo, hi: lib.bernoulli(lo, hi, 30, 0.3, autapses, 5),
-        "in": lambda lo, hi: lib.fixed_indegree(lo, hi, 30, 12, autapses, multapses, 5),
-        "out": lambda lo, hi: lib.fixed_outdegree(lo, hi, 30, 30, 12, autapses, multapses, 5),
-    }
-    for name, make in rules.items():
-        indptr, sources = make(0, 30)
-        assert (indptr.dtype, sources.dtype) == (np.int64, np.int32)
-        parts = [make(lo, hi) for lo, hi in itertools.pairwise([0, 7, 7, 8, 30])]
-        np.testing.assert_array_equal(np.concatenate([part[1] for part in parts]), sources)
-        np.testing.assert_array_equal(np.concatenate([np.diff(part[0]) for part in parts]), np.diff(indptr))
-        targets = np.repeat(np.arange(30), np.diff(indptr))
-        assert autapses or name == "one" or not (sources == targets).any()
-        if name in ("in", "out"):
-            assert (np.bincount(targets if name == "in" else sources, minlength=30) == 12).all()
-            assert multapses or np.unique(targets * 30 + sources).size == sources.size
-        falls = np.diff(sources) < 0
-        assert not falls[np.diff(targets) == 0].any()
-
-
 def test_weights_are_the_draws_of_their_targets():
     indptr = np.array([0, 3, 3, 20])
     drawn = lib.normal_weights(4, 7, indptr, 1.0, 2.0, 9), lib.uniform_weights(4, 7, indptr, -1.0, 3.0, 9)

@@ -15,7 +15,7 @@ import pytest
 import eprop as ep
 from compare import assert_same
 from eprop.core import lib
-from networks import check_training, small_network, two_threads
+from networks import check_training, two_threads
 
 pytestmark = pytest.mark.tiny
 
@@ -118,8 +118,8 @@ def learned(net: ep.Network, threads: int = 1, precision: str = "double", **opti
 
 def kept(net: ep.Network) -> int:
     """Bytes of tables, runs and offsets."""
-    built = ep.Simulator(net, threads=1)._arrays.built
-    return int(lib.episode_bytes(built.topology, 5, 0, STEPS, False, False, 1, built.weight.itemsize))
+    core = ep.Simulator(net, threads=1)._arrays.core
+    return int(lib.EpisodesDouble.bytes_before(core, 0, STEPS, False, False, 1))
 
 
 CONNECTIONS = {"many": some(0.8), "few": some(0.1), "local": local(18)}
@@ -187,25 +187,3 @@ def test_what_is_read_beyond_the_last_neuron_is_there(neurons, width):
         result = sim.train(sim.samples(2, 20, inputs={"in": inputs}, targets={"out": targets}))
         found.append([result.y, *(sim.connections(p.name)[2] for p in net.projections)])
     assert_same(*found)
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_samples_of_a_network_that_learns_at_spikes_are_walked_alike(threads):
-    """Its neurons are divided among threads, and with them the runs; evaluation from rest is that of samples."""
-    source, target = CONNECTIONS["local"]
-    y = []
-    for layout in (Layout(1, 400), Layout(2, 400)):
-        place, weight = layout.gap * np.arange(NEURONS), np.random.default_rng(3).normal(0.2, 0.3, source.size)
-        net = small_network((SOURCES, layout.size, 3), neuron=ep.LIF(v_th=0.8), seed=3)
-        rule = ep.EPropPlus(cutoff=10.0)
-        net.connect("in", "rec", ep.Explicit(sources=source, targets=place[target]), weight=weight, rule=rule)
-        every = ep.Explicit(sources=np.repeat(place, 3), targets=np.tile(np.arange(3), NEURONS))
-        net.connect("rec", "out", every, weight=np.sin(np.arange(3.0 * NEURONS)), rule=rule)
-        net.feedback("out", "rec", ep.Symmetric())
-        for partitions in (1, 2, 5):
-            sim = ep.Simulator(net, threads=threads, partitions=partitions)
-            inputs = {"in": (np.random.default_rng(5).random((3, STEPS, SOURCES)) < 0.2).astype(float)}
-            y.append(sim.evaluate(sim.samples(3, STEPS, inputs=inputs), reset=True).y)
-    assert y[0].any()
-    for other in y[1:]:
-        np.testing.assert_array_equal(other, y[0])

@@ -39,7 +39,7 @@ def test_bytes_are_known_before_and_memory_begins_at_a_cache_line(rule: Rule, pr
     for name, _, view in online.kept():
         held[name.split("/")[0]] += view.nbytes
         assert name in GIVEN or view.ctypes.data % 64 == 0
-    before = online.bytes_before(sim._arrays.built.in_core(sim.n_synapses, sim._arrays.built.max_delay))
+    before = online.bytes_before(sim._arrays.built.in_core(sim.n_synapses(), sim._arrays.built.max_delay))
     assert before["synapses"] == held["synapses"]
     assert before["history"] == held["history"]
     assert before["neurons"] == held["neurons"] + sim._arrays.neurons.input.nbytes

@@ -125,7 +125,7 @@ ROWS = ",".join(["255"] * 784) + ",7\r\n" + ",".join(["0"] * 785)
 
 @pytest.mark.tiny
 @pytest.mark.parametrize(
-    "text", [ROWS, *(",".join([entry] * 785) for entry in ("256", "0001", "1.5")), "1,2,3", "1,,3", ""]
+    "text", [ROWS, *(",".join([entry] * 785) for entry in ("256", "-1", "1.5")), "1,2,3", "1,,3", ""]
 )
 def test_embedded_digits_of_another_form_are_refused(monkeypatch, tmp_path, text):
     (tmp_path / "data" / "data").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Shortcuts for neurons that are alike or never refractory, and for those that nobody teaches, change no bit."""
+"""Shortcuts for neurons that nobody teaches change no bit; models from elsewhere take no shortcut."""
 
 from __future__ import annotations
 
@@ -9,25 +9,17 @@ import pytest
 
 import eprop as ep
 from compare import assert_same, differ
-from eprop.engine.build.records import Role, Sharing
 from networks import small_network, two_threads
 
 pytestmark = pytest.mark.tiny
-MODELS = {
-    "LIF": ep.LIF(tau_m=20.0, v_th=0.6, t_ref=2.0),
-    "LIF, the shortcut": ep.LIF(tau_m=20.0, v_th=0.6),
-    "LIF, late": ep.LIF(tau_m=20.0, v_th=0.6, delayed_reset=True),
-    "LIF, the other surrogate": ep.LIF(tau_m=20.0, v_th=0.6, surrogate=ep.Arctan()),
-    "ALIF": ep.ALIF(tau_m=20.0, v_th=0.6, beta=0.1, tau_adapt=50.0),
-    "DeltaLIF": ep.DeltaLIF(tau_m=20.0, v_th=0.6, t_ref=3.0, ref_input=True),
-}
+LIF = ep.LIF(tau_m=20.0, v_th=0.6, t_ref=2.0)
 
 
-def network(model: Any, first_rule: Any, rule: Any) -> ep.Network:
+def network(first_rule: Any, rule: Any) -> ep.Network:
     """A first population that need not learn, and a second one that does."""
     net = ep.Network(seed=2)
     x, out = net.add(ep.EventSource(), 30, "in"), net.add(ep.Readout(tau_m=20.0), 3, "out")
-    first, second = net.add(model, 37, "first"), net.add(model, 21, "second")
+    first, second = net.add(LIF, 37, "first"), net.add(LIF, 21, "second")
     net.connect(x, first, ep.Bernoulli(0.5), weight=ep.Normal(0.1, 0.3), rule=first_rule)
     net.connect(first, second, ep.Bernoulli(0.5), weight=ep.Normal(0.1, 0.3), rule=rule)
     net.connect(second, out, weight=ep.Normal(0.0, 0.3), rule=rule)
@@ -48,26 +40,11 @@ def learned(simulator: ep.Simulator) -> dict[str, np.ndarray]:
 
 
 @two_threads
-@pytest.mark.parametrize("rule", [ep.EProp(c_reg=1.0), ep.EPropPlus(c_reg=1.0)], ids=["e-prop", "e-prop+"])
-@pytest.mark.parametrize("model", MODELS)
-def test_parameters_that_are_read_once_change_no_bit(model, rule):
-    for threads in (1, 2):
-        once, each = (ep.Simulator(network(MODELS[model], ep.Static(), rule), threads=threads) for _ in range(2))
-        table = each._arrays.built.topology.populations
-        kind = Sharing.same if model in ("LIF", "LIF, late", "DeltaLIF") else Sharing.shortcut
-        assert (table["sharing"][table["role"] == Role.neuron] == kind).all()
-        table["sharing"] = Sharing.each
-        assert_same(learned(once), learned(each))
-
-
-@two_threads
 def test_neurons_that_nobody_teaches_change_no_bit():
     """Psi is kept for those that learn alone; with a learning rate of zero, it is kept for all."""
     rule, still = (ep.EProp(optimizer=ep.GradientDescent(eta=eta)) for eta in (0.01, 0.0))
     for threads in (1, 2):
-        first, other = (
-            ep.Simulator(network(MODELS["LIF"], each, rule), threads=threads) for each in (ep.Static(), still)
-        )
+        first, other = (ep.Simulator(network(each, rule), threads=threads) for each in (ep.Static(), still))
         assert_same(learned(first), learned(other))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import eprop as ep
 from eprop.display import Display
 from eprop.engine.build.assemble import build
-from eprop.engine.build.progress import BuildProgress
+from eprop.engine.build.connections import BuildProgress
 
 
 class Shares(Display):

@@ -35,27 +35,6 @@ def every(steps: int, n_steps: int) -> dict[str, Any]:
 # ---------------------------------------------------------------- mean rates
 
 
-def test_the_loss_of_outputs_at_zero_is_known() -> None:
-    """By the targets in their windows, in a run step by step and for samples; unknown if a window is negative."""
-    net = ep.Network(seed=1)
-    source, a = net.add(ep.EventSource(), 1, "in"), net.add(ep.Readout(), 2, "a")
-    for post in (a, net.add(ep.Readout(loss=ep.CrossEntropy()), 3, "b"), net.add(ep.Readout(), 1, "c")):
-        net.connect(source, post, rule=ep.EPropPlus())
-    sim, rng = ep.Simulator(net, threads=1), np.random.default_rng(3)
-    goals = {"a": rng.normal(size=(4, 2)), "b": np.full((4, 3), 1.0 / 3.0)}
-    window = {"a": np.array([0.0, 1.0, 2.0, 0.5]), "b": np.array([1.0, 0.0, 1.0, 1.0])}
-    wanted = window["a"] @ (0.5 * goals["a"] ** 2).sum(axis=1) + window["b"].sum() * np.log(3.0)
-    samples = sim.samples(1, 4, targets={name: goal[None] for name, goal in goals.items()}, window=window)
-    assert sim._arrays.online.silent_loss(samples.target, samples.window) == pytest.approx(wanted)
-    loss = sim.run(4.0, targets=goals, window=window).loss.sum()
-    np.testing.assert_allclose(sim._watch.sums, [4.0, 4.0, loss, wanted])
-    sim.run(4.0, targets=goals, window=-np.ones(4), learn=False)
-    np.testing.assert_allclose(sim._watch.sums, [8.0, 4.0, loss, wanted])
-    sim.run(4.0, targets=goals, window=-np.ones(4))
-    assert sim._watch.sums[:2].tolist() == [12.0, 8.0]
-    assert np.isnan(sim._watch.sums[3])
-
-
 def static(delay: float = 1.0) -> ep.Network:
     """A quiet population, and one of which each neuron spikes at every event."""
     net = ep.Network(seed=1)
@@ -91,18 +70,6 @@ def test_many_runs_warn_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     ((_, text),) = told(work)
     assert text.startswith("loud: 196 Hz on average over 1,000 ms")
-
-
-@pytest.mark.parametrize("ranks", [2, 3])
-def test_one_rank_warns_for_all(ranks: int) -> None:
-    def of(size: int) -> Told:
-        def work(comm: Any) -> None:
-            ep.Simulator(static(), threads=1, comm=comm).run(500.0, every(8, 500))
-
-        return told(lambda: on_ranks(size, work))
-
-    assert of(ranks) == of(1)
-    assert len(of(1)) == 1
 
 
 # ---------------------------------------------------------------- neurons that always fire

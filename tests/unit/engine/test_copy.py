@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 import copy
-import pickle
 
 import numpy as np
 import pytest
 
 import eprop as ep
-from compare import assert_same, differ
+from compare import assert_same
 from networks import case, samples_of, small_network
 from ranks_in_threads import on_ranks
 
 pytestmark = pytest.mark.tiny
 
 RULES = [ep.EPropPlus(optimizer=ep.GradientDescent(1e-2), cutoff=20.0), ep.EProp(optimizer=ep.Adam(1e-2))]
-WAYS = [copy.copy, copy.deepcopy, lambda simulator: pickle.loads(pickle.dumps(simulator))]
-
-
-@pytest.mark.parametrize("rule", RULES, ids=repr)
-@pytest.mark.parametrize("way", WAYS, ids=["copy", "deepcopy", "pickle"])
-def test_a_copy_goes_on_bit_by_bit_and_on_its_own(rule, way):
-    c = case(3, rule, steps=40, rate=0.2)
-    sim = ep.Simulator(c.network, threads=1)
-    samples = samples_of(c, sim, [(c.inputs, c.targets)])
-    sim.train(samples)
-    sim.scale_learning_rates(0.25)
-    before, other = sim.state(), way(sim)
-    assert_same(other.state(), sim.state())
-    assert (other.time, other.updates, other.threads) == (sim.time, sim.updates, 1)
-    other.train(samples)
-    assert_same(sim.state(), before)
-    assert differ(other.state(), sim.state())
-    sim.train(samples)
-    assert_same(other.state(), sim.state())
 
 
 @pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")

@@ -16,7 +16,7 @@ from eprop.parallel.launch import available_threads
 from networks import small_network, two_threads
 from ranks_in_threads import on_ranks
 from refusals import refuse
-from rollout_networks import SIZES, network, samples_of, weights_of
+from rollout_networks import DELAYS, SIZES, network, samples_of, weights_of
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 SMALL = 30
@@ -43,63 +43,15 @@ def test_threads_divide_many_neurons_or_when_they_are_asked_to() -> None:
         assert sim.threads == (threads or available)
 
 
-# ---------------------------------------------------------------------------------------- what is computed in every division
-RULES = {
-    "STDP": ep.STDP(rate=0.02, w_max=1.0),
-    "e-prop": ep.EProp(optimizer=ep.Adam(eta=1e-2), kappa=0.9, c_reg=0.2),
-    "e-prop+": ep.EPropPlus(optimizer=ep.GradientDescent(eta=1e-3), c_reg=0.05, cutoff=15.0),
-    "e-prop+, Adam": ep.EPropPlus(optimizer=ep.Adam(eta=1e-3), kappa_reg=0.9, c_reg=0.05, cutoff=15.0),
-}
-
-
-def two_populations(rule: ep.Rule, readouts: bool) -> ep.Network:
-    """Inputs and noise, a recurrent population with delays, a second one, and readouts or none."""
-    net = ep.Network(seed=4)
-    x, noise = net.add(ep.EventSource(), 9, "in"), net.add(ep.PoissonSource(rate=40.0), 3, "noise")
-    a, b = net.add(ep.LIF(tau_m=12.0, v_th=0.6), 17, "a"), net.add(ep.LIF(v_th=0.5), 3, "b")
-    net.connect(x, a, weight=ep.Uniform(0.0, 0.5), rule=rule, delay=2.0)
-    net.connect(noise, a, weight=0.3, delay=2.0)
-    net.connect(a, a, ep.FixedIndegree(5), weight=ep.Uniform(0.0, 0.2), rule=rule, delay=ep.Uniform(2.0, 6.0))
-    net.connect(a, b, weight=0.2, rule=rule, delay=2.0)
-    if readouts:
-        out, learns = net.add(ep.Readout(), 2, "out"), not isinstance(rule, ep.STDP)
-        net.connect(a, out, weight=ep.Normal(0.0, 0.4), rule=rule if learns else ep.Static(), delay=2.0)
-        if learns:
-            net.feedback(out, a, ep.Symmetric())
-    return net
-
-
-def learned(sim: ep.Simulator) -> dict[str, Any]:
-    """Two mini-batches and a run that is recorded, with signals from outside, and the state after them."""
-    rng, n, steps = np.random.default_rng(3), 3, 40
-    told = {"inputs": {"in": rng.random((n, steps, 9)) < 0.2}, "signals": {"b": rng.normal(size=(n, steps, 3))}}
-    told["modulator"] = rng.normal(size=(n, steps))
-    if any(p.name == "out" for p in sim.network.populations):
-        told["targets"] = {"out": rng.normal(0.0, 0.4, (n, steps, 2))}
-    samples = sim.samples(n, steps, **told)
-    found = [getattr(sim.train(samples), name) for _ in range(2) for name in ("y", "loss", "spikes")]
-    first = {
-        key: {k: v[0] for k, v in part.items()} if isinstance(part, dict) else part[0] for key, part in told.items()
-    }
-    record = [("a", "learning_signal"), ("b", "learning_signal"), ("a", "v"), ("a->a", "weight")]
-    run = sim.run(float(steps), **first, record=record)
-    assert run["a", "v"].any()
-    # Steps of the history have work space behind them.
-    state = sim.state()
-    if "history/steps" in state:
-        state["history/steps"] = state["history/steps"][:, :3]
-    return {"trained": found, "run": run, "state": state}
-
-
 def rollouts(sim: ep.Simulator, n: int = 3) -> list[np.ndarray]:
     """Everything that two rollouts and three of lanes compute, with replays, ends of episodes and learning between them."""
-    out, rollout = [], None
+    out, rollout = [], sim.lanes(5)
     for k in range(2):
-        rollout = sim.forward(samples_of(sim, seed=k, modulator=np.linspace(0.5, 1.5, 30)), rollout)
+        rollout.forward(samples_of(sim, seed=k, modulator=np.linspace(0.5, 1.5, 30)))
         gradient = rollout.backward()
         out += [rollout.y.copy(), rollout.errors.copy(), rollout.loss.copy(), rollout.spikes.copy(), *gradient.values()]
-        sim.learn(gradient)
-        out += [rollout.replay().y, *rollout.backward(np.ones(rollout.y.shape)).values()]
+        rollout.learn(gradient)
+        out += [rollout.replay(), *rollout.backward(np.ones(rollout.y.shape)).values()]
         rollout.reset([1])
     lanes, draw = sim.lanes(n, steps=2), np.random.default_rng(1)
     for _ in range(3):
@@ -108,7 +60,7 @@ def rollouts(sim: ep.Simulator, n: int = 3) -> list[np.ndarray]:
         out += [lanes.run(11, draw.random((11, n, SIZES[0])) < 0.3), lanes.spikes]
         signals = {"rec": draw.normal(size=(n, 20, SIZES[1]))}
         gradient = lanes.backward(draw.normal(size=(n, 20, SIZES[2])), signals=signals)
-        sim.learn(gradient)
+        lanes.learn(gradient)
         out += [*gradient.values(), lanes.replay()]
     return [*out, *weights_of(sim).values()]
 
@@ -119,36 +71,19 @@ def many_lanes(sim: ep.Simulator) -> list[np.ndarray]:
 
 def one_lane(sim: ep.Simulator) -> list[np.ndarray]:
     """With fewer lanes than threads, the neurons of each lane are divided."""
-    rollout = sim.forward(samples_of(sim, 1, 400))
+    rollout = sim.lanes(samples_of(sim, 1, 400))
     return [rollout.y, *rollout.backward().values()]
-
-
-WORK: dict[str, tuple[ep.Network, Callable[[ep.Simulator], Any], str]] = {
-    **{f"{rule}, readouts: {given}": (two_populations(RULES[rule], given), learned, "double")
-       for rule in RULES for given in (True, False)},
-    **{f"rollouts of {neuron}, delays: {delays}, {precision}": (network(neuron, delays, noise=True), rollouts, precision)
-       for neuron in ("LIF", "DeltaALIF") for delays in ("1", "more", "each its own") for precision in ("double", "single")},
-    "many lanes": (network("ALIF", "each its own", noise=True), many_lanes, "double"),
-    "one lane": (network("ALIF", "more", noise=True), one_lane, "double"),
-}  # fmt: skip
-DIVISIONS: list[dict[str, int]] = [{"partitions": 3}, {"threads": 2}, {"threads": 2, "partitions": 2}]
 
 
 @two_threads
 @pytest.mark.threads
-@pytest.mark.parametrize("work", WORK)
-def test_no_division_changes_a_bit(work: str) -> None:
-    net, compute, precision = WORK[work]
-
-    def found(**options: Any) -> Any:
-        return compute(ep.Simulator(net, **{"threads": 1, "precision": precision} | options))
-
-    wanted = found()
-    for options in DIVISIONS:
-        assert_same(found(**options), wanted, str(options))
-    for ranks, partitions in () if compute is many_lanes else ((2, 1), (3, 2)):
-        for rank, outcome in enumerate(on_ranks(ranks, lambda comm, n=partitions: found(comm=comm, partitions=n))):
-            assert_same(outcome, wanted, f"rank {rank} of {ranks}")
+@pytest.mark.parametrize("delays", DELAYS)
+@pytest.mark.parametrize("work", [many_lanes, one_lane])
+def test_threads_divide_lanes_or_their_neurons(work: Callable[[ep.Simulator], Any], delays: str) -> None:
+    net = network("ALIF", delays, noise=True)
+    wanted = work(ep.Simulator(net, threads=1))
+    for options in ({"partitions": 3}, {"threads": 2}, {"threads": 2, "partitions": 2}):
+        assert_same(work(ep.Simulator(net, **{"threads": 1} | options)), wanted, str(options))
 
 
 @two_threads
@@ -162,7 +97,7 @@ def test_ranks_divide_samples_and_lanes(n: int, threads: int, precision: str, mo
     def work(**options: Any) -> list[Any]:
         sim = ep.Simulator(net, **{"threads": threads, "precision": precision} | options)
         samples, progress = samples_of(sim), list[int]()
-        out: list[Any] = [sim.gradients(samples)]
+        out: list[Any] = [sim.lanes(samples).backward()]
         for _ in range(2):
             results = sim.train(samples, progress=progress.append), sim.evaluate(samples)
             out += [getattr(r, name) for r in results for name in ("y", "loss", "spikes", "neuron_spikes")]
@@ -186,7 +121,7 @@ def test_ranks_refuse_rollouts_together() -> None:
         with refuse(words, ep.errors.NetworkError):
             ep.Simulator(network(c_reg=float(comm.rank)), threads=1, comm=comm)
         sim = ep.Simulator(network(), threads=1, comm=comm)
-        lanes, rollout = sim.lanes(2), sim.forward(samples_of(sim))
+        lanes, rollout = sim.lanes(2), sim.lanes(samples_of(sim))
         none = [np.zeros(0, int)] * 2
         lanes.step(none)
         state = lanes.state()
@@ -195,8 +130,8 @@ def test_ranks_refuse_rollouts_together() -> None:
             ("refused on rank 1|out of range", lambda: lanes.step([[], [9 * comm.rank]])),
             ("refused on rank 1|hold values", lambda: rollout.backward(nan)),
             ("rank 1 got other arguments", lambda: rollout.backward(np.full((5, 30, 2), float(comm.rank)))),
-            ("calls .* where rank", lambda: sim.forward(samples_of(sim)) if comm.rank else rollout.backward()),
-            ("rank 1 got other arguments", lambda: sim.forward(samples_of(sim, seed=comm.rank))),
+            ("calls .* where rank", lambda: sim.lanes(samples_of(sim)) if comm.rank else rollout.backward()),
+            ("rank 1 got other arguments", lambda: rollout.forward(samples_of(sim, seed=comm.rank))),
             ("rank 1 got other arguments", lambda: lanes.set_state(state | {"y": state["y"] + comm.rank})),
         ):
             with refuse(words):

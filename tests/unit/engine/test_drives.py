@@ -8,7 +8,6 @@ import scipy
 
 import eprop as ep
 from compare import assert_close, assert_same
-from conformance.registry import RULES
 from eprop.checks import driven
 from eprop.errors import InputError, NetworkError, ParameterError
 from networks import small_network
@@ -102,30 +101,6 @@ def learning(rule: ep.Rule, changes: bool) -> ep.Network:
     return net
 
 
-INPUTS = np.random.default_rng(4).random((3, 60, 6)) < 0.2
-
-
-def test_each_lane_has_a_background_of_its_own():
-    net, found = learning(RULES["e-prop"], changes=False), []
-    for options in ({"threads": 1}, {"threads": 2}, {"threads": 1, "partitions": 4}):
-        lanes = ep.Simulator(net, **options).lanes(3)
-        found.append(lanes.run(40, np.repeat(INPUTS[0, :40, None], 3, axis=1)))
-    assert_same(found[1:], [found[0], found[0]])
-    first, second, third = found[0]
-    assert np.any(first != second)
-    assert np.any(second != third)
-
-
-def test_a_state_continues_with_the_same_background():
-    net = learning(RULES["e-prop+"], changes=True)
-    whole, part = ep.Simulator(net, threads=1), ep.Simulator(net, threads=1)
-    wanted = whole.run(60.0, record=[("rec", "v")])["rec", "v"]
-    part.run(25.0)
-    again = ep.Simulator(net, threads=1)
-    again.set_state(part.state())
-    np.testing.assert_array_equal(again.run(35.0, record=[("rec", "v")])["rec", "v"], wanted[25:])
-
-
 def test_what_the_checks_draw_is_what_the_engine_draws():
     net = ep.Network(dt=0.1, seed=9)
     net.stimulate(net.add(METER, 10, "n"), ep.PoissonDrive(rate=1.3e4, weight=3.0, modulation=ep.Pulse(0.0, 3.0)))
@@ -149,8 +124,8 @@ def stimulated(drive, size=3, model=None, run=10.0):
     (lambda: stimulated(ep.PoissonDrive(rate=2e4)), NetworkError, "20 Poisson spikes in a step of 1 ms are more than 10"),
     (lambda: stimulated(ep.PoissonDrive(8e3, modulation=lambda t: t)), NetworkError, "72 Poisson spikes in a step"),
     (lambda: stimulated(ep.PoissonDrive([1.0, 9e3, 2.0], modulation=lambda t: t)), NetworkError, "81 Poisson spikes"),
-    (lambda: ep.Simulator(learning(RULES["e-prop+"], True)).stepper(), InputError, "stepper: the drive 'drive1' changes"),
-    (lambda: ep.Simulator(learning(RULES["e-prop"], True)).lanes(2), InputError, "lanes: the drive 'drive1' changes"),
+    (lambda: ep.Simulator(learning(ep.EPropPlus(), True)).stepper(), InputError, "stepper: the drive 'drive1' changes"),
+    (lambda: ep.Simulator(learning(ep.EProp(), True)).lanes(2), InputError, "lanes: the drive 'drive1' changes"),
     (lambda: stimulated(ep.PoissonDrive(rate=[1.0, 2.0])), NetworkError, "rate has 2 values for 3 nodes"),
     (lambda: stimulated(ep.PoissonDrive(rate=ep.Normal(0, 9.0))), NetworkError, "rate must be >= 0"),
     (lambda: stimulated(ep.PoissonDrive(modulation=lambda t: t - 5)), ParameterError, "must not be negative, got -5"),

@@ -12,8 +12,7 @@ from compare import assert_close, assert_same
 from eprop.checks import stimuli_of
 from eprop.engine.run.sample_events import without_dropped
 from networks import small_network
-from ranks_in_threads import on_ranks
-from refusals import Refusal, refusals
+from refusals import Refusal, each_row, refusals
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -64,17 +63,6 @@ def test_training_drops_events_and_evaluation_takes_all(rule: ep.Rule | None) ->
     assert_same(sim.evaluate(samples).y, plain.evaluate(samples).y)
 
 
-def test_learning_from_gradients_drops_other_events_at_each_update() -> None:
-    whole, parts = (ep.Simulator(network(0.3), threads=1) for _ in range(2))
-    for _ in range(3):
-        samples = samples_of(whole)
-        whole.train(samples)
-        parts.gradients(samples)
-        parts.learn(parts.gradients(samples))  # as another call gave it
-        assert_same(weights_of(parts), weights_of(whole))
-    assert parts.state()["counters"].tolist()[3] == whole.state()["counters"].tolist()[3]
-
-
 def test_a_lost_spike_resets_its_neuron_and_is_not_recorded() -> None:
     """Of one neuron, driven by a current: the voltages are the same, and a fraction of the spikes is left."""
     found = []
@@ -92,53 +80,14 @@ def test_a_lost_spike_resets_its_neuron_and_is_not_recorded() -> None:
     assert of_other == of_whole > 0
 
 
-@pytest.mark.parametrize("rule", [None, PLUS], ids=["e-prop", "e-prop+"])
-def test_all_ways_of_learning_lose_the_same_spikes(rule: ep.Rule | None) -> None:
-    """As samples, as runs whose voltages are recorded, in parts, and on threads and ranks; evaluation loses none."""
-
-    def learned(**options: Any) -> dict[str, np.ndarray]:
-        sim = ep.Simulator(network(0.0, rule, lost=0.3), **options)
-        results = [sim.train(samples_of(sim, seed)[[0]]).y for seed in range(2)]
-        return weights_of(sim) | {"y": np.concatenate(results)}
-
-    wanted, whole = learned(threads=1), ep.Simulator(network(0.0, rule), threads=1)
-    runs, parts = (ep.Simulator(network(0.0, rule, lost=0.3), threads=1) for _ in range(2))
-    assert_same(runs.evaluate(samples_of(runs)).y, whole.evaluate(samples_of(whole)).y)
-    for seed in range(2):
-        rng = np.random.default_rng(seed)
-        events, targets = rng.random((6, 40, SIZES[0])) < 0.2, rng.normal(size=(6, 40, SIZES[2]))
-        y = runs.run(40.0, {"in": events[0]}, {"out": targets[0]}, record=[("rec", "v")]).y["out"]
-        assert_same(y, wanted["y"][seed])
-        if rule is None:
-            rollout = parts.forward(samples_of(parts, seed)[[0]])
-            assert_same(rollout.replay().y, wanted["y"][[seed]])
-            parts.learn(rollout.backward())
-    assert_same(weights_of(runs), {name: wanted[name] for name in weights_of(runs)})
-    if rule is None:
-        assert_same(weights_of(parts), weights_of(runs))
-    assert_same(learned(threads=2, partitions=3), wanted)
-    for found in on_ranks(2, lambda comm: learned(threads=1, comm=comm)):
-        assert_same(found, wanted)
-
-
 @refusals(
-    (
-        lambda net: net.add(ep.LIF(), 2, dropout=1.0),
-        ep.errors.NetworkError,
-        r"dropout must be a number in \[0, 1\), got 1.0",
-    ),
-    (lambda net: net.add(ep.LIF(), 2, dropout=[0.1, 0.2]), ep.errors.NetworkError, "dropout must be a number"),
-    (
-        lambda net: net.add(ep.EventSource(), 2, "x", dropout=0.1),
-        ep.errors.NetworkError,
-        r"for neurons.*EventSource\(dropout=",
-    ),
-    (
-        lambda net: net.add(ep.Readout(), 2, "y", dropout=0.1),
-        ep.errors.NetworkError,
-        "for neurons, and 'y' is Readout$",
-    ),
-)
+    *each_row([
+        (lambda net: net.add(ep.LIF(), 2, dropout=1.0), r"dropout must be a number in \[0, 1\), got 1.0"),
+        (lambda net: net.add(ep.LIF(), 2, dropout=[0.1, 0.2]), "dropout must be a number"),
+        (lambda net: net.add(ep.EventSource(), 2, "x", dropout=0.1), r"for neurons.*EventSource\(dropout="),
+        (lambda net: net.add(ep.Readout(), 2, "y", dropout=0.1), "for neurons, and 'y' is Readout$"),
+    ], lambda call, net: call(net), ep.errors.NetworkError),
+)  # fmt: skip
 def test_dropout_of_other_nodes_is_refused(refusal: Refusal) -> None:
     refusal.check(ep.Network())
 
@@ -152,7 +101,7 @@ def test_a_gradient_beyond_the_limit_is_scaled_down_to_it() -> None:
     }
     free = ep.Simulator(network(optimizer=ep.GradientDescent(eta=0.5)), threads=1)
     before, samples = weights_of(free), samples_of(free)
-    gradients = free.gradients(samples)
+    gradients = free.lanes(samples).backward()
     for sim in (free, *sims.values()):
         sim.train(samples)
     assert_same(weights_of(sims["large"]), weights_of(free))

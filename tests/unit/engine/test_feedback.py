@@ -66,24 +66,14 @@ def test_the_difference_from_the_readout_weights_decays_in_time_by_e_prop_plus()
 
 
 @each_rule
-def test_it_stays_where_nothing_learns_and_survives_a_reset_and_a_checkpoint(rule):
-    net = network(RULES[rule])
-    sim, other = ep.Simulator(net, threads=1), ep.Simulator(net, threads=1)
-    first = weights(sim)
-    sim.run(200.0, *stimulus(), learn=False)
-    sim.scale_learning_rates(0.0)
-    sim.run(200.0, *stimulus())
-    np.testing.assert_array_equal(weights(sim), first)
-    sim.scale_learning_rates(1.0)
+def test_it_survives_a_reset(rule):
+    sim = ep.Simulator(network(RULES[rule]), threads=1)
+    first = weights(sim)[0]
     sim.run(200.0, *stimulus())
     before = weights(sim)[0]
     sim.reset()
     np.testing.assert_array_equal(weights(sim)[0], before)
-    other.set_state(sim.state())
-    for s in (sim, other):
-        s.run(200.0, *stimulus(1))
-    np.testing.assert_array_equal(weights(sim), weights(other))
-    assert np.abs(weights(sim)[0] - before).max() > 1e-6
+    assert np.abs(before - first).max() > 1e-6
 
 
 @each_rule

@@ -34,20 +34,6 @@ def batch(sim: ep.Simulator, n: int = 5, **told: Any) -> ep.engine.Samples:
     return sim.samples(n, 30, {"in": events}, {"out": target}, **told)
 
 
-@pytest.mark.parametrize("partitions", [1, 3])
-def test_gradients_are_what_gradient_descent_follows(partitions: int) -> None:
-    sim = learner(partitions=partitions)
-    samples, before = batch(sim), {name: sim.connections(name)[2] for name in ("in->rec", "rec->out")}
-    found = sim.gradients(samples)
-    assert list(found) == ["in->rec", "rec->out"]
-    assert all(found[name].any() for name in found)
-    assert_same({name: sim.connections(name)[2] for name in before}, before)
-    assert (sim.events, sim.updates) == (0, 0)
-    sim.train(samples)
-    for name, w in before.items():
-        np.testing.assert_allclose(w - sim.connections(name)[2], found[name], rtol=1e-12, atol=1e-15)
-
-
 def test_parameters_that_were_drawn() -> None:
     found = learner().parameters("rec")
     assert found["tau_m"].shape == (3,)
@@ -71,8 +57,8 @@ def test_chosen_samples_run_as_among_the_others(which: object) -> None:
     assert_same(sim.evaluate(chosen).y, sim.evaluate(samples).y[rows])
     assert_same([chosen.window[:, :, 0], chosen.modulator, chosen.signals["rec"]],
                 [told["window"][rows], told["modulator"][rows], signals[rows]])  # fmt: skip
-    each = [sim.gradients(samples[k])["in->rec"] for k in rows]
-    np.testing.assert_allclose(sim.gradients(chosen)["in->rec"], np.mean(each, axis=0), rtol=1e-12)
+    each = [sim.lanes(samples[k]).backward()["in->rec"] for k in rows]
+    np.testing.assert_allclose(sim.lanes(chosen).backward()["in->rec"], np.mean(each, axis=0), rtol=1e-12)
     assert chosen == samples[which]
     assert chosen != batch(sim, **told)[which]
     assert "signals of 'rec'; modulator" in repr(samples)

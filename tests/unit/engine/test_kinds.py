@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import warnings
 from typing import Any
 
@@ -14,7 +13,6 @@ import eprop as ep
 from compare import assert_same
 from eprop.core import lib
 from eprop.engine.build.assemble import build
-from eprop.engine.build.eligibility import least_left, propagator_constants, sort_components
 from eprop.engine.build.fingerprint import check_fingerprint, fingerprint_of
 from eprop.engine.build.records import Kind
 from eprop.models import Neuron
@@ -25,28 +23,10 @@ pytestmark = pytest.mark.tiny
 FORGETFUL = ep.ALIF(beta=1.0, tau_adapt=10.0, surrogate=ep.PiecewiseLinear(height=1.2))
 
 
-def test_filters_count_as_well():
-    neuron = ep.ALIF(tau_m=20.0, tau_adapt=200.0, beta=0.1)
-    found = least_left(sort_components("rec", [neuron.eligibility(1.0)]), [neuron.largest_psi(1.0)])
-    assert found == pytest.approx(math.exp(-1 / 20) * (math.exp(-1 / 200) - 0.1 * 0.3))
-    without = sort_components("rec", [ep.LIF(tau_m=2.0).eligibility(1.0)])
-    assert least_left(without, [0.3]) == 1.0, "without components of their own nothing is lost"
-
-
 class Silent(AdaptingCurrent):
     """Promises nothing."""
 
     largest_psi = Neuron.largest_psi
-
-
-class Steeper(ep.ALIF):
-    """With an update of its own, of which the height of the surrogate gradient says nothing."""
-
-    update = AdaptingCurrent.update
-
-
-def test_without_a_promise_psi_may_be_anything():
-    assert [neuron.largest_psi(1.0) for neuron in (ep.ALIF(), Steeper(), Silent())] == [0.3, math.inf, math.inf]
 
 
 def built(*neurons: Neuron, dtype=np.float64):
@@ -115,15 +95,6 @@ def test_each_eligibility_has_a_kind_that_contains_it(dtype):
         if kind.anchored:
             assert (kind.n_filters, kind.n_own, wanted.anchored) == (filters, own, True)
         assert kind.compiled(dtype) == kind
-
-
-def test_components_that_a_kind_adds_have_zero_constants():
-    components = sort_components("rec", [ep.ALIF(tau_m=15.0, beta=0.1).eligibility(1.0)])
-    found = propagator_constants(components, Kind(1, 1, True, False))[:4, 0]  # output: filter, own; spike; decay
-    padded = propagator_constants(components, Kind(2, 2, False, True))[:, 0]
-    assert found.all()
-    assert padded[[0, 2, 4, 6]].tolist() == found.tolist()
-    assert np.count_nonzero(padded) == 4
 
 
 @all_kinds

@@ -14,7 +14,6 @@ from eprop.checks import stimuli_of, time_driven
 from eprop.errors import InputError, NetworkError, ParameterError
 from families import in_turn
 from networks import small_network
-from ranks_in_threads import on_ranks
 from refusals import Refusal, refusals
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -91,7 +90,7 @@ def test_mini_batches_equal_the_reference(neuron: str, average: str) -> None:
     reference, before = time_driven(sim), learned_of(sim)
     for seed in range(3):
         samples = samples_of(sim, seed=seed)
-        found = sim.gradients(samples)
+        found = sim.lanes(samples).backward()
         stimuli = stimuli_of(net, samples)
         wanted = [reference.gradients(stimulus)[1] for stimulus in stimuli]
         for key in keys_of(net):
@@ -149,56 +148,12 @@ def test_gradients_without_recurrence_are_those_of_backpropagation(name: str) ->
     samples = samples_of(sim)
     kappa, value = np.exp(-1.0 / 12.0), sim.parameters("rec")[name]
     wanted = tangents(sim, samples, name) * (value if name.startswith("tau") else 1.0) / len(samples)
-    found = sim.gradients(samples)[f"rec.{name}"] / (1.0 - kappa)
+    found = sim.lanes(samples).backward()[f"rec.{name}"] / (1.0 - kappa)
     assert np.abs(wanted).max() > 1e-3
     assert_close(found, wanted, 1e-10)
 
 
 # -------------------------------------------------------------------------------------------------- divisions, state, rollouts
-def trained(neuron: str = "ALIF", batches: int = 3, **options: Any) -> dict[str, np.ndarray]:
-    sim = ep.Simulator(network(NEURONS[neuron]()), **options)
-    for seed in range(batches):
-        sim.train(samples_of(sim, n=9, seed=seed))
-    return learned_of(sim) | {name: sim.connections(name)[2] for name in ("in->rec", "rec->rec", "rec->out")}
-
-
-def test_replicas_learn_the_same_constants() -> None:
-    wanted = trained(threads=1)
-    found = on_ranks(2, lambda comm: trained(threads=1, comm=comm))
-    assert_same(found[0], found[1])
-    assert_close(found[0], wanted, 1e-9)
-
-
-@pytest.mark.parametrize("neuron", ["LIF", "ALIF", "CurrentLIF"])
-def test_gradients_of_parts_add_up_to_that_of_the_whole(neuron: str) -> None:
-    sim = ep.Simulator(network(NEURONS[neuron](), c_reg=0.0), threads=1)
-    whole = samples_of(sim, steps=60)
-    events, targets = (np.stack([s.spikes["in"] for s in stimuli_of(sim.network, whole)]), whole.target)
-    wanted = sim.forward(whole).backward()
-    rollout, total = None, {}
-    for begin, end in ((0, 25), (25, 31), (31, 60)):
-        part = sim.samples(4, end - begin, {"in": events[:, begin:end]}, {"out": targets[:, begin:end]})
-        rollout = sim.forward(part, rollout)
-        for key, gradient in rollout.backward().items():
-            total[key] = total.get(key, 0.0) + gradient
-    assert_close(total, wanted, 1e-9)
-
-
-def test_the_state_of_lanes_continues_with_the_same_bits() -> None:
-    def run(lanes: ep.engine.Lanes, steps: int, seed: int) -> dict[str, np.ndarray]:
-        rng = np.random.default_rng(seed)
-        y = lanes.run(steps, rng.random((steps, lanes.n, SIZES[0])) < 0.3)
-        return lanes.backward(rng.normal(size=y.shape))
-
-    net = network(NEURONS["ALIF"]())
-    sim, other = ep.Simulator(net, threads=1), ep.Simulator(net, threads=2)
-    lanes, copies = sim.lanes(3), other.lanes(3)
-    for seed in range(2):
-        sim.learn(run(lanes, 20, seed))
-    other.set_state(sim.state())
-    copies.set_state(lanes.state())
-    assert_same(copies.state(), lanes.state())
-    assert_same(run(copies, 15, 5), run(lanes, 15, 5))
 
 
 def test_constants_can_be_set() -> None:
@@ -211,7 +166,6 @@ def test_constants_can_be_set() -> None:
     sim.set_constants("out", {"tau_m": float(trained.parameters("out")["tau_m"][0])})
     assert_close(learned_of(sim), learned_of(trained), 1e-14)
     assert_close(sim.evaluate(samples_of(sim)).y, trained.evaluate(samples_of(trained)).y, 1e-10)
-    assert [m.tau_adapt for m in sim.models("rec")] == sim.parameters("rec")["tau_adapt"].tolist()
 
 
 # -------------------------------------------------------------------------------------------------------------- bounds, refusals
@@ -278,7 +232,7 @@ class Own(ep.LIF):
     (lambda: simulate(readout=ep.Readout(tau_m=ep.Learned(9.0, low=5.0, high=20.0))), NetworkError, "set EProp.kappa"),
     (with_noise, NetworkError, "GaussianNoise depends on rec.tau_m, which learns"),
     (by_eprop_plus, NetworkError, "rec.tau_m learns by the rule .* only EProp can"),
-    (lambda: simulate(ep.LIF(tau_m=TAU_M)).learn({}), InputError, "rec.tau_m"),
+    (lambda: simulate(ep.LIF(tau_m=TAU_M)).lanes(1).learn({}), InputError, "rec.tau_m"),
     (lambda: simulate(ep.LIF(tau_m=TAU_M)).set_constants("rec", {"v_th": 1.0}), InputError, "rec.v_th does not learn"),
     (lambda: simulate(ep.LIF(tau_m=TAU_M)).set_constants("rec", {"tau_m": 1.0}), InputError, r"must lie in 2..100"),
     (lambda: simulate(ep.LIF(tau_m=TAU_M)).set_constants("rec", {"tau_m": [9.0]}), InputError, r"or shape \(7,\)"),

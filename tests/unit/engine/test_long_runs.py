@@ -15,11 +15,10 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
 from eprop.engine.run import long
 from eprop.interop.sonata import spikes_from_sonata
 from ranks_in_threads import on_ranks
-
-Spikes = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 def network(rule: ep.EPropPlus | ep.Static | ep.EProp = ep.EPropPlus(cutoff=20.0)) -> ep.Network:
@@ -44,18 +43,10 @@ def events(n_steps: int) -> dict[str, Any]:
     return {"inputs": inputs, "targets": {"out": rng.normal(0.0, 1.0, (n_steps, 2))}}
 
 
-def assert_same_spikes(found: Spikes, expected: Spikes) -> None:
-    assert set(found) == set(expected)
-    for name, pair in expected.items():
-        for a, b in zip(found[name], pair, strict=True):
-            np.testing.assert_array_equal(a, b, err_msg=name)
-
-
 @pytest.fixture(params=[1, 7, 10_000])
 def most_steps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Pieces of one step, of an odd number of steps, and a single piece."""
-    for module in ("long", "inputs"):
-        monkeypatch.setattr(f"eprop.engine.run.{module}.MOST_STEPS", request.param)
+    monkeypatch.setattr("eprop.engine.run.long.MOST_STEPS", request.param)
     most: int = request.param
     return most
 
@@ -73,33 +64,9 @@ def test_a_run_in_pieces_has_the_bits_of_one_run(most_steps: int, given: bool, t
         assert parts == whole
         found = spikes_from_sonata(tmp_path / "s.h5")
         late = {name: (times[times > sims[0].time - 203.0], nodes) for name, (times, nodes) in found.items()}
-        assert_same_spikes({name: (t, found[name][1][-len(t) :]) for name, (t, _) in late.items()}, spikes)
+        assert_same({name: (t, found[name][1][-len(t) :]) for name, (t, _) in late.items()}, spikes)
     assert len(found["rec"][0]) > len(spikes["rec"][0]) > 100
-    states = [sim.state() for sim in sims]
-    for name in states[0]:
-        np.testing.assert_array_equal(*(state[name] for state in states), err_msg=name)
-
-
-def test_memory_does_not_grow_with_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    """No array of a piece, nor the sample, is longer than a piece, and the rows are those of the intervals."""
-    monkeypatch.setattr("eprop.engine.run.long.MOST_STEPS", 50)
-    monkeypatch.setattr("eprop.engine.run.inputs.MOST_STEPS", 50)
-    sim, lengths, counts = ep.Simulator(network(ep.Static()), threads=1), [], []
-    run = sim._online.run
-
-    def watched(sample: Any, *rest: Any, **options: Any) -> ep.engine.Recording:
-        recording = run(sample, *rest, **options)
-        lengths.append((sample.window.shape[1], recording.times.size))
-        counts.append(sum(times.size for times, _ in recording.spikes.values()))
-        return recording
-
-    monkeypatch.setattr(sim._online, "run", watched)
-    recording = sim.run(5000.0, spikes_to=tmp_path / "s.h5", interval=1000.0)
-    assert max(lengths) == (50, 50)
-    assert sum(steps for _, steps in lengths) == 5000
-    assert recording.times.tolist() == [1000.0, 2000.0, 3000.0, 4000.0, 5000.0]
-    written = spikes_from_sonata(tmp_path / "s.h5")
-    assert sum(times.size for times, _ in written.values()) == sum(counts) > 20 * max(counts)
+    assert_same(*(sim.state() for sim in sims))
 
 
 @pytest.mark.parametrize("interval", [1.0, 4.0, 50.0])
@@ -115,7 +82,7 @@ def test_an_interval_has_the_values_at_its_end(most_steps: int, interval: float)
     np.testing.assert_array_equal(some.y["out"], every.y["out"][ends])
     np.testing.assert_array_equal(some["rec", "v"], every["rec", "v"][ends])
     np.testing.assert_allclose(some.loss, every.loss[: n * step].reshape(n, step).sum(axis=1), rtol=1e-12)
-    assert_same_spikes(some.spikes, every.spikes)
+    assert_same(some.spikes, every.spikes)
 
 
 def test_an_interval_longer_than_the_run_is_told() -> None:
@@ -124,15 +91,6 @@ def test_an_interval_longer_than_the_run_is_told() -> None:
         assert not sim.run(20, interval=3000).times.size
     assert sim.time == 20.0
     assert sim.run(20, interval=20).times.size == 1
-
-
-def test_the_loss_of_an_interval_does_not_depend_on_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    losses = []
-    for most in (1, 7, 1000):
-        monkeypatch.setattr("eprop.engine.run.long.MOST_STEPS", most)
-        losses.append(ep.Simulator(network(), threads=1).run(200.0, **events(200), interval=50.0).loss)
-    np.testing.assert_array_equal(losses[0], losses[1])
-    np.testing.assert_array_equal(losses[0], losses[2])
 
 
 def test_a_run_from_a_checkpoint_writes_the_same_file(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,10 +109,8 @@ def test_a_run_from_a_checkpoint_writes_the_same_file(tmp_path: pathlib.Path, mo
     other.set_state(np.load(tmp_path / "state.npz"))
     assert other.time == 100.0
     other.run(200.0, spikes_to=tmp_path / "s.h5")
-    assert_same_spikes(spikes_from_sonata(tmp_path / "s.h5"), expected)
-    a, b = whole.state(), other.state()
-    for name in a:
-        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+    assert_same(spikes_from_sonata(tmp_path / "s.h5"), expected)
+    assert_same(other.state(), whole.state())
 
 
 def test_a_simulator_from_the_start_replaces_the_file(tmp_path: pathlib.Path) -> None:
@@ -195,9 +151,8 @@ def test_a_full_disk_stops_in_words_and_leaves_a_file_to_read(
     assert end > 1000.0
     assert f"it holds the spikes up to {sim.time - 500.0:g} ms" in str(stopped.value)
     expected = whole.run(sim.time, spikes=["rec", "more"]).spikes
-    for name, (times, nodes) in found.items():
-        np.testing.assert_array_equal(times, expected[name][0][: times.size])
-        np.testing.assert_array_equal(nodes, expected[name][1][: times.size])
+    for name, pair in found.items():
+        assert_same(pair, [values[: pair[0].size] for values in expected[name]])
     np.testing.assert_array_equal(sim.run(20.0).loss, whole.run(20.0).loss)
 
 
@@ -222,7 +177,8 @@ import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import numpy as np
 import eprop as ep
-from test_long_runs import assert_same_spikes, network
+from compare import assert_same
+from test_long_runs import network
 from eprop.interop.sonata import spikes_from_sonata
 
 sim, other = (ep.Simulator(network(), threads=1) for _ in range(2))
@@ -237,12 +193,11 @@ else:
     raise SystemExit("the run ended by itself")
 assert sim.time > 0.0 and recording.times.size == sim.time // 10.0
 expected = other.run(sim.time, spikes=["rec", "more"])
-assert_same_spikes(spikes_from_sonata("s.h5"), expected.spikes)
+assert_same(spikes_from_sonata("s.h5"), expected.spikes)
 np.testing.assert_array_equal(recording.y["out"], expected.y["out"][9::10])
 third = ep.Simulator(network(), threads=1)
 third.set_state(np.load("state.npz"))
-for name, value in sim.state().items():
-    np.testing.assert_array_equal(value, third.state()[name], err_msg=name)
+assert_same(third.state(), sim.state())
 np.testing.assert_array_equal(sim.run(50.0).loss, other.run(50.0).loss)
 """
 
@@ -278,8 +233,7 @@ def test_a_killed_process_leaves_a_file_to_read(program: subprocess.Popen[str], 
     found = spikes_from_sonata(tmp_path / "s.h5")
     end = found["rec"][0][-1]
     expected = ep.Simulator(network(), threads=1).run(end, spikes=["rec"]).spikes["rec"]
-    for a, b in zip(found["rec"], expected, strict=True):
-        np.testing.assert_array_equal(a, b[: a.size])
+    assert_same(found["rec"], [values[: found["rec"][0].size] for values in expected])
     assert end > 100.0
 
 
@@ -298,7 +252,7 @@ def test_ranks_write_one_file(tmp_path: pathlib.Path) -> None:
     first, second = on_ranks(2, work)
     assert first == second
     assert first.times.tolist() == [40.0, 80.0, 120.0]
-    assert_same_spikes(spikes_from_sonata(tmp_path / "s.h5"), expected)
+    assert_same(spikes_from_sonata(tmp_path / "s.h5"), expected)
     sim = ep.Simulator(network(), threads=1)
     sim.set_state(np.load(tmp_path / "state.npz"))
     assert sim.time == 120.0
@@ -342,7 +296,7 @@ def test_spikes_of_sources_are_written_by_name(tmp_path: pathlib.Path) -> None:
         sim.run(100.0, spikes_to=tmp_path / "s.h5")
     sim.run(100.0, spikes_to=tmp_path / "s.h5", spikes=["noise"])
     expected = ep.Simulator(net, threads=1).run(100.0, spikes=["noise"]).spikes
-    assert_same_spikes(spikes_from_sonata(tmp_path / "s.h5"), expected)
+    assert_same(spikes_from_sonata(tmp_path / "s.h5"), expected)
 
 
 def test_eprop_learns_from_the_whole_run(tmp_path: pathlib.Path) -> None:
@@ -353,4 +307,4 @@ def test_eprop_learns_from_the_whole_run(tmp_path: pathlib.Path) -> None:
     assert not list(tmp_path.iterdir())
     sim.run(200.0, spikes_to=tmp_path / "s.h5", learn=False)
     expected = sim.run(200.0, spikes=["rec", "more"], learn=False).spikes
-    assert_same_spikes(spikes_from_sonata(tmp_path / "s.h5"), expected)
+    assert_same(spikes_from_sonata(tmp_path / "s.h5"), expected)

@@ -81,7 +81,7 @@ def test_two_bytes_where_nothing_learns_and_no_readout_listens():
 
 def _bytes(net: ep.Network, **options: Any) -> float:
     sim = ep.Simulator(net, **{"threads": 1} | options)
-    return sim.memory()["synapses"] / sim.n_synapses
+    return sim.memory()["synapses"] / sim.n_synapses()
 
 
 def test_lanes_and_samples_know_the_ids_of_targets():

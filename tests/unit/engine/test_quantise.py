@@ -9,7 +9,7 @@ import eprop as ep
 from compare import assert_same
 from networks import small_network
 from ranks_in_threads import on_ranks
-from refusals import refusals
+from refusals import each_row, refusals
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -108,15 +108,6 @@ def test_a_network_that_goes_on_learning():
     assert np.isfinite(rounded.connections("rec->rec")[2]).all()
 
 
-def test_weights_of_zero_and_no_weights():
-    sim = ep.Simulator(
-        small_network((3, 4, 0), {"in->rec": 0.0, "rec->rec": {"connectivity": ep.Bernoulli(0.0)}}), threads=1
-    )
-    found = ep.quantise(sim, 8)
-    assert found.errors == {"in->rec": 0.0, "rec->rec": 0.0}
-    assert not found.simulator.connections("in->rec")[2].any()
-
-
 def test_what_is_shown():
     sim = ep.Simulator(network(), threads=1)
     found = ep.quantise(sim, 4, samples_of(sim))
@@ -129,16 +120,15 @@ SIM = ep.Simulator(network(), threads=1)
 
 
 @refusals(
-    (lambda: ep.quantise(SIM, 1), ep.errors.ParameterError, r"FixedPoint.bits must be >= 2, got 1"),
-    (lambda: ep.quantise(SIM, 17), ep.errors.ParameterError, r"FixedPoint.bits must be <= 16, got 17"),
-    (lambda: ep.quantise(SIM, 4.5), ep.errors.ParameterError, r"FixedPoint.bits"),
-    (lambda: ep.quantise(SIM, 8, scale=0.0), ep.errors.ParameterError, r"FixedPoint.scale must be > 0"),
-    (
-        lambda: ep.quantise(SIM, 8, scale={"a->b": 1.0}),
-        ep.errors.InputError,
-        "scale names 'a->b'; the projections are: in->rec, ",
-    ),
+    *each_row([
+        (lambda: ep.quantise(SIM, 1), r"FixedPoint.bits must be >= 2, got 1"),
+        (lambda: ep.quantise(SIM, 17), r"FixedPoint.bits must be <= 16, got 17"),
+        (lambda: ep.quantise(SIM, 4.5), r"FixedPoint.bits"),
+        (lambda: ep.quantise(SIM, 8, scale=0.0), r"FixedPoint.scale must be > 0"),
+    ], lambda call: call(), ep.errors.ParameterError),
+    (lambda: ep.quantise(SIM, 8, scale={"a->b": 1.0}), ep.errors.InputError,
+     "scale names 'a->b'; the projections are: in->rec, "),
     (lambda: ep.quantise(SIM.network, 8), ep.errors.InputError, "takes a Simulator, got Network"),
-)
+)  # fmt: skip
 def test_bad_arguments_are_refused(refusal):
     refusal.check()

@@ -77,24 +77,6 @@ def test_a_cutoff_that_is_left_open_is_five_taus_at_least_that_of_the_eligibilit
     assert ep.RewardTrace(tau=2.0).cutoff_steps(1.0, 40) == 40
 
 
-def test_states_of_networks_without_reward_hold_nothing_of_it():
-    without, waiting = (ep.Simulator(network(rule), threads=1).state() for rule in (PLUS, PLUS.replace(reward=WAITS)))
-    for name in ("synapses/trace_reward", "history/error_trace_block", "history/reward", "history/reward_rest"):
-        assert (without[name].size, waiting[name].size > 0) == (0, True)
-
-
-def test_without_reward_only_regularisation_learns():
-    for c_reg in (0.0, 0.1):
-        rule = PLUS.replace(reward=WAITS, c_reg=c_reg)
-        sim = ep.Simulator(network(rule, readouts=rule.replace(c_reg=0.0)), threads=1)
-        before = [sim.connections(name)[2] for name in ("in0->rec", "rec->out")]
-        x = np.random.default_rng(0).random((300, 4)) < 0.2
-        recording = sim.run(300.0, {"in0": x}, {"out": np.ones(2)}, spikes=["rec"])
-        assert recording.spikes["rec"][0].size > 20
-        assert (sim.connections("in0->rec")[2] != before[0]).any() == (c_reg > 0.0)
-        np.testing.assert_array_equal(sim.connections("rec->out")[2], before[1])
-
-
 def test_a_rewarded_choice_is_learned():
     """Reward-modulated e-prop+ with a running mean as baseline: only whether a choice was right is told, 10 ms later."""
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(0.003), cutoff=40.0, reward=ep.RewardTrace(tau=30.0, cutoff=80.0))

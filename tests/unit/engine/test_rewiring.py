@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,10 @@ import pytest
 import eprop as ep
 from eprop.checks import time_driven
 from eprop.checks.reference_input import stimuli_of
-from eprop.engine.run.candidates import Candidates, nodes_of
-from eprop.engine.run.rewiring import Rewirer
 from eprop.errors import InputError
-from eprop.models import Loss
 from eprop.reference import Connections, FeedbackConnections, TimeDriven
 from ranks_in_threads import on_ranks
-from refusals import refusals
+from refusals import each_row, refusals
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -76,28 +72,6 @@ def absent_gradients(
     first = sum(own[each].weight.size for each in names[: names.index(name) + 1])
     stimuli = stimuli_of(sim.network, samples)
     return np.mean([stepped.gradient(each)[0][first : first + len(pairs)] for each in stimuli], axis=0)
-
-
-def test_the_reference_gives_the_gradients_of_candidates(monkeypatch: pytest.MonkeyPatch):
-    """Those of every pair, with the delay that was drawn for it."""
-    sim = ep.Simulator(network(delay=ep.Uniform(1.0, 4.0)), threads=1)
-    drawn, scores = dict[str, tuple[np.ndarray, np.ndarray]](), list[np.ndarray]()
-    draw = Candidates.drawn
-
-    def note(self: Candidates, time_: int, shares: Any, p: Any, first: int, stop: int) -> Any:
-        found = draw(self, time_, shares, p, first, stop)
-        delays = 1.0 + found.groups if found.groups.size else np.ones(found.sources.size)
-        drawn[p.name] = np.stack([found.sources, nodes_of(found.indptr, first)], axis=1), delays
-        return found
-
-    monkeypatch.setattr(Candidates, "drawn", note)
-    monkeypatch.setattr(Rewirer, "_move_all", lambda self, step: scores.append(np.array(step.absent.values)))
-    before, samples = ep.Simulator(network(None, delay=ep.Uniform(1.0, 4.0)), threads=1), samples_of(sim)
-    sim.train(samples)
-    (found,) = scores
-    wanted = [absent_gradients(before, samples, name, pairs, delays) for name, (pairs, delays) in drawn.items()]
-    assert found.size == N_REC * (N_IN + N_REC - 1)
-    np.testing.assert_allclose(np.sort(found) / 3, np.sort(np.concatenate(wanted)), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("grow", ["gradient", "random"])
@@ -209,29 +183,13 @@ def test_the_engine_equals_the_reference_after_synapses_have_moved():
         sim.train(samples)
     stepped = time_driven(sim)
     gradients = np.mean([stepped.gradient(stimulus)[0] for stimulus in stimuli_of(sim.network, samples)], axis=0)
-    np.testing.assert_allclose(np.concatenate(list(sim.gradients(samples).values())), gradients, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        np.concatenate(list(sim.lanes(samples).backward().values())), gradients, rtol=1e-9, atol=1e-12
+    )
     events = sim.evaluate(samples).events
     other = ep.Simulator(network(MOVES, delay=ep.Uniform(1.0, 4.0)), threads=1, partitions=2)
     other.set_state(sim.state())
     assert other.evaluate(samples).events == events
-
-
-@dataclass(frozen=True)
-class Own(Loss):
-    """The squared error in Python."""
-
-    def compare(self, y, target):
-        return y - target, 0.5 * ((y - target) ** 2).sum(axis=-1)
-
-
-def test_a_loss_in_python_moves_the_same_synapses():
-    found = []
-    for loss in (ep.SquaredError(), Own()):
-        sim = ep.Simulator(network(readout=ep.Readout(loss=loss)), threads=1)
-        for _ in range(3):
-            sim.train(samples_of(sim))
-        found.append(pairs_of(sim, "in->rec"))
-    assert found[0] == found[1]
 
 
 def test_learning_in_lanes_warns_that_synapses_stay():
@@ -241,7 +199,7 @@ def test_learning_in_lanes_warns_that_synapses_stay():
     with pytest.warns(
         UserWarning, match="learn: synapses of in->rec, rec->rec do not move: of EProp only Simulator.train"
     ):
-        sim.learn(lanes.backward(y[:, None]))
+        lanes.learn(lanes.backward(y[:, None]))
     assert sim.updates == 1
     assert sim.moved("in->rec").total == 0
 
@@ -249,14 +207,14 @@ def test_learning_in_lanes_warns_that_synapses_stay():
 def test_lanes_of_other_connections_are_refused():
     sim = ep.Simulator(network(), threads=1)
     samples = samples_of(sim)
-    lanes, rollout = sim.lanes(2), sim.forward(samples)
+    lanes, rollout = sim.lanes(2), sim.lanes(samples)
     sim.train(samples)
     with pytest.raises(ep.errors.InputError, match="connections have moved since"):
         lanes.step({"in": np.zeros((2, N_IN))})
     with pytest.raises(ep.errors.InputError, match="connections have moved since"):
         rollout.backward()
     with pytest.raises(ep.errors.InputError, match="connections have moved since"):
-        sim.forward(samples, after=rollout)
+        rollout.forward(samples)
 
 
 @pytest.mark.parametrize(
@@ -316,64 +274,30 @@ def connect(*, pre: str = "in", post: str = "rec", connectivity: Any = None, **o
 
 
 @refusals(
-    (lambda: ep.Rewiring(every=0), ep.errors.ParameterError, "Rewiring.every must be >= 1, got 0"),
-    (lambda: ep.Rewiring(fraction=1.5), ep.errors.ParameterError, "Rewiring.fraction must be <= 1, got 1.5"),
-    (
-        lambda: ep.Rewiring(grow="slowly"),
-        ep.errors.ParameterError,
-        "grow must be one of gradient, random, got 'slowly'",
-    ),
-    (lambda: ep.Rewiring(drop="all"), ep.errors.ParameterError, "drop must be one of weight, sign, got 'all'"),
-    (
-        connect(rewiring=3),
-        ep.errors.NetworkError,
-        r"rewiring must be a Rewiring, such as ep.Rewiring\(every=25\), got 3",
-    ),
-    (connect(rule=ep.Static()), ep.errors.NetworkError, "Rewiring needs synapses that learn, and Static does not"),
-    (connect(rule=ep.STDP()), ep.errors.NetworkError, r'STDP has no gradient; take Rewiring\(grow="random"\)'),
-    (
-        connect(rule=ep.EPropPlus(), rewiring=MOVES.replace(l1=0.1)),
-        ep.errors.NetworkError,
-        "acts after mini-batches of e-prop, and EPropPlus has none; leave out both, or take rule=ep.EProp()",
-    ),
-    (
-        connect(rule=ep.EPropPlus(each_step=True)),
-        ep.errors.NetworkError,
-        "steps of the optimiser are owed when synapses move; leave out each_step or rewiring",
-    ),
-    (
-        connect(pre="rec", post="out"),
-        ep.errors.NetworkError,
-        "synapses onto readouts do not move, because feedback follows them",
-    ),
-    (
-        connect(connectivity=ep.AllToAll()),
-        ep.errors.NetworkError,
-        "does not fit AllToAll: all connections are there already",
-    ),
-    (
-        connect(pre="rec", connectivity=ep.OneToOne()),
-        ep.errors.NetworkError,
-        "does not fit OneToOne: each node has one",
-    ),
-    (
-        connect(connectivity=ep.FixedOutdegree(3)),
-        ep.errors.NetworkError,
-        "does not fit FixedOutdegree: the number of targets",
-    ),
-    (
-        connect(connectivity=ep.Explicit(sources=[0], targets=[1])),
-        ep.errors.NetworkError,
-        "given connections do not say",
-    ),
-    (
-        connect(rewiring=MOVES.replace(drop="sign")),
-        ep.errors.NetworkError,
-        'give sign="fixed" or sign="source", or take drop="weight"',
-    ),
+    *each_row([
+        (lambda: ep.Rewiring(every=0), "Rewiring.every must be >= 1, got 0"),
+        (lambda: ep.Rewiring(fraction=1.5), "Rewiring.fraction must be <= 1, got 1.5"),
+        (lambda: ep.Rewiring(grow="slowly"), "grow must be one of gradient, random, got 'slowly'"),
+        (lambda: ep.Rewiring(drop="all"), "drop must be one of weight, sign, got 'all'"),
+    ], lambda call: call(), ep.errors.ParameterError),
+    *each_row([
+        (connect(rewiring=3), r"rewiring must be a Rewiring, such as ep.Rewiring\(every=25\), got 3"),
+        (connect(rule=ep.Static()), "Rewiring needs synapses that learn, and Static does not"),
+        (connect(rule=ep.STDP()), r'STDP has no gradient; take Rewiring\(grow="random"\)'),
+        (connect(rule=ep.EPropPlus(), rewiring=MOVES.replace(l1=0.1)),
+         "acts after mini-batches of e-prop, and EPropPlus has none; leave out both, or take rule=ep.EProp()"),
+        (connect(rule=ep.EPropPlus(each_step=True)),
+         "steps of the optimiser are owed when synapses move; leave out each_step or rewiring"),
+        (connect(pre="rec", post="out"), "synapses onto readouts do not move, because feedback follows them"),
+        (connect(connectivity=ep.AllToAll()), "does not fit AllToAll: all connections are there already"),
+        (connect(pre="rec", connectivity=ep.OneToOne()), "does not fit OneToOne: each node has one"),
+        (connect(connectivity=ep.FixedOutdegree(3)), "does not fit FixedOutdegree: the number of targets"),
+        (connect(connectivity=ep.Explicit(sources=[0], targets=[1])), "given connections do not say"),
+        (connect(rewiring=MOVES.replace(drop="sign")), 'give sign="fixed" or sign="source", or take drop="weight"'),
+    ], lambda call: call(), ep.errors.NetworkError),
     (lambda: SIM.plan_rewiring(0), ep.errors.InputError, "plan_rewiring: updates must be a whole number >= 1, got 0"),
     (lambda: SIM.moved("no"), ep.errors.NetworkError, "no projection 'no'"),
-)
+)  # fmt: skip
 def test_bad_arguments_are_refused(refusal):
     refusal.check()
 

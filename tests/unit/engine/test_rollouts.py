@@ -1,4 +1,4 @@
-"""Rollouts: forward, backward and learn are the parts of train; rollouts go on, are replayed, and refuse what does not fit."""
+"""Lanes that simulate samples: the parts of train; rollouts go on, are replayed, and refuse what does not fit."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors
 def test_errors_are_those_of_the_loss_and_may_be_given(loss: ep.Loss) -> None:
     sim = ep.Simulator(network("LIF", "more", loss=loss), threads=1)
     samples = sim.samples(4, 30, {"in": stimulus(1, 4, 30)}, labels=[0, 1, 1, 0])
-    rollout = sim.forward(samples)
+    rollout = sim.lanes(samples)
     share = np.exp(rollout.y) / np.exp(rollout.y).sum(axis=2, keepdims=True)
     compare.assert_close(rollout.errors, (share if loss.softmax else rollout.y) - samples.target, 1e-12)
-    assert_same(rollout.backward(), sim.gradients(samples))
     assert_same(rollout.backward(rollout.errors.copy()), rollout.backward())
 
 
@@ -32,61 +31,63 @@ def test_errors_are_those_of_the_loss_and_may_be_given(loss: ep.Loss) -> None:
 def test_gradients_of_parts_add_up_to_that_of_the_whole(neuron: str) -> None:
     sim = ep.Simulator(network(neuron, "each its own", c_reg=0.0), threads=1)
     events, errors = stimulus(3, 2, 60), np.random.default_rng(3).normal(size=(2, 60, 2))
-    whole = sim.forward(sim.samples(2, 60, {"in": events}))
-    rollout, total = None, {name: np.zeros_like(g) for name, g in whole.backward(errors).items()}
+    whole = sim.lanes(sim.samples(2, 60, {"in": events}))
+    rollout, total = sim.lanes(2), {name: np.zeros_like(g) for name, g in whole.backward(errors).items()}
     for begin, end in ((0, 7), (7, 8), (8, 45), (45, 60)):
-        rollout = sim.forward(sim.samples(2, end - begin, {"in": events[:, begin:end]}), after=rollout)
-        assert_same(rollout.y, whole.y[:, begin:end])
+        y = rollout.forward(sim.samples(2, end - begin, {"in": events[:, begin:end]}))
+        assert_same(y, whole.y[:, begin:end])
         for name, g in rollout.backward(errors[:, begin:end]).items():
             total[name] += g
     assert_close(total, whole.backward(errors))
 
 
 def test_a_rollout_can_be_continued_twice() -> None:
+    """By a state, from rest as well; it has no samples."""
     sim = ep.Simulator(network("ALIF", "more"), threads=1)
-    first = sim.forward(samples_of(sim))
-    more = samples_of(sim, seed=2)
-    one, other = (sim.forward(more, after=first) for _ in range(2))
-    assert_same(one.y, other.y)
+    one, other, more = sim.lanes(samples_of(sim)), sim.lanes(5), samples_of(sim, seed=2)
+    other.set_state(one.state())
+    with refuse("backward: give errors"):
+        other.backward()
+    assert_same(other.backward(one.errors), one.backward())
+    assert_same(one.forward(more), other.forward(more))
     assert_same(one.backward(), other.backward())
 
 
 def test_samples_whose_episodes_end_start_again_at_rest() -> None:
     sim = ep.Simulator(network("ALIF", "more", c_reg=0.0), threads=1)
-    first, more = sim.forward(samples_of(sim)), samples_of(sim, seed=2)
-    y, gradient = first.y.copy(), first.backward()
-    kept = sim.forward(more, after=first)
+    (first, kept), more = (sim.lanes(samples_of(sim)) for _ in range(2)), samples_of(sim, seed=2)
+    y, gradient = first.y, first.backward()
     first.reset([1, 3])
-    second, fresh = sim.forward(more, after=first), sim.forward(more)
-    ended = np.isin(np.arange(5), [1, 3])
-    assert_same(second.y, np.where(ended[:, None, None], fresh.y, kept.y))
+    assert_same(first.replay(), y)
+    assert_same(first.backward(), gradient)
+    kept.forward(more)
+    first.forward(more)
+    fresh, ended = sim.lanes(more), np.isin(np.arange(5), [1, 3])
+    assert_same(first.y, np.where(ended[:, None, None], fresh.y, kept.y))
     errors = np.zeros_like(y)
     errors[1] = 1.0
-    assert_same(second.backward(errors), fresh.backward(errors))
-    assert differ(second.backward(errors), kept.backward(errors))
-    assert_same(first.replay().y, y)
-    assert_same(first.backward(), gradient)
-    with refuse("lanes are 0..4, got 5..5"):
+    assert_same(first.backward(errors), fresh.backward(errors))
+    assert differ(first.backward(errors), kept.backward(errors))
+    with refuse("indices of lanes, 0..4, or 5 booleans"):
         first.reset(5)
 
 
 def test_replay_has_the_same_draws_and_the_present_weights() -> None:
     """A rollout that went on keeps the traces that it began with."""
     sim, other = (ep.Simulator(network("ALIF", "more", noise=True), threads=1) for _ in range(2))
-    rollout = sim.forward(samples_of(sim))
-    before, gradient = rollout.y.copy(), rollout.backward()
-    assert_same(rollout.replay().y, before)
+    rollout = sim.lanes(samples_of(sim))
+    before, gradient = rollout.y, rollout.backward()
+    assert_same(rollout.replay(), before)
     assert_same(rollout.backward(), gradient)
-    sim.learn(gradient)
-    other.learn(gradient)
+    rollout.learn(gradient)
+    other.lanes(1).learn(gradient)
     rollout.replay()
     assert differ(rollout.y, before)
-    fresh = other.forward(samples_of(other))
+    fresh = other.lanes(samples_of(other))
     assert_same([rollout.y, rollout.loss, rollout.backward()], [fresh.y, fresh.loss, fresh.backward()])
-    second = sim.forward(samples_of(sim, seed=2), after=rollout)
-    y, gradient = second.y.copy(), second.backward()
-    assert_same(second.replay().y, y)
-    assert_same(second.backward(), gradient)
+    y, gradient = rollout.forward(samples_of(sim, seed=2)), rollout.backward()
+    assert_same(rollout.replay(), y)
+    assert_same(rollout.backward(), gradient)
 
 
 def exploding() -> ep.Simulator:
@@ -102,64 +103,41 @@ def at_spikes() -> ep.Simulator:
 
 @pytest.fixture(scope="module")
 def refusing() -> Any:
-    """A simulator, another one like it, a rollout and its gradient."""
-    sim, other = (ep.Simulator(network(), threads=1) for _ in range(2))
-    rollout = sim.forward(samples_of(sim))
-    return sim, other, rollout, rollout.backward()
+    """A simulator, lanes that have simulated samples, and their gradient."""
+    sim = ep.Simulator(network(), threads=1)
+    lanes = sim.lanes(samples_of(sim))
+    return sim, lanes, lanes.backward()
 
 
 @refusals(
-    (
-        lambda _, __, r, ___: r.backward(np.zeros((5, 30, 1))),
-        ep.errors.InputError,
-        r"errors must have shape \(5, 30, 2\)",
-    ),
-    (lambda _, __, r, ___: r.backward(np.full((5, 30, 2), np.nan)), ep.errors.InputError, "values that are not finite"),
-    (
-        lambda _, __, r, ___: r.backward(np.full((5, 30, 2), 1e308)),
-        ep.errors.DivergenceError,
-        "a gradient became infinite",
-    ),
-    (lambda sim, _, r, __: sim.forward(samples_of(sim, 4), after=r), ep.errors.InputError, "has 5 samples, got 4"),
-    (lambda _, other, r, __: other.forward(samples_of(other), after=r), ep.errors.InputError, "to another simulator"),
-    (lambda sim, *_: sim.forward(samples_of(sim), after=3), ep.errors.InputError, "after must be a Rollout, got int"),
-    (lambda sim, *_: sim.learn(3), ep.errors.InputError, "learn takes gradients by projection"),
-    (lambda sim, _, __, g: sim.learn({"in->rec": g["in->rec"]}), ep.errors.InputError, "in->rec, rec->rec, rec->out"),
-    (
-        lambda sim, _, __, g: sim.learn(g | {"rec->out": np.zeros(3)}),
-        ep.errors.InputError,
-        r"shape \(12,\), got \(3,\)",
-    ),
-    (lambda sim, _, __, g: sim.learn(g | {"rec->out": np.full(12, np.inf)}), ep.errors.InputError, "are not finite"),
-    (lambda *_: (sim := exploding()).forward(samples_of(sim)), ep.errors.DivergenceError, "exploded"),
-    (
-        lambda *_: (sim := at_spikes()).forward(sim.samples(1, 5)),
-        ep.errors.InputError,
-        "give a projection the rule EProp",
-    ),
-    (
-        lambda *_: (sim := at_spikes()).gradients(sim.samples(1, 5)),
-        ep.errors.InputError,
-        "give a projection the rule EProp",
-    ),
+    (lambda _, r, __: r.backward(np.zeros((5, 30, 1))), ep.errors.InputError, r"errors must have shape \(5, 30, 2\)"),
+    (lambda _, r, __: r.backward(np.full((5, 30, 2), np.nan)), ep.errors.InputError, "values that are not finite"),
+    (lambda _, r, __: r.backward(np.full((5, 30, 2), 1e308)), ep.errors.DivergenceError, "a gradient became infinite"),
+    (lambda sim, r, _: r.forward(samples_of(sim, 4)), ep.errors.InputError, "there are 5 lanes, got 4 samples"),
+    (lambda _, r, __: r.forward(3), ep.errors.InputError, "take Samples"),
+    (lambda _, r, __: r.step(), ep.errors.InputError, "step: these lanes simulate samples"),
+    (lambda sim, *_: (lanes := sim.lanes(5), lanes.step(), lanes.forward(samples_of(sim))), ep.errors.InputError,
+     "forward: these lanes make steps without samples"),
+    (lambda _, r, __: r.learn(3), ep.errors.InputError, "learn takes gradients by projection"),
+    (lambda _, r, g: r.learn({"in->rec": g["in->rec"]}), ep.errors.InputError, "in->rec, rec->rec, rec->out"),
+    (lambda _, r, g: r.learn(g | {"rec->out": np.zeros(3)}), ep.errors.InputError, r"shape \(12,\), got \(3,\)"),
+    (lambda _, r, g: r.learn(g | {"rec->out": np.full(12, np.inf)}), ep.errors.InputError, "are not finite"),
+    (lambda *_: (sim := exploding()).lanes(samples_of(sim)), ep.errors.DivergenceError, "forward: lane .* exploded"),
+    (lambda *_: (sim := at_spikes()).lanes(sim.samples(1, 5)), ep.errors.InputError, "give a projection the rule EProp"),
     (lambda *_: at_spikes().lanes(2), ep.errors.InputError, "give a projection the rule EProp"),
-)
+)  # fmt: skip
 def test_what_does_not_fit_a_rollout_is_refused(refusal: Refusal, refusing: Any) -> None:
     refusal.check(*refusing)
     assert refusing[0].updates == 0
 
 
 @refusals(
-    (lambda sim, samples: sim.forward(samples), ep.errors.MemoryLimitError, r"200 lanes of 3,00. steps"),
+    (lambda sim, samples: sim.lanes(samples), ep.errors.MemoryLimitError, r"200 lanes of 3,00. steps"),
     (lambda sim, _: sim.lanes(10_000, steps=2000), ep.errors.MemoryLimitError, "10,000 lanes of 2,000 steps"),
-    (
-        lambda sim, _: sim.lanes(2, steps=10**18),
-        ep.errors.MemoryLimitError,
-        "2 lanes of 1,(000,){5}000 .* take 16000000000.0 GB",
-    ),
-)
+    (lambda sim, _: sim.lanes(2, steps=10**18), ep.errors.MemoryLimitError, "2 lanes of 1,(000,){5}000 .* take 16000000000.0 GB"),
+)  # fmt: skip
 def test_lanes_that_do_not_fit_into_memory_are_refused(refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:
     sim = ep.Simulator(network(), threads=1)
     samples = samples_of(sim, 200, 3000)
-    monkeypatch.setattr("eprop.engine.build.memory.available_memory", lambda: 50_000_000)
+    monkeypatch.setattr("eprop.engine.build.check.available_memory", lambda: 50_000_000)
     refusal.check(sim, samples)

@@ -135,19 +135,6 @@ def test_a_users_part_gives_what_the_one_of_the_core_gives(twins):
     np.testing.assert_allclose(*map(trained, twins), rtol=0.0, atol=1e-14)
 
 
-def test_a_users_optimizer_in_threads_and_from_a_state():
-    """A state holds its moments."""
-    net = network(ep.LIF(), ep.EProp(optimizer=PlainAdam(eta=1e-2)))
-    np.testing.assert_array_equal(trained(net, threads=1), trained(net, threads=2, partitions=3))
-    first, second = ep.Simulator(net, threads=1), ep.Simulator(net, threads=1)
-    samples = first.samples(3, 80, {"in": EVENTS}, {"out": np.ones((3, 1, 2))})
-    first.train(samples)
-    second.set_state(first.state())
-    for sim in (first, second):
-        sim.train(samples)
-    np.testing.assert_array_equal(first.connections("in->rec")[2], second.connections("in->rec")[2])
-
-
 @pytest.mark.parametrize(
     ("neuron", "optimizer", "loss"),
     [
@@ -239,14 +226,6 @@ def test_derived_classes_run_as_their_bases():
 
 
 @dataclass(frozen=True)
-class PlainSquares(Loss):
-    """`ep.SquaredError`, in NumPy."""
-
-    def compare(self, y, target):
-        return y - target, 0.5 * ((y - target) ** 2).sum(axis=-1)
-
-
-@dataclass(frozen=True)
 class Wrong(Loss):
     """Its method returns whatever it is made with."""
 
@@ -254,44 +233,6 @@ class Wrong(Loss):
 
     def compare(self, y, target):
         return self.result
-
-
-def two_readouts(loss: Loss, rule: ep.EProp | ep.EPropPlus) -> ep.Network:
-    """A population with this loss, one with the softmax, and one without a target."""
-    net = network(ep.LIF(), rule)
-    for name, kind in (("own", loss), ("classes", ep.CrossEntropy()), ("free", loss)):
-        net.connect("rec", net.add(ep.Readout(loss=kind), 2, name), weight=ep.Normal(0.0, 0.3), rule=rule)
-        net.feedback(name, "rec", ep.RandomFeedback())
-    net.connect(net.add(ep.PoissonSource(50.0), 2, "noise"), "rec", weight=0.3, rule=rule)
-    return net
-
-
-def results_of(loss: Loss, rule: ep.EProp, **options: Any) -> dict[str, np.ndarray]:
-    """What a simulator gives with a loss, from all calls that compare outputs with targets."""
-    sim = ep.Simulator(two_readouts(loss, rule), **options)
-    rng, window = np.random.default_rng(5), np.linspace(0.0, 1.0, 80)
-    shares = np.broadcast_to([0.25, 0.75], (3, 1, 2))
-    targets = {"own": rng.normal(size=(3, 80, 2)), "classes": shares, "out": np.ones((3, 1, 2))}
-    samples = sim.samples(3, 80, {"in": EVENTS}, targets, {"own": window, "classes": window[::-1]})
-    found = {f"gradient {name}": values for name, values in sim.gradients(samples).items()}
-    trained = [sim.train(samples) for _ in range(3)]
-    found["train"], found["y"], found["events"] = trained[-1].loss, trained[-1].y, np.array([t.events for t in trained])
-    found["evaluate"], found["chunks"] = sim.evaluate(samples).loss, sim.evaluate(samples, reset=False).loss
-    given = {"in": EVENTS[0]}, {name: values[0] for name, values in targets.items()}
-    runs = [sim.run(80.0, *given, learn=learn, spikes=["rec"]) for learn in (True, False)]
-    found |= {"run": runs[0].loss, "frozen run": runs[1].loss, "spikes": runs[0].spikes["rec"][0]}
-    rollout = sim.forward(samples)
-    found |= {"errors": rollout.errors, "rollout": rollout.loss, "replay": rollout.replay().loss}
-    return found | {p.name: sim.connections(p.name)[2] for p in sim.network.projections}
-
-
-@pytest.mark.parametrize("options", [{"threads": 1}, {"threads": 2, "partitions": 2}], ids=str)
-@pytest.mark.parametrize("average", [False, True])
-def test_loss_in_numpy_equals_the_one_of_the_core(options, average):
-    rule = ep.EProp(optimizer=ep.Adam(eta=1e-2), average_gradient=average)
-    ours, core = results_of(PlainSquares(), rule, **options), results_of(ep.SquaredError(), rule, **options)
-    for name, values in core.items():
-        np.testing.assert_allclose(ours[name], values, rtol=1e-12, atol=1e-14, err_msg=name)
 
 
 @refusals(
@@ -311,12 +252,13 @@ def test_loss_in_numpy_equals_the_one_of_the_core(options, average):
     (lambda: ep.Simulator(network(ep.LIF(), ep.EProp(optimizer=Warm()))), ep.errors.ParameterError,
      r"Warm.warm_up has no effect: the core knows eta, .*; write a method step"),
     (lambda: trained(network(ep.LIF(), ep.EProp(optimizer=Short()))), ep.errors.ParameterError, "Short.step must return"),
-    (lambda: ep.Simulator(two_readouts(PlainSquares(), ep.EPropPlus())), ep.errors.NetworkError, "own: the loss PlainSquares is"),
+    (lambda: trained(network(ep.LIF(), ep.EPropPlus(), loss=Quartic())), ep.errors.NetworkError, "out: the loss Quartic is"),
     (lambda: ep.Simulator(small_network((0, 2, 1), {"rec->out": {"connectivity": Twice()}}, rule=ep.EPropPlus(),
                                         feedback=ep.Symmetric())), ep.errors.NetworkError,
      "Symmetric feedback to 'rec' follows rec->out, which must have no multapses"),
-    (lambda: results_of(Wrong(), ep.EProp()), ep.errors.InputError, "Wrong.compare must return a pair"),
-    (lambda: results_of(Wrong((1.0, 2.0)), ep.EProp()), ep.errors.InputError, r"finite errors of shape \(3, 80, 2\), got shape"),
+    (lambda: trained(network(ep.LIF(), ep.EProp(), loss=Wrong())), ep.errors.InputError, "Wrong.compare must return a pair"),
+    (lambda: trained(network(ep.LIF(), ep.EProp(), loss=Wrong((1.0, 2.0)))), ep.errors.InputError,
+     r"finite errors of shape \(3, 80, 2\), got shape"),
 )  # fmt: skip
 def test_what_cannot_run_is_refused(refusal):
     refusal.check()

@@ -29,27 +29,6 @@ def stepped(neuron: ep.Neuron, inputs, dt: float = 1.0) -> dict[str, np.ndarray]
     return dict(zip((*neuron.state_rows, "spike", "psi"), np.array(rows).T, strict=True))
 
 
-def test_adaptation_raises_the_threshold():
-    found = stepped(ep.ALIF(beta=0.5, tau_adapt=10.0, e_l=-1.0, v_th=0.0), [1.2, 1.2, 0.0, 2.0])
-    rho = np.exp(-0.1)
-    # The second push of 1.2 mV on top of what is left of 0.2 does not reach the threshold of 1.5 mV above rest.
-    np.testing.assert_array_equal(found["spike"], [1, 0, 0, 1])
-    np.testing.assert_allclose(found["adaptation"], [0.0, 1.0, rho, rho**2])
-    np.testing.assert_allclose(found["threshold"], 0.5 * found["adaptation"])
-    # The spike takes away the threshold at rest, not the one that was reached.
-    assert found["v"][3] == pytest.approx(ALPHA * found["v"][2] + 2.0 - 1.0)
-
-
-@pytest.mark.parametrize("t_ref", [0.0, 1.0, 3.0])
-def test_clamp(t_ref):
-    found = stepped(ep.DeltaLIF(v_reset=0.3, t_ref=t_ref), [1.1, *[0.2] * 5])
-    clamped = int(t_ref)
-    np.testing.assert_allclose(found["v"][: clamped + 1], 0.3)
-    assert found["v"][clamped + 1] == pytest.approx(ALPHA * 0.3 + 0.2)
-    # The last clamped step has a surrogate gradient, as the step of the spike has.
-    np.testing.assert_array_equal(found["psi"] == 0.0, [0 < k < clamped for k in range(6)])
-
-
 @pytest.mark.parametrize("t_ref", [0.0, 1.0, 3.0])
 @pytest.mark.parametrize("v_reset", [0.3, None])
 def test_refractory_time_of_a_neuron_with_a_current(v_reset, t_ref):
@@ -102,14 +81,6 @@ def test_held_input_is_scaled_as_all_other_input():
     assert held["v"][3] == pytest.approx(ALPHA**2 * 0.2 + ALPHA * 0.3)
 
 
-@pytest.mark.parametrize("pause", [False, True])
-def test_adaptation_of_clamped_neurons(pause):
-    neuron = ep.DeltaALIF(t_ref=2.0, beta=0.1, tau_adapt=10.0, adaptation=1.0, pause_adaptation=pause)
-    found, rho = stepped(neuron, [1.5, 0.0, 0.0, 0.0]), np.exp(-0.1)
-    expected = [rho, rho, rho, rho**2] if pause else [rho, rho**2 + 1.0, rho**3 + rho, rho**4 + rho**2]
-    np.testing.assert_allclose(found["adaptation"], expected)
-
-
 def test_initial_voltage():
     assert stepped(ep.LIF(e_l=-1.0, v_init=-0.5), [0.0])["v"][0] == pytest.approx(ALPHA * 0.5)
     assert ep.LIF().initial(1.0, range(3), 0) == {}
@@ -122,21 +93,6 @@ def test_wrong_resets():
         ep.DeltaALIF(v_reset=-1.0, v_min=0.0)
     with pytest.raises(ep.errors.ParameterError, match=r"ALIF.v_th must be above e_l = 2 mV, got 1"):
         ep.ALIF(e_l=2.0)
-
-
-@pytest.mark.parametrize("kind", [ep.LIF, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF])
-def test_values_per_neuron(kind):
-    """What is derived of arrays are the arrays of what is derived of each value."""
-    taus, refractory = np.array([5.0, 20.0, 80.0]), np.array([0.0, 2.0, 3.0])
-    neuron = kind()
-    object.__setattr__(neuron, "tau_m", taus)
-    object.__setattr__(neuron, "t_ref", refractory)
-    together, learning = neuron.derived(0.5), neuron.eligibility(0.5)
-    for j, (tau, t_ref) in enumerate(zip(taus, refractory, strict=True)):
-        alone = kind(tau_m=tau, t_ref=t_ref)
-        for name, value in alone.derived(0.5).items():
-            assert np.broadcast_to(together[name], 3)[j] == value
-        assert learning.decay[0][0][j] == alone.eligibility(0.5).decay[0][0]
 
 
 def test_lower_bound_of_readouts():

@@ -8,8 +8,6 @@ import scipy
 from hypothesis import given
 
 import eprop as ep
-from compare import assert_same
-from networks import small_network
 from strategies import SEEDS, examples, st
 
 pytestmark = pytest.mark.tiny
@@ -93,17 +91,6 @@ def test_rare_connections():
         assert len(pairs(ep.Bernoulli(p), 0, 50, n=50)) == 0
 
 
-def test_bernoulli_has_its_probability():
-    n = 200
-    found = pairs(ep.Bernoulli(0.3, autapses=True), 0, n, n=n)
-    wanted = 0.3 * n * n
-    assert abs(len(found) - wanted) < 5.0 * np.sqrt(wanted * 0.7)
-    # Every row and column has its share: within five standard deviations.
-    for axis in (0, 1):
-        degrees = np.bincount([pair[axis] for pair in found], minlength=n)
-        assert np.all(np.abs(degrees - 0.3 * n) < 5.5 * np.sqrt(0.3 * 0.7 * n))
-
-
 @pytest.mark.parametrize("same", [False, True])
 @pytest.mark.parametrize(
     "rule",
@@ -138,19 +125,6 @@ def test_allowed_pairs_are_drawn_equally_often(rule, same):
         variance = mean * finite
     squares = np.sum((counts[allowed] - mean) ** 2) / variance
     assert 1e-3 < scipy.stats.chi2.sf(squares, degrees) < 1.0 - 1e-3
-
-
-def test_choices_are_uniform():
-    """Floyd's method with an excluded source: each of the others equally often."""
-    n, degree, draws = 12, 5, 400
-    counts = np.zeros((n, n))
-    for seed in range(draws):
-        for target, source in pairs(ep.FixedIndegree(degree), 0, n, seed=seed):
-            counts[target, source] += 1
-    p = degree / (n - 1)
-    off = ~np.eye(n, dtype=bool)
-    assert np.all(counts[~off] == 0)
-    assert np.all(np.abs(counts[off] - draws * p) < 5.0 * np.sqrt(draws * p * (1 - p)))
 
 
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=repr)
@@ -214,15 +188,6 @@ def test_ends_that_leave_nothing_of_a_normal_distribution(given, words):
         ep.Normal(**given)
 
 
-def test_neurons_and_delays_take_a_part_of_a_normal_distribution():
-    net = ep.Network(seed=1)
-    x, y = net.add(ep.EventSource(), 8, "x"), net.add(ep.LIF(tau_m=ep.Normal(20.0, 15.0, low=5.0)), 300, "y")
-    net.connect(x, y, ep.Bernoulli(0.5), delay=ep.Normal(5.0, 4.0, low=1.0, high=9.0))
-    ep.Simulator(net, threads=1)
-    with pytest.raises(ep.errors.EPropError, match="delay must be > 0 ms"):
-        net.connect(x, y, delay=ep.Normal(5.0, 4.0, low=-1.0, high=9.0), name="other")
-
-
 def test_seeds_and_projections_draw_apart():
     def weights(seed):
         net = ep.Network(seed=seed)
@@ -235,19 +200,6 @@ def test_seeds_and_projections_draw_apart():
     (a, b), (c, d) = weights(1), weights(2)
     assert all(np.any(one != two) for one, two in ((a, b), (a, c), (b, d), (a, d)))
     np.testing.assert_array_equal(a, weights(1)[0])
-
-
-@pytest.mark.parametrize("partitions", [1, 2, 5])
-def test_a_network_does_not_depend_on_who_builds_it(partitions):
-    connections = {
-        "in->rec": {"connectivity": ep.Bernoulli(0.4), "weight": ep.Normal()},
-        "rec->rec": {"connectivity": ep.FixedOutdegree(4), "weight": ep.Glorot()},
-        "rec->out": ep.Uniform(),
-    }
-    net = small_network((9, 11, 3), connections, rule=ep.EPropPlus(), seed=4)
-    one, other = ep.Simulator(net, threads=1), ep.Simulator(net, threads=1, partitions=partitions)
-    for p in net.projections:
-        assert_same(other.connections(p.name), one.connections(p.name))
 
 
 # ------------------------------------------------------------------------------------------------------------- Explicit

@@ -192,7 +192,7 @@ def test_degrees_without_oneself(parts):
             lambda p, drawn=drawn: p.feedback(ep.RandomFeedback(), delay=drawn),
         )
     ),
-)
+)  # fmt: skip
 def test_what_is_no_delay_is_refused(refusal, parts):
     refusal.check(parts)
 
@@ -247,13 +247,10 @@ THREE = ep.Explicit(sources=[3, 0, 1], targets=[2, 1, 0])
 @refusals(
     *((lambda p, v=v: p.connect(weight=v), EPropError, words) for v, words in WEIGHTS),
     *((lambda p, v=v: p.feedback(ep.RandomFeedback(v)), EPropError, words) for v, words in OF_FEEDBACK),
-    (
-        lambda p: p.connect(THREE, weight=[1.0, 2.0]),
-        NetworkError,
-        "a list of 2 weights needs as many Explicit connections, got 3",
-    ),
+    (lambda p: p.connect(THREE, weight=[1.0, 2.0]), NetworkError,
+     "a list of 2 weights needs as many Explicit connections, got 3"),
     (lambda p: p.connect(THREE, weight=[1.0, 0.0, NAN]), NetworkError, "weight must be finite everywhere"),
-)
+)  # fmt: skip
 def test_what_is_no_weight_is_refused(refusal, parts):
     refusal.check(parts)
 
@@ -263,7 +260,7 @@ def test_what_is_no_weight_is_refused(refusal, parts):
 )
 def test_weights_of_any_real_type(parts, weight):
     parts.connect(weight=weight)
-    assert parts.simulator().n_synapses == 12
+    assert parts.simulator().n_synapses() == 12
 
 
 @pytest.mark.parametrize("bounds", [{"w_max": 0.5}, {"w_min": 2.0}], ids=str)

@@ -69,18 +69,6 @@ def test_total_number_is_exact_and_its_shares_multinomial(number, targets):
     assert spread > 1e-3
 
 
-def test_truncated_normal_is_that_of_scipy():
-    indptr = np.array([0, 20_000])
-    for low, high in (
-        (0.0, np.inf),
-        (-0.5, 0.7),
-        (3.0, np.inf),
-    ):  # the last one draws by the inverse of the distribution
-        drawn = ep.Normal(0.2, 1.0, low=low, high=high).draw(0, 1, indptr, (1.0, 1.0), 5)
-        exact = scipy.stats.truncnorm(low - 0.2, high - 0.2, loc=0.2)
-        assert scipy.stats.kstest(drawn, exact.cdf).pvalue > 1e-3
-
-
 def two_groups() -> tuple[ep.Network, list, list]:
     net = ep.Network(dt=0.1, seed=2)
     points = ep.Positions.grid((8, 8), (1.0, 1.0))
@@ -100,7 +88,7 @@ def test_groups_take_a_value_for_each_pair():
     assert [p.weight.mean for p in made] == [1.0, -4.0, -4.0, 1.0, -4.0]
     assert [p.delay for p in made] == [0.1, 0.2, 0.4, 0.5, 0.6]
     sim = ep.Simulator(net)
-    assert [sim.connection_count(p.name) for p in made] == [50, 60, 70, 80, 90]
+    assert [sim.n_synapses(p.name) for p in made] == [50, 60, 70, 80, 90]
 
 
 def test_values_by_pair():

@@ -73,7 +73,7 @@ def test_poisson_spikes_replace_mean_and_variance_of_the_synapses(k_scale: float
 def test_the_built_microcircuit_has_its_numbers() -> None:
     numbers = Microcircuit(0.03, 0.1)
     sim = ep.Simulator(microcircuit(0.03, 0.1, seed=3), threads=1)
-    assert sim.n_synapses == numbers.synapses.sum()
+    assert sim.n_synapses() == numbers.synapses.sum()
     assert [p.size for p in sim.network.populations] == numbers.sizes.tolist()
     for pair, sign, onto in (("L23E->L4I", 1, (3, 0)), ("L4E->L23E", 1, (0, 2)), ("L5I->L5E", -1, (4, 5))):
         weights = sim.connections(pair)[2]
@@ -155,7 +155,7 @@ def mean_field_rate(eta: float, g: float, weight: float, excitatory: int, inhibi
 @pytest.mark.parametrize(("eta", "g"), [(2.0, 5.0), (4.0, 6.0)])
 def test_the_balanced_network_has_the_rate_of_the_mean_field(eta: float, g: float) -> None:
     sim = ep.Simulator(balanced_network(4000, eta=eta, g=g, weight=0.2), threads=1, precision="single")
-    assert sim.connection_count("e->i") == 800 * 320
+    assert sim.n_synapses("e->i") == 800 * 320
     sim.run(200.0)
     spikes = sim.run(500.0, spikes=["e", "i"]).spikes
     found = ep.analysis.firing_rates(spikes["e"], 3200, start=200.0, stop=700.0).mean()

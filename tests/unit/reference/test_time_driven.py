@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from compare import assert_close, assert_same, differ
+from compare import assert_same, differ
 from eprop.checks import stimuli_of, time_driven
 from eprop.reference import Connections, Stimulus, TimeDriven
-from eprop.tasks import nmnist
 from networks import small_network
-from refusals import refusals
+from refusals import each_row, refusals
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -63,37 +62,6 @@ def test_pieces_of_a_run_make_no_difference(waits: bool, each_step: bool) -> Non
     assert_same(whole.run(Stimulus(5, {"in": x[:5]})).spikes, fresh.run(Stimulus(5, {"in": x[:5]})).spikes)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"source": ep.PoissonSource(rate=300.0)},
-        {"second": ep.Static()},
-        {"second": ep.EProp(c_reg=1.0)},
-        {"second": ep.EProp(optimizer=ep.Adam())},
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize(
-    "rule", [ep.EProp(c_reg=0.2), ep.EPropPlus(c_reg=0.05, cutoff=500.0)], ids=["e-prop", "e-prop+"]
-)
-def test_any_network_learns_as_in_the_engine(rule: ep.EProp | ep.EPropPlus, changes: dict) -> None:
-    plus = isinstance(rule, ep.EPropPlus)
-    if plus and isinstance(changes.get("second"), ep.EProp):
-        changes = {"second": rule.replace(optimizer=ep.Adam())}
-    net = network(rule=rule, weight=ep.Uniform(0.3, 1.2), **changes)
-    sim, stepped = ep.Simulator(net, threads=1), time_driven(net)
-    rng = np.random.default_rng(3)
-    inputs = {} if "source" in changes else {"in": rng.random((4, 50, 3)) < 0.3}
-    samples = sim.samples(4, 50, inputs, {"out": rng.normal(size=(4, 1, 1))})
-    for part, first_step in ((samples[:2], 0), (samples[2:], 100)):
-        found, wanted = sim.train(part), stepped.train(stimuli_of(net, part, first_step))
-        np.testing.assert_allclose(found.y, [run.y for run in wanted], rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(found.loss, [run.loss.sum() for run in wanted], rtol=1e-9)
-        neurons = stepped.forward.layout.source_of_neuron
-        np.testing.assert_array_equal(found.spikes, [run.spikes[:, neurons].sum() for run in wanted])
-    assert found.spikes.any()
-
-
 def test_reward_continues_from_sample_to_sample() -> None:
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(1e-6), cutoff=500.0, reward=ep.RewardTrace(tau=50.0, cutoff=500.0))
     net = network(rule=rule, weight=ep.Uniform(0.3, 0.9))
@@ -107,35 +75,18 @@ def test_reward_continues_from_sample_to_sample() -> None:
     assert differ(sim.connections("rec->out")[2], time_driven(net).weights_of("rec->out"))
 
 
-def test_a_bias_learns() -> None:
-    net = nmnist(neurons=3).network
-    net.connect(net.add(ep.PoissonSource(rate=1000.0), 1, name="bias"), "out", weight=0.0, rule=net.projections[2].rule)
-    x = np.random.default_rng(1).random((1, 20, net.populations[0].size)) < 0.02
-    sim, stepped = ep.Simulator(net, threads=1), time_driven(net)
-    samples = sim.samples(1, 20, {"in": x}, labels=[3])
-    assert_close(sim.train(samples).y[0], stepped.train(stimuli_of(net, samples))[0].y, 1e-9)
-    for p in net.projections:
-        assert_close(sim.connections(p.name)[2], stepped.weights_of(p.name), 1e-9, p.name)
-
-
 def without_feedback(net: ep.Network) -> TimeDriven:
     sim = ep.Simulator(net, threads=1)
     return TimeDriven(net, {p.name: Connections(*sim.connections(p.name), sim.delays(p.name)) for p in net.projections})
 
 
 @refusals(
-    (
-        lambda: time_driven(network(second=ep.STDP(), rule=ep.Static(), weight=0.5)),
-        ep.errors.NetworkError,
-        "pair_weights",
-    ),
-    (
-        lambda: without_feedback(network()),
-        ep.errors.NetworkError,
-        "the weights and delays of feedback out->other are drawn",
-    ),
-    (lambda: TimeDriven(network(), {}), ep.errors.NetworkError, r"connections of in->other, in->rec, .* are missing"),
-)
+    *each_row([
+        (lambda: time_driven(network(second=ep.STDP(), rule=ep.Static(), weight=0.5)), "pair_weights"),
+        (lambda: without_feedback(network()), "the weights and delays of feedback out->other are drawn"),
+        (lambda: TimeDriven(network(), {}), r"connections of in->other, in->rec, .* are missing"),
+    ], lambda call: call(), ep.errors.NetworkError),
+)  # fmt: skip
 def test_networks_that_are_refused(refusal):
     refusal.check()
 

@@ -84,7 +84,7 @@ def test_the_gradient_is_that_of_the_errors_at_decisions():
     wanted = objective_errors(experience, credit(experience, one.objective), one.objective, one.agent.policy)
     at_steps = np.zeros((4, 5 * SUBSTEPS, 3))
     at_steps[:, SUBSTEPS - 1 :: SUBSTEPS] = wanted.transpose(1, 0, 2)
-    one.simulator.learn(one.agent.lanes.backward(at_steps))
+    one.agent.lanes.learn(one.agent.lanes.backward(at_steps))
     again, _ = other.update()
     assert np.array_equal(experience.y, again.y)
     for projection in one.simulator.network.projections:

@@ -6,43 +6,14 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.rules import Optimizer, Rule
-from eprop.rules.optimizers import BUILT_IN
 
 pytestmark = pytest.mark.tiny
-
-
-def test_codes_are_different():
-    assert len({rule.code for rule in (ep.Static, ep.EProp, ep.EPropPlus, ep.STDP)}) == 4
-    assert [kind.code for kind in BUILT_IN] == list(range(len(BUILT_IN)))
-    assert not ep.Static.plastic
-    assert ep.EProp.plastic
-    assert ep.EPropPlus.plastic
-
-
-def test_own_optimisers_are_public():
-    assert {kind.__name__ for kind in BUILT_IN} <= {*ep.__all__} & {*ep.rules.__all__}
 
 
 def test_filter_of_the_rate_is_that_of_the_trace_unless_said():
     assert ep.EPropPlus(kappa=0.9).kappa_regularisation == 0.9
     assert ep.EPropPlus(kappa=0.9, kappa_reg=0.5, c_reg=0.0).kappa_regularisation == 0.5
     assert ep.EPropPlus(kappa=0.9, kappa_reg=0.0, c_reg=0.0).kappa_regularisation == 0.0
-
-
-def test_rules_share_nothing():
-    one, other = ep.EProp(), ep.EProp()
-    assert one.optimizer == other.optimizer
-    assert one.replace(optimizer=ep.GradientDescent()) != other
-    assert isinstance(one, Rule)
-    assert isinstance(one.optimizer, Optimizer)
-
-
-def test_defaults_are_those_of_the_documentation():
-    assert ep.EProp().optimizer == ep.Adam()
-    assert ep.EPropPlus().optimizer == ep.GradientDescent(eta=2e-4)
-    assert (ep.EPropPlus().kappa, ep.EPropPlus().cutoff) == (None, 100.0)
-    assert (ep.Adam().beta_1, ep.Adam().beta_2, ep.Adam().epsilon) == (0.9, 0.999, 1e-8)
 
 
 def test_bounds_and_rates():

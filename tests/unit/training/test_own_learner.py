@@ -37,11 +37,11 @@ class MeanLearner(Learner):
         rng = np.random.default_rng([self.experiment.seed, self.done])
         rollout = self.forward(self.splits.train.subset(rng.integers(0, 8, 4)))
         self.error = rollout.y.mean() - 1.0
-        self.simulator.learn(rollout.backward(np.full(rollout.y.shape, self.error)))
+        rollout.learn(rollout.backward(np.full(rollout.y.shape, self.error)))
         self.done += 1
 
     def forward(self, dataset: Any) -> Any:
-        return self.simulator.forward(samples_of(self.simulator.network, dataset))
+        return self.simulator.lanes(samples_of(self.simulator.network, dataset))
 
     def report(self, check: Any) -> dict[str, Any] | None:
         return {"loss": self.error**2} if self.done % 2 == 0 else None

@@ -9,9 +9,9 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.constants import Constant
+from eprop.engine.build.eligibility import TraceGroups, span_blocks_of
 from eprop.engine.build.levels import level_type
 from eprop.engine.build.neurons import n_state_rows
-from eprop.engine.build.propagators import TraceGroups, span_blocks_of
 from eprop.engine.build.records import Kind, Role, Rule, Topology
 from eprop.engine.ranks.partition import RankPartition
 from eprop.network import Adaptive, FixedPoint, Network
@@ -150,7 +150,7 @@ class Sizes:
         return Learning(self.network)
 
     def in_core(self, synapses: int, longest_delay: int) -> lib.Sizes:
-        """The numbers from which the core makes its arrays, for this many synapses; see ``core/online/sizes.hpp``."""
+        """The numbers from which the core makes its arrays, for this many synapses; see ``core/network/sizes.hpp``."""
         network, learning, stored = self.network, self.learning, level_type(self.network)
         corrections = [kind.layout["n_corrections"] for kind in self.kinds if kind.anchored]
         return lib.Sizes(
@@ -245,12 +245,6 @@ def has_near_targets(sizes: Sizes, partitions: int) -> bool:
     """
     learns = any(p.rule.plastic for p in sizes.network.projections)
     return not learns and sizes.n_readouts == 0 and -(-sizes.n_neurons // partitions) < NEAR
-
-
-def all_targets(topology: Topology) -> np.ndarray:
-    """Target of each synapse (synapses,)."""
-    starts = topology.branch_start
-    return np.concatenate([targets_of(topology, part, own[0], own[-1]) for part, own in enumerate(starts)])
 
 
 def targets_of(topology: Topology, partition: int, first: int, stop: int) -> np.ndarray:

@@ -1,29 +1,217 @@
 """Draw and store all connections: by partition, then by axon branch; targets ascend within a branch.
 
-Every connection is drawn twice, once to count and once to store. Draws are pure functions, so this needs less memory than a
-list of all connections beside the network. Only drawn delays are kept, from the time when they determined the delay groups.
-Threads divide the targets, and each thread holds a few chunks.
+Connections, weights and delays are drawn for any range of targets alone. Every connection is drawn twice, once to count and
+once to store. Draws are pure functions, so this needs less memory than a list of all connections beside the network. Only drawn
+delays are kept, from the time when they determined the delay groups. Threads divide the targets, and each thread holds a few
+chunks.
 """
 
 from __future__ import annotations
 
 import itertools
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from eprop import random
 from eprop.core import lib
+from eprop.display import Display, clock
 from eprop.engine.build.built import Sizes
-from eprop.engine.build.delay_groups import DelayGroup
-from eprop.engine.build.draws import DrawnDelays, chunks, draw_connections, draw_delays, draw_signs, draw_weights
-from eprop.engine.build.readouts import ReadoutClasses
+from eprop.engine.build.neurons import ReadoutClasses
 from eprop.engine.ranks.parallelism import run_in_threads
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import NetworkError
-from eprop.network import Distribution, Network, Population, Projection
-from eprop.network.signs import sign_classes
+from eprop.network import Distribution, Explicit, Network, Population, Projection
+from eprop.network.distributions import Array, ByPair, Pairs
+from eprop.network.network import LONGEST_DELAY
+from eprop.network.parts import FeedbackProjection
+from eprop.network.signs import FIXED, sign_classes, signed_weights, signs_of_synapses
 from eprop.rules.bounds import inward, outside
+
+#: Synapses per chunk: enough targets together that writes to a branch are contiguous.
+CHUNK = 1 << 21
+#: A chunk is also at most this fraction of the network, so that temporary arrays stay comparatively small.
+CHUNK_SHARE, SMALLEST_CHUNK = 1 / 64, 1 << 12
+#: If each chunk repeats all draws (sweeps), chunks are fewer and larger, up to this fraction of the network.
+SWEEP_CHUNK, SWEEP_SHARE = 1 << 20, 1 / 16
+
+
+def steps_of(duration: float, dt: float) -> int:
+    """Number of steps in a duration, ms."""
+    return round(duration / dt)
+
+
+def chunks(p: Projection, first: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Ranges of the targets ``first:stop`` with about `CHUNK` synapses each, fewer in a small network."""
+    expected = p.connectivity.expected(p.pre.size, p.post.size)
+    if p.connectivity.sweeps:
+        synapses = max(SWEEP_SHARE * expected, SWEEP_CHUNK)
+    else:
+        here = expected * (stop - first) / p.post.size
+        synapses = min(max(CHUNK_SHARE * here, SMALLEST_CHUNK), CHUNK)
+    size = max(1, int(synapses / max(expected / p.post.size, 1.0)))
+    for begin in range(first, stop, size):
+        yield begin, min(begin + size, stop)
+
+
+def draw_connections(
+    network: Network, p: Projection, first: int, stop: int, *again: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """``(indptr, sources)`` of the targets ``first:stop``, see `eprop.network.connectivity.ConnectionRule.make`.
+
+    ``again`` is a number for other draws than those of the network.
+    """
+    seed = random.derive(network.seed, random.CONNECT, p.index, *again)
+    return p.connectivity.made(p.name, first, stop, p.pre.size, p.post.size, p.pre is p.post, seed)
+
+
+def draw_weights(
+    network: Network, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray
+) -> np.ndarray:
+    """Weights (mV) of the connections of a range of targets, with their signs."""
+    drawn = _values(p, p.weight, targets, indptr, sources, random.derive(network.seed, random.WEIGHT, p.index))
+    return signed_weights(p, sources, drawn)
+
+
+def draw_signs(
+    network: Network, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray
+) -> np.ndarray:
+    """Signs of the connections of a range of targets, in a projection with ``sign``."""
+    drawn = p.sign == FIXED and len(sign_classes(p)) > 1
+    return signs_of_synapses(p, sources, draw_weights(network, p, targets, indptr, sources) if drawn else sources)
+
+
+def draw_delays(
+    network: Network, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray, *again: int
+) -> np.ndarray:
+    """Delays (steps) of the connections of a range of targets; a drawn delay is at least one step.
+
+    ``again`` is a number for other draws than those of the network.
+
+    Raises
+    ------
+    NetworkError
+        If a drawn delay is invalid.
+    """
+    if isinstance(p.delay, float):
+        return np.full(sources.size, steps_of(p.delay, network.dt))
+    seed = random.derive(network.seed, random.DELAY, p.index, *again)
+    drawn = _values(p, p.delay, targets, indptr, sources, seed)
+    return rounded(p.name, drawn if isinstance(p.delay, Array) else _not_negative(p.name, drawn), network.dt)
+
+
+@dataclass(frozen=True)
+class DrawnDelays:
+    """Delays (steps) of the connections onto the targets ``first`` to ``first + starts.size - 2``, in the shortest type.
+
+    Reading them again is much faster than drawing them again.
+    """
+
+    first: int
+    starts: np.ndarray
+    steps: np.ndarray
+
+    def onto(self, first: int, stop: int) -> np.ndarray:
+        """Delays of the connections onto the targets ``first:stop``."""
+        return self.steps[self.starts[first - self.first] : self.starts[stop - self.first]]
+
+
+def draw_all_delays(
+    network: Network,
+    p: Projection,
+    targets: tuple[int, int],
+    threads: int,
+    report: Callable[[int], None],
+    *,
+    keep: bool,
+) -> tuple[set[int], DrawnDelays | None]:
+    """The delays (steps) that occur in a projection onto a range of targets; with ``keep`` also those of each connection."""
+    first, stop = targets
+    spans, found, starts = list(chunks(p, first, stop)), set[int](), np.zeros(stop - first + 1, np.int64)
+    parts = [np.empty(0, np.uint8) for _ in spans]
+
+    def draw(k: int) -> None:
+        lo, hi = spans[k]
+        indptr, sources = draw_connections(network, p, lo, hi)
+        delays = draw_delays(network, p, spans[k], indptr, sources)
+        report(delays.size)
+        occurring = np.flatnonzero(np.bincount(delays))
+        found.update(occurring.tolist())
+        if keep:
+            starts[lo - first + 1 : hi - first + 1] = np.diff(indptr)
+            parts[k] = delays.astype(np.min_scalar_type(int(np.max(occurring, initial=0))))
+
+    run_in_threads(draw, len(spans), threads)
+    steps = np.concatenate(parts) if parts else np.empty(0, np.uint8)
+    return found, DrawnDelays(first, np.cumsum(starts), steps) if keep else None
+
+
+def draw_signal_delays(network: Network, f: FeedbackProjection, first: int, stop: int) -> np.ndarray:
+    """Delays (steps) of one feedback projection onto neurons ``first:stop``, shape ``(n_readouts, stop - first)``."""
+    delay, name, n = f.delay, f.name, stop - first
+    if isinstance(delay, float):
+        return np.full((f.pre.size, n), steps_of(delay, network.dt))
+    if isinstance(delay, Array):
+        return rounded(name, delay.values.T[:, first:stop], network.dt)
+    indptr = np.arange(n + 1) * f.pre.size
+    seed = random.derive(network.seed, random.DELAY, random.FEEDBACK, f.index)
+    drawn = delay.drawn(name, first, stop, indptr, (float(f.pre.size), float(f.post.size)), seed)
+    return rounded(name, _not_negative(name, drawn).reshape(n, f.pre.size).T, network.dt)
+
+
+def rounded(name: str, delays: np.ndarray, dt: float) -> np.ndarray:
+    """Delays in steps, at least one.
+
+    Raises
+    ------
+    NetworkError
+        If a delay is not finite or too long: unbounded distributions may draw any value.
+    """
+    steps = np.rint(delays / dt)
+    if steps.size and not (np.isfinite(steps.min()) and steps.max() <= LONGEST_DELAY):
+        raise NetworkError(
+            f"delays of {name} must be finite and at most {LONGEST_DELAY} steps of {dt:g} ms, "
+            f"but {delays.min():g}..{delays.max():g} ms were drawn"
+        )
+    return np.maximum(steps.astype(np.int64), 1)
+
+
+def _not_negative(name: str, drawn: np.ndarray) -> np.ndarray:
+    """Return the drawn delays; raise `NetworkError` if one is negative."""
+    if drawn.size and (drawn.min() < 0.0 or drawn.max() <= 0.0):
+        raise NetworkError(
+            f"delays of {name} must be > 0 ms, but {drawn.min():g}..{drawn.max():g} ms were drawn; exclude values below one "
+            "step, for a normal distribution with Normal(mean, sd, low=...)"
+        )
+    return drawn
+
+
+def _values(
+    p: Projection,
+    given: Distribution | Array,
+    targets: tuple[int, int],
+    indptr: np.ndarray,
+    sources: np.ndarray,
+    seed: int,
+) -> np.ndarray:
+    """Weights or delays of the connections of a range of targets, given or drawn."""
+    first, stop = targets
+    if isinstance(given, ByPair):
+        nodes = np.repeat(np.arange(first, stop), np.diff(indptr))
+        return given.of(p.name, Pairs(sources.astype(np.int64), nodes, p.pre.positions, p.post.positions))
+    if isinstance(given, Array):
+        values: np.ndarray = given.values
+        if values.ndim == 2:
+            return values[np.repeat(np.arange(first, stop), np.diff(indptr)), sources]
+        assert isinstance(p.connectivity, Explicit)  # only this rule accepts a list of values
+        begin = np.searchsorted(p.connectivity.targets, first)
+        return values[begin : begin + sources.size]
+    expected = p.connectivity.expected(p.pre.size, p.post.size)
+    return given.drawn(p.name, first, stop, indptr, (expected / p.post.size, expected / p.pre.size), seed)
+
 
 #: Branches that are filled together: few enough that their write positions stay in the cache.
 TILE = 1024
@@ -50,8 +238,6 @@ class ConnectionBuilder:
     Parameters
     ----------
     sizes : Sizes
-    groups : list of list of DelayGroup
-        Delay groups of each bundle.
     drawn : dict
         Drawn delays that were kept, by the index of the projection.
     classes : dict
@@ -63,20 +249,19 @@ class ConnectionBuilder:
     def __init__(
         self,
         sizes: Sizes,
-        groups: list[list[DelayGroup]],
         drawn: dict[int, DrawnDelays],
         classes: dict[int, ReadoutClasses],
         report: Callable[[int], None],
     ):
         self.drawn, self.report = drawn, report
         self.network, self.ranks, self.classes = sizes.network, sizes.rank_partition, classes
-        self.groups = {p.index: own for own in groups for p in own[0].bundle}
         # Populations of targets in ascending order: so targets ascend within a branch of a bundle.
         self.projections = sorted(self.network.projections, key=lambda p: p.post.index)
         self.populations, self.n_branches = sizes.populations, sizes.n_branches
         spans = (sizes.branch_span(p.index) for p in self.network.projections)
         self.branches = [slice(first, first + branches) for first, branches in spans]
-        self.strides = [int(sizes.groups["branch_stride"][rows[0]]) for rows in sizes.delay_groups]
+        # Delay groups of each projection's bundle.
+        self.groups = [sizes.groups[["delay", "branch_stride"]][rows] for rows in sizes.delay_groups]
 
     def count(self, targets: TargetRange, counts: np.ndarray, of_projections: np.ndarray) -> None:
         """Add the number of connections onto some targets, of each branch to ``counts`` and of each projection."""
@@ -123,7 +308,7 @@ class ConnectionBuilder:
         return branches
 
     def _branches_of_sign(
-        self, p: Projection, groups: list[DelayGroup], targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray
+        self, p: Projection, groups: np.ndarray, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray
     ) -> np.ndarray:
         """Branch of each connection among the branches of one sign, with the delay groups ``groups``."""
         local = self.ranks.local_ids(p.pre, sources)
@@ -131,16 +316,15 @@ class ConnectionBuilder:
             return local
         kept = self.drawn.get(p.index)
         delays = draw_delays(self.network, p, targets, indptr, sources) if kept is None else kept.onto(*targets)
-        n_classes = 1 + groups[-1].readout_class
-        of_delay = np.zeros(1 + groups[-1].delay, np.int64)
-        of_delay[[part.delay for part in groups[::n_classes]]] = np.arange(0, len(groups), n_classes)
+        is_readout = p.post.model.role == "readout"
+        n_classes = self.classes[p.post.index].decay.size if is_readout else 1
+        of_delay = np.zeros(1 + groups["delay"][-1], np.int64)
+        of_delay[groups["delay"][::n_classes]] = np.arange(0, len(groups), n_classes)
         group = of_delay[delays]
-        if n_classes > 1:
+        if is_readout:
             group += np.repeat(self.classes[p.post.index].of_readout[slice(*targets)], np.diff(indptr))
-        stride = self.strides[p.index]
-        if p.post.model.role == "neuron":
-            return local.astype(np.int64) * stride + group
-        return group * self.ranks.n_local_sources(p.pre) + local
+            return group * self.ranks.n_local_sources(p.pre) + local
+        return local.astype(np.int64) * int(groups["branch_stride"][0]) + group
 
     def _first_target(self, p: Population) -> int:
         """Local target id of node 0 of a population, also if another rank owns it."""
@@ -252,3 +436,32 @@ def _within_bounds(p: Projection, values: np.ndarray, dtype: type) -> np.ndarray
             f"{low:.9g}..{high:.9g} of its {'optimiser' if hasattr(p.rule, 'optimizer') else 'rule'}{hint}"
         )
     return values.clip(*inward(p.rule.bounds, dtype))
+
+
+class BuildProgress:
+    """Count drawn connections and show them; threads may call it.
+
+    Each connection is drawn twice, and once more if its delay is drawn, see `eprop.engine.build.connections`.
+
+    Parameters
+    ----------
+    network : Network
+    ranks : int
+        Ranks that divide the network.
+    display : Display
+    """
+
+    def __init__(self, network: Network, ranks: int, display: Display):
+        times = [3 if isinstance(p.delay, Distribution) else 2 for p in network.projections]
+        expected = [p.connectivity.expected(p.pre.size, p.post.size) for p in network.projections]
+        self._total = sum(n * size for n, size in zip(times, expected, strict=True)) / ranks
+        self._done, self._began = 0, time.monotonic()
+        self._display, self._lock = display, threading.Lock()
+
+    def __call__(self, connections: int) -> None:
+        """Count some connections more."""
+        with self._lock:
+            self._done += connections
+            share = min(self._done / max(self._total, 1.0), 1.0)
+            left = (time.monotonic() - self._began) * (1.0 / max(share, 1e-9) - 1.0)
+            self._display.draw("building", share, 1.0, f"{100.0 * share:.0f} % of the connections, {clock(left)} left")

@@ -6,21 +6,20 @@ sum of such products, each times a factor that depends on the constants alone, s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from eprop.engine.build.neurons import columns_of, with_columns
+from eprop.engine.build.neurons import Nodes, columns_of, with_columns
 from eprop.engine.build.records import PRODUCT
-from eprop.engine.build.user_model import in_package
 from eprop.errors import NetworkError, ParameterError
 from eprop.models import Learned
 from eprop.models.base import DISTANCE
 from eprop.models.learned import learned_of
 from eprop.network import Network, PoissonDrive, Population
-from eprop.parameters import Floats, parameters_of
+from eprop.parameters import Floats, in_package, parameters_of
 from eprop.rules import EProp
 
 #: Readouts keep their outputs where neurons keep the first of their rows.
@@ -134,8 +133,8 @@ def _check_drives(network: Network, p: Population, name: str) -> None:
             )
 
 
-def constants_of(network: Network, kept: Mapping[int, tuple[int, ...]]) -> tuple[Constant, ...]:
-    """All constants of a network that learn; ``kept`` gives the components of each neuron population's eligibility.
+def constants_of(nodes: Nodes) -> tuple[Constant, ...]:
+    """All constants of a network that learn.
 
     Raises
     ------
@@ -143,7 +142,7 @@ def constants_of(network: Network, kept: Mapping[int, tuple[int, ...]]) -> tuple
         If a model has no effects of a constant, a drawn first value lies outside the bounds, or a bound contradicts another
         parameter.
     """
-    out = []
+    network, out = nodes.network, []
     for p in network.populations:
         if not (learned := learned_of(p.model)):
             continue
@@ -158,7 +157,7 @@ def constants_of(network: Network, kept: Mapping[int, tuple[int, ...]]) -> tuple
                     _validated(with_columns(p.model, columns | {name: np.full(p.size, end)}))
             except ParameterError as error:
                 raise NetworkError(str(error)) from None
-            followed = kept.get(p.index, (0,))
+            followed = nodes.components[p.index].kept if p.index in nodes.components else (0,)
             products = tuple(_product(p, e.component, e.row, followed) for e in effects[name])
             start = columns[name].astype(np.float64)
             out.append(Constant(p, name, how, info[name].learned == "log", start, products, followed))

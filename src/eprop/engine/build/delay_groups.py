@@ -10,15 +10,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.build.draws import DrawnDelays, draw_all_delays, rounded, steps_of
+from eprop.engine.build.connections import DrawnDelays, draw_all_delays, rounded, steps_of
+from eprop.engine.build.eligibility import rules_of
 from eprop.engine.build.feedback import tied_of
-from eprop.engine.build.readouts import ReadoutClasses
+from eprop.engine.build.neurons import Nodes
 from eprop.engine.build.records import DELAY_GROUP, LEARN_AT_SPIKES, Role, Rule
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import ParameterError
@@ -51,7 +52,7 @@ class DelayGroup:
     delay : int
         Steps.
     readout_class : int
-        Class of the target readouts, see `eprop.engine.build.readouts`; 0 for neurons.
+        Class of the target readouts, see `eprop.engine.build.neurons`; 0 for neurons.
     sign : int
         1 or -1; 0 if weights may have any sign.
     """
@@ -67,19 +68,19 @@ class DelayGroup:
         return self.bundle[0]
 
 
-def bundles_of(network: Network, populations: np.ndarray) -> list[tuple[Projection, ...]]:
-    """All bundles; ``populations`` has the trace groups.
+def bundles_of(nodes: Nodes) -> list[tuple[Projection, ...]]:
+    """All bundles; the table of populations has the trace groups.
 
     Targets of e-prop+ are in one bundle if they are in one trace group. Projections between the same two populations are in
     different bundles. E-prop sums inputs projection by projection, so its networks have no bundles of several projections; nor
     have projections whose synapses move, or learn with few bits. Static weights of few bits have one scale per bundle.
     """
-    alone = any(isinstance(p.rule, EProp) for p in network.projections)
+    alone = bool(rules_of(nodes.network, EProp))
     bundles = dict[tuple[object, ...], list[Projection]]()
     pairs = Counter[tuple[int, int]]()
-    for p in network.projections:
+    for p in nodes.network.projections:
         pairs[pair := (p.pre.index, p.post.index)] += 1
-        group = populations["trace_group"][p.post.index] if isinstance(p.rule, EPropPlus) else -1
+        group = nodes.table["trace_group"][p.post.index] if isinstance(p.rule, EPropPlus) else -1
         key = (p.pre.index, p.rule, p.receptor == INHIBITORY, sign_classes(p), group, pairs[pair], p.precision)
         learns_few_bits = p.precision is not None and p.rule.plastic
         single = alone or learns_few_bits or p.rewiring is not None or p.post.model.role == "readout"
@@ -88,21 +89,16 @@ def bundles_of(network: Network, populations: np.ndarray) -> list[tuple[Projecti
 
 
 def delay_groups_of(
-    network: Network,
-    ranks: RankPartition,
-    populations: np.ndarray,
-    n_classes: Mapping[int, int],
-    threads: int,
-    report: Callable[[int], None],
+    nodes: Nodes, threads: int, report: Callable[[int], None]
 ) -> tuple[list[list[DelayGroup]], dict[int, DrawnDelays]]:
     """Delay groups of each bundle, by sign, then ascending delay, then class; the same on every rank.
 
-    ``populations`` has the trace groups; ``n_classes`` maps the index of a readout population to its number of classes. The
-    second result has the drawn delays of projections, by their index. ``report`` is called with each number of drawn delays.
+    The second result has the drawn delays of projections, by their index. ``report`` is called with each number of drawn delays.
     """
+    network, ranks = nodes.network, nodes.ranks
     synapses = sum(p.connectivity.expected(p.pre.size, p.post.size) for p in network.projections) / ranks.comm.size
     groups, kept = [], dict[int, DrawnDelays]()
-    for bundle in bundles_of(network, populations):
+    for bundle in bundles_of(nodes):
         occurring = set[int]()
         for p in bundle:
             if (delays := _given_delays(network, p)) is None:
@@ -113,7 +109,8 @@ def delay_groups_of(
                     kept[p.index] = drawn
                 delays = found.union(*ranks.comm.gather(found))
             occurring |= set(delays)
-        classes = range(n_classes.get(bundle[0].post.index, 1))
+        post = bundle[0].post
+        classes = range(nodes.classes[post.index].decay.size if post.index in nodes.classes else 1)
         # A bundle without synapses has one group as well.
         parts = itertools.product(sign_classes(bundle[0]), sorted(occurring) or [1], classes)
         groups.append([DelayGroup(bundle, delay, k, sign) for sign, delay, k in parts])
@@ -129,29 +126,12 @@ def _given_delays(network: Network, p: Projection) -> set[int] | None:
     return None
 
 
-def group_table(
-    network: Network,
-    groups: list[list[DelayGroup]],
-    populations: np.ndarray,
-    classes: dict[int, ReadoutClasses],
-    ranks: RankPartition,
-    dtype: type,
-) -> np.ndarray:
-    """Make the table of delay groups (delay groups,); write the positions of the constants of pair rules to ``populations``.
+def group_table(nodes: Nodes, groups: list[list[DelayGroup]], dtype: type) -> np.ndarray:
+    """Make the table of delay groups (delay groups,); write the positions of the constants of pair rules to that of populations.
 
-    Parameters
-    ----------
-    network : Network
-    groups : list of list of DelayGroup
-        Delay groups of each bundle.
-    populations : (populations,) POPULATION
-        With trace groups and kinds filled in.
-    classes : dict
-        Readout classes by the index of the population.
-    ranks : RankPartition
-    dtype : type
-        Type of the weights; bounds are rounded inwards to it.
+    ``groups`` has those of each bundle. Bounds of weights are rounded inwards to ``dtype``.
     """
+    network, ranks, populations = nodes.network, nodes.ranks, nodes.table
     parts = list(itertools.chain(*groups))
     table = np.zeros(len(parts), DELAY_GROUP)
     tied = {(f.post.index, f.pre.index): tied_of(f) for f in network.feedback_projections}
@@ -180,7 +160,7 @@ def group_table(
         row["counts_events"] = not onto_readouts or ranks.comm.rank == 0
         row["tied_feedback"] = tied.get((p.pre.index, p.post.index), 0)
         # For neurons, the input scale is part of their eligibility.
-        row["input_scale"] = classes[p.post.index].scale[part.readout_class] if onto_readouts else 1.0
+        row["input_scale"] = nodes.classes[p.post.index].scale[part.readout_class] if onto_readouts else 1.0
         if isinstance(p.rule, PairRule):
             populations["pair_group"][own] = number
         _write_rule(row, p, network.dt)
@@ -212,10 +192,11 @@ def _write_rule(row: np.void, p: Projection, dt: float) -> None:
 
 def _write_optimizer(row: np.void, optimizer: Optimizer) -> None:
     row["keep"] = 1.0 - optimizer.decay
+    row["optimizer"] = lib.own_optimizer
     if optimizer.in_python:
-        # After the core's step, which has no gradient, the Python method moves the weights.
         optimizer = GradientDescent(optimizer.eta, optimizer.w_min, optimizer.w_max)
-    row["optimizer"] = optimizer.code
+    else:
+        row["optimizer"] = optimizer.code
     for name, _ in parameters_of(type(optimizer)):
         if name in _OPTIMIZER_FIELDS:
             row[_OPTIMIZER_FIELDS[name]] = getattr(optimizer, name)

@@ -6,9 +6,8 @@ import numpy as np
 
 from eprop import random
 from eprop.core import lib
-from eprop.engine.build.neurons import values_of
+from eprop.engine.build.neurons import Nodes, values_of
 from eprop.engine.build.records import DRIVE
-from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import InputError, NetworkError
 from eprop.models import Neuron
 from eprop.models.base import EXCITATORY, INHIBITORY
@@ -19,9 +18,7 @@ from eprop.parameters import Floats
 _KINDS = {PoissonDrive: lib.DriveKind.poisson, GaussianNoise: lib.DriveKind.noise, Current: lib.DriveKind.current}
 
 
-def drive_tables(
-    network: Network, populations: np.ndarray, models: dict[int, list[Neuron]], ranks: RankPartition
-) -> dict[str, np.ndarray]:
+def drive_tables(nodes: Nodes) -> dict[str, np.ndarray]:
     """``drives`` (own drives,) DRIVE and ``drive_values`` (3, driven neurons), see `Topology`.
 
     Raises
@@ -30,15 +27,15 @@ def drive_tables(
         If a rate is too high, the neurons of a stimulation take no current, or its weights belong to two receptors.
     """
     rows, columns, begin = [], [np.empty((lib.drive_rows, 0))], 0
-    for stimulation in network.stimulations:
+    for stimulation in nodes.network.stimulations:
         p = stimulation.population
-        first, stop = ranks.own(p)
-        values, row = values_of_drive(network, stimulation, models[p.index])
+        first, stop = nodes.ranks.own(p)
+        values, row = values_of_drive(nodes.network, stimulation, nodes.models[p.index])
         receptor = receptor_of_drive(stimulation, values[1]) == INHIBITORY
         if first == stop:
             continue
         own = values[:, first:stop]
-        target = int(populations["target_begin"][p.index])
+        target = int(nodes.table["target_begin"][p.index])
         kind, same = _KINDS[type(stimulation.drive)], (own == own[:, :1]).all(axis=1)
         rows.append((kind, target, target + stop - first, first, stimulation.index, row, receptor, *same[:2], begin))
         columns.append(own)

@@ -1,19 +1,26 @@
-"""Sort the components of an eligibility vector into spike filters, shared by an axon, and own components of a synapse.
+"""Eligibility of the targets: its components, kinds of e-prop+, trace groups, constants of propagators, blocks.
 
 If the neuron's own spikes never reach a component, and all targets have the same constants, the component is the same for all
-targets of an axon: it is stored once per axon. All other components are stored at the synapse.
+targets of an axon: a *spike filter*, stored once per axon. All other components are stored at the synapse, its *own* ones.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from eprop.engine.build.records import MOST_FILTERS, MOST_OWN, MOST_OWN_BESIDE_FILTERS, Kind
+from eprop.core import lib
+from eprop.engine.build.neurons import Nodes
+from eprop.engine.build.records import MOST_FILTERS, MOST_OWN, MOST_OWN_BESIDE_FILTERS, TRACE_GROUP, Kind
+from eprop.engine.ranks.parallelism import PRECISIONS
 from eprop.errors import NetworkError
 from eprop.models import Eligibility
+from eprop.network import Network
+from eprop.rules import EProp, EPropPlus
 
 
 @dataclass
@@ -42,6 +49,11 @@ class Components:
     def size(self) -> int:
         """Number of components."""
         return self.arrival.shape[1]
+
+
+def rules_of(network: Network, kind: type) -> list[Any]:
+    """The rules of one kind, one for each projection that has it."""
+    return [p.rule for p in network.projections if isinstance(p.rule, kind)]
 
 
 def sort_components(name: str, eligibilities: Sequence[Eligibility], receptor: str | None = None) -> Components:
@@ -171,3 +183,206 @@ def doublings(decay: np.ndarray, bits: int) -> np.ndarray:
         out[bit] = power
         power = power @ power
     return out
+
+
+#: Smallest alpha^n and kappa^n to divide by: a division may cost three to four of sixteen digits, or two of seven.
+SMALLEST_POWER = {8: 1e-3, 4: 0.03}
+LARGEST_BLOCK = 32
+#: If states cannot be moved back, an interval within a block is computed step by step.
+LARGEST_CROSSED_BLOCK = 16
+#: Largest number of blocks that are crossed one by one; more blocks are grouped into spans.
+MOST_BLOCKS = 16
+#: Intervals between spikes may have up to 2 to the power of this many steps.
+DOUBLINGS = 62
+
+
+#: Rule, index of the source population, receptor.
+_Source = tuple[EPropPlus, int, str | None]
+
+
+@dataclass(frozen=True)
+class TraceGroups:
+    """Targets with the same trace constants.
+
+    Attributes
+    ----------
+    table : (trace groups,) TRACE_GROUP
+    filters : list of (decay, arrival)
+        Spike filter of each trace group, (D, D), and the increase at a spike, (D,).
+    """
+
+    table: np.ndarray
+    filters: list[tuple[np.ndarray, np.ndarray]]
+
+
+def kinds_of(nodes: Nodes, dtype: type) -> tuple[Kind, ...]:
+    """The distinct kinds of e-prop+ that run a network; writes their positions to the table of populations.
+
+    All neurons with the same numbers of components, and with or without reward, have one kind: their synapses keep block-start
+    states if this is possible for all these neurons, and if there are such loops.
+    """
+    plus = [(p.post, p.rule) for p in nodes.network.projections if isinstance(p.rule, EPropPlus)]
+    waiting = {post.index for post, rule in plus if rule.reward is not None}
+    # After a long silence an optimiser that needs exact zeros would take for a gradient what rounding leaves when a synapse at
+    # the start of a block subtracts a premature gradient and adds it again.
+    exact = {
+        post.index
+        for post, rule in plus
+        if not rule.each_step and any(PRECISIONS[name] == dtype for name in rule.optimizer.exact_zero_in)
+    }
+    forms, anchored = dict[int, tuple[bool, int, int]](), dict[tuple[bool, int, int], bool]()
+    for post, _ in plus:
+        if (c := nodes.components.get(index := post.index)) is not None:
+            check_components(post.name, c)
+            forms[index] = form = index in waiting, len(c.filters), len(c.own)
+            kept = nodes.left[index] ** LARGEST_CROSSED_BLOCK >= SMALLEST_POWER[np.dtype(dtype).itemsize]
+            anchored[form] = anchored.get(form, True) and kept and index not in exact
+    two_kappas = any(rule.kappa != rule.kappa_regularisation for _, rule in plus)  # None: both are equal
+    compiled = {form: Kind(*form[1:], anchored[form], two_kappas, form[0]).compiled(dtype) for form in sorted(anchored)}
+    if not compiled and plus:  # only readouts learn
+        return (Kind(1, 0, True, two_kappas).compiled(dtype),)
+    kinds = list(dict.fromkeys(compiled.values()))
+    for index, form in forms.items():
+        nodes.table["kind"][index] = kinds.index(compiled[form])
+    return tuple(kinds)
+
+
+def trace_groups_of(nodes: Nodes) -> TraceGroups:
+    """Trace groups of the targets of e-prop+; writes them to the table of populations.
+
+    A readout population has one trace group for each class. Populations of neurons with the same constants share one if they
+    follow each other and one source reaches both with the same rule: then its projections onto them are a bundle.
+    """
+    rows: list[tuple[float, ...]] = []
+    filters: list[tuple[np.ndarray, np.ndarray]] = []
+    reached = dict[int, set[_Source]]()
+    for p in nodes.network.projections:
+        if isinstance(p.rule, EPropPlus):
+            reached.setdefault(p.post.index, set()).add((p.rule, p.pre.index, p.receptor))
+    before, last, shared = set[_Source](), b"", -1
+    for index, sources in sorted(reached.items()):
+        if (c := nodes.components.get(index)) is not None:
+            part = list(c.filters)
+            own, left = [(c.decay[0][np.ix_(part, part)], c.arrival[0][part])], _own_decay(c)
+        else:
+            own, left = nodes.classes[index].filters, np.nan
+        row = _constants_of_traces(nodes, index, next(iter(sources))[0], left)
+        parts: list[Any] = [row, *(np.append(decay, b) for decay, b in own), nodes.table["kind"][[index]]]
+        constants = np.concatenate(parts).tobytes()
+        if c is not None and constants == last and not sources.isdisjoint(before):
+            nodes.table["trace_group"][index], before = shared, sources
+            continue
+        nodes.table["trace_group"][index] = len(rows)
+        if c is not None:
+            before, last, shared = sources, constants, len(rows)
+        filters += own
+        rows += [row] * len(own)
+    return TraceGroups(np.array(rows, TRACE_GROUP), filters)
+
+
+#: ``kappa`` of e-prop+ where no readout can give it.
+KAPPA_WITHOUT_READOUTS = 0.97
+
+
+def _constants_of_traces(nodes: Nodes, index: int, rule: EPropPlus, left: float) -> tuple[float, ...]:
+    """The fields of TRACE_GROUP; a ``kappa`` that the rule leaves open is the slowest of the readouts."""
+    dt, kappa = nodes.network.dt, rule.kappa
+    if kappa is None:
+        kappa = max(nodes.sent_decays(nodes.network.populations[index]), default=KAPPA_WITHOUT_READOUTS)
+    kappa_reg = kappa if rule.kappa_reg is None else rule.kappa_reg
+    of_rate = kappa_reg if rule.c_reg is not None else math.exp(-dt / rule.tau_reg)
+    # Rates are spikes per step. With rate_reg the regularising trace is (1 - kappa) e_bar: this c_reg turns it into e_bar.
+    c_reg = rule.rate_reg * 1000.0 / (dt * (1.0 - kappa)) if rule.c_reg is None else rule.c_reg
+    gamma = 0.0 if rule.reward is None else rule.reward.decay(dt)
+    return kappa, kappa_reg, of_rate, rule.c_reg is None, c_reg, rule.f_target * dt / 1000.0, left, gamma
+
+
+def _own_decay(c: Components) -> float:
+    """Factor that a step without a spike leaves of a synapse's only own component; NaN if it varies or there is not one."""
+    left = np.unique(c.decay[:, c.own, c.own])
+    return float(left[0]) if len(c.own) == 1 and left.size == 1 else np.nan
+
+
+def decay_powers(groups: np.ndarray, n: int) -> np.ndarray:
+    """Powers of kappa, kappa_reg and gamma, and their inverses, shape (trace groups, 6, n)."""
+    bases = np.stack([groups["kappa"], groups["kappa_reg"], groups["gamma"]], axis=1)
+    powers = bases[:, :, None] ** np.arange(n)[None, None, :]
+    with np.errstate(divide="ignore", over="ignore"):  # beyond a block the inverse may overflow, but is not used
+        return np.ascontiguousarray(np.concatenate([powers, 1.0 / powers], axis=1))
+
+
+def filter_tables(filters: list[tuple[np.ndarray, np.ndarray]], size: int, n: int) -> dict[str, np.ndarray]:
+    """Powers of the spike filters, padded to ``size``, under their names in `Topology`; unused components are zero."""
+    table = np.zeros((len(filters), 2, n, size, size))
+    doubled, arrivals = np.zeros((len(filters), 1, DOUBLINGS, size, size)), np.zeros((len(filters), size))
+    for g, (decay, b) in enumerate(filters):
+        d = len(b)
+        if d:
+            table[g, :, :, :d, :d] = filter_powers(decay, n)
+            doubled[g, 0, :, :d, :d] = doublings(decay, DOUBLINGS)
+        arrivals[g, :d] = b
+    return {"filters": table, "doublings": doubled, "arrivals": arrivals}
+
+
+def propagator_table(nodes: Nodes, kinds: tuple[Kind, ...]) -> np.ndarray:
+    """Constants of propagators (rows, padded neurons)."""
+    learning = [i for i in nodes.components if nodes.table["trace_group"][i] >= 0]
+    table = _side_by_side(
+        nodes, {i: propagator_constants(nodes.components[i], kinds[nodes.table["kind"][i]]) for i in learning}
+    )
+    n = table.shape[1]
+    return np.pad(table, ((0, 0), (0, lib.padded(n) - n)))
+
+
+def adjoint_table(nodes: Nodes) -> np.ndarray:
+    """Constants of the adjoint pass (rows, neurons), see `Topology`; without rows if nothing learns by e-prop."""
+    wanted = nodes.components if rules_of(nodes.network, EProp) else {}
+    parts = {
+        i: np.concatenate([c.decay.reshape(len(c.decay), -1).T, c.arrival.T, c.output.T, c.spike.T])
+        for i, c in wanted.items()
+    }
+    return _side_by_side(nodes, parts)
+
+
+def _side_by_side(nodes: Nodes, parts: dict[int, np.ndarray]) -> np.ndarray:
+    """Join tables of populations (rows, n or 1) into one with a column per own neuron."""
+    out = np.zeros((max((len(part) for part in parts.values()), default=0), nodes.ranks.n_neurons))
+    for index, part in parts.items():
+        begin, end = nodes.table[["target_begin", "target_end"]][index]
+        own = slice(*nodes.ranks.own(nodes.network.populations[index]))
+        out[: len(part), begin:end] = part if part.shape[1] == 1 else part[:, own]
+    return out
+
+
+def block_steps_of(nodes: Nodes, groups: TraceGroups, kinds: tuple[Kind, ...], dtype: type) -> int:
+    """Steps of a block: the most that states may be moved back without losing too many digits of their ``dtype``."""
+    power, table = SMALLEST_POWER[np.dtype(dtype).itemsize], groups.table
+    learns = nodes.table["trace_group"] >= 0
+    own = [left for i, left in nodes.left.items() if learns[i] and kinds[nodes.table["kind"][i]].anchored]
+    smallest = min([1.0, *table["kappa"], *table["kappa_reg"], *table["gamma"][table["gamma"] > 0.0], *own])
+    block = LARGEST_BLOCK if all(kind.anchored for kind in kinds) else LARGEST_CROSSED_BLOCK
+    while block > 1 and (smallest**block < power or not all(_divides(d, block, power) for d, _ in groups.filters)):
+        block //= 2
+    return block
+
+
+def span_blocks_of(blocks: int) -> int:
+    """Blocks of a span for a cutoff of ``blocks`` blocks; 0 without spans.
+
+    Reaching the current block then takes at most the blocks of one span plus all spans; both are about the square root.
+    """
+    span = 1
+    while span * span < blocks:
+        span *= 2
+    return span if blocks > MOST_BLOCKS else 0
+
+
+def _divides(decay: np.ndarray, n: int, power: float) -> bool:
+    """Whether dividing by ``n`` steps of a filter costs no more digits than allowed."""
+    if decay.size == 0:
+        return True
+    try:
+        inverse = np.linalg.matrix_power(decay, -n)
+    except np.linalg.LinAlgError:
+        return False
+    return bool(np.abs(inverse).max() * power <= 1.0)

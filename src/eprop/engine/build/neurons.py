@@ -1,31 +1,35 @@
-"""Neurons that differ: a model with plain numbers for each neuron, and arrays of their parameters and initial states."""
+"""Neurons and readouts: models with plain numbers for each node, arrays of parameters and initial states, classes of readouts."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eprop import random
-from eprop.engine.build.records import Sharing
-from eprop.engine.build.user_model import in_package
+from eprop.engine.build.records import READOUT, Sharing
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import NetworkError, ParameterError
-from eprop.models import Learned, Neuron
+from eprop.models import Learned, Neuron, Readout
 from eprop.models.learned import learned_of
 from eprop.models.membrane import Membrane
 from eprop.network import Distribution, Network, Population
-from eprop.parameters import Description, ParameterInfo, Values, parameters_of, varies
+from eprop.parameters import Description, ParameterInfo, Values, in_package, parameters_of, varies
+
+if TYPE_CHECKING:
+    from eprop.engine.build.eligibility import Components
+    from eprop.engine.simulator import Simulator
 
 
 def neurons_of(network: Network, population: Population, values: Mapping[str, np.ndarray] | None = None) -> list[Any]:
     """The model of each neuron or readout, or a list with one model if all are alike.
 
     A drawn parameter depends only on (the network's seed, population, parameter, neuron). Constants that learn have their first
-    values, or the given ``values`` (size,).
+    values, or those of ``values`` (size,), such as `Simulator.parameters`.
 
     Raises
     ------
@@ -34,11 +38,13 @@ def neurons_of(network: Network, population: Population, values: Mapping[str, np
     """
     if not varies(population.model):
         return [population.model]
-    columns = columns_of(network, population) | dict(values or {})
+    given = values or {}
+    columns = {name: given.get(name, column) for name, column in columns_of(network, population).items()}
     if _valid_together(population.model, columns):
         named = {name: column.tolist() for name, column in columns.items()}
         return [
-            _changed(population.model, dict(zip(named, row, strict=True))) for row in zip(*named.values(), strict=True)
+            with_columns(population.model, dict(zip(named, row, strict=True)))
+            for row in zip(*named.values(), strict=True)
         ]
     found = []
     for j in range(population.size):
@@ -49,18 +55,23 @@ def neurons_of(network: Network, population: Population, values: Mapping[str, np
     return found
 
 
+def present_neurons(simulator: Simulator, population: Population) -> list[Any]:
+    """As `neurons_of`, with the present values of constants that learn."""
+    return neurons_of(simulator.network, population, simulator.parameters(population))
+
+
 def columns_of(network: Network, population: Population) -> dict[str, Any]:
     """Values of the parameters that vary, ``(size,)`` each; those of a part as a nested dictionary."""
     return _columns(population.model, population.size, random.derive(network.seed, random.PARAMETER, population.index))
 
 
 def with_columns(description: Any, columns: dict[str, Any]) -> Any:
-    """Return an unchecked copy whose parameters are arrays with a value for each node."""
+    """Return an unchecked copy with other values of parameters, such as arrays with a value for each node."""
     made = object.__new__(type(description))
-    vars(made).update(vars(description))
+    vars(made).update(vars(description) | columns)
     for name, column in columns.items():
-        part = with_columns(getattr(description, name), column) if isinstance(column, dict) else column
-        object.__setattr__(made, name, part)
+        if isinstance(column, dict):
+            vars(made)[name] = with_columns(getattr(description, name), column)
     return made
 
 
@@ -137,15 +148,8 @@ def _neuron(description: Any, columns: dict[str, Any], j: int) -> Any:
     declared = _declared(kind)
     for name, value in changes.items():
         changes[name] = declared[name].check(kind.__name__, name, value) if name in declared else value
-    made = _changed(description, changes)
+    made = with_columns(description, changes)
     made.validate()
-    return made
-
-
-def _changed(description: Any, values: dict[str, Any]) -> Any:
-    """A copy with other values, which are not checked."""
-    made = object.__new__(type(description))
-    vars(made).update(vars(description) | values)
     return made
 
 
@@ -164,7 +168,7 @@ def _valid_together(model: Any, columns: dict[str, Any]) -> bool:
         for name, column in columns.items():
             for value in (column.min(), column.max()):
                 declared[name].check(kind.__name__, name, float(value))
-        _changed(model, columns).validate()
+        with_columns(model, columns).validate()
     except ParameterError:
         return False
     return True
@@ -250,3 +254,87 @@ def _initial_values(neurons: list[Any], dt: float, nodes: range, seed: int) -> d
     each = [m.initial(dt, one, random.derive(seed, j)) for j, m in zip(nodes, neurons, strict=True)]
     named = {name for found in each for name in found}
     return {name: [np.ravel(found.get(name, 0.0))[0] for found in each] for name in rows if name in named}
+
+
+@dataclass
+class ReadoutClasses:
+    """Readouts of one population, sorted by their spike filter.
+
+    Attributes
+    ----------
+    of_readout : (size,) class of each readout
+    decay, scale : (classes,) their ``alpha_o`` and ``zeta``
+    """
+
+    of_readout: np.ndarray
+    decay: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def of(cls, readouts: list[Readout], size: int, dt: float) -> ReadoutClasses:
+        """Classes of a population's readouts; one class if all are alike."""
+        pairs = np.array([(m.membrane_decay(dt), m.input_scale(dt)) for m in readouts])
+        distinct, of_readout = np.unique(pairs, axis=0, return_inverse=True)
+        return cls(np.broadcast_to(of_readout.ravel(), size), distinct[:, 0], distinct[:, 1])
+
+    @property
+    def filters(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """For each class, as for neurons: the decay (1, 1) and the increase at a spike (1,)."""
+        return [(np.array([[d]]), np.array([s])) for d, s in zip(self.decay, self.scale, strict=True)]
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """All populations before their connections are drawn; dictionaries have the index of a population as key.
+
+    Attributes
+    ----------
+    network : Network
+    ranks : RankPartition
+    table : (populations,) POPULATION
+        Later phases of the build write their fields.
+    models : dict of list
+        Models of the nodes, one if all are alike.
+    classes : dict of ReadoutClasses
+    components : dict of Components
+    left : dict of float
+        `eprop.engine.build.eligibility.least_left` of neurons.
+    """
+
+    network: Network
+    ranks: RankPartition
+    table: np.ndarray
+    models: dict[int, list[Any]]
+    classes: dict[int, ReadoutClasses]
+    components: dict[int, Components]
+    left: dict[int, float]
+
+    @property
+    def neurons(self) -> list[Population]:
+        """Populations of neurons."""
+        return [self.network.populations[index] for index in self.components]
+
+    def sent_decays(self, post: Population) -> list[float]:
+        """Decays of the readouts that send errors to a population, or of the first ones: for rules without ``kappa``."""
+        senders = [f.pre.index for f in self.network.feedback_projections if f.post is post]
+        return [float(decay) for index in senders or list(self.classes)[:1] for decay in self.classes[index].decay]
+
+
+def readout_table(nodes: Nodes) -> np.ndarray:
+    """Constants of all readouts (readouts,), voltages relative to the leak potential; after the trace groups."""
+    network = nodes.network
+    populations_of_readouts = [p for p in network.populations if isinstance(p.model, Readout)]
+    table = np.zeros(sum(p.size for p in populations_of_readouts), READOUT)
+    first, dt = 0, network.dt
+    for p in populations_of_readouts:
+        part, own = table[first : first + p.size], nodes.models[p.index]
+        alpha = np.array([m.membrane_decay(dt) for m in own])
+        part["alpha"] = alpha
+        part["zeta"] = [m.input_scale(dt) for m in own]
+        part["drive"] = (1.0 - alpha) * [m.tau_m / m.c_m * m.i_e for m in own]
+        part["y_min"] = [m.v_min - m.e_l for m in own]
+        part["y_start"] = [0.0 if m.v_init is None else m.v_init - m.e_l for m in own]
+        part["trace_group"] = nodes.table["trace_group"][p.index] + nodes.classes[p.index].of_readout
+        part["leak"] = [m.e_l for m in own]
+        first += p.size
+    return table

@@ -18,11 +18,6 @@ from eprop.rules import EProp, EPropPlus
 _ROLES: dict[type, Role] = {EventSource: Role.events, PoissonSource: Role.poisson, Readout: Role.readout}
 
 
-def rules_of(network: Network, kind: type) -> list[Any]:
-    """The rules of one kind, one for each projection that has it."""
-    return [p.rule for p in network.projections if isinstance(p.rule, kind)]
-
-
 def populations_of(network: Network, ranks: RankPartition) -> np.ndarray:
     """Make the table of populations (populations,), without the fields that depend on rules.
 

@@ -10,7 +10,7 @@ every rank computes. Its sources are its own neurons and the remote ones that re
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,9 +45,14 @@ READOUT = np.dtype(_FIELDS["ReadoutConstants"])
 DRIVE = np.dtype(_FIELDS["Drive"])
 PRODUCT = np.dtype(_FIELDS["Product"])
 
-#: The core's loop over time of a network that learns at every spike, or does not learn, by the type of its numbers.
+#: Networks of the core by the type of the numbers per synapse: what the loops over time borrow.
+NETWORKS: dict[np.dtype, type[lib.NetworkDouble] | type[lib.NetworkSingle]] = {
+    np.dtype(np.float64): lib.NetworkDouble,
+    np.dtype(np.float32): lib.NetworkSingle,
+}
+#: The core's loop over time of a network that learns at every spike, or does not learn, by the same type.
 Online = lib.OnlineDouble | lib.OnlineSingle
-ONLINE: dict[np.dtype, type[lib.OnlineDouble] | type[lib.OnlineSingle]] = {
+ONLINE: dict[np.dtype, Any] = {
     np.dtype(np.float64): lib.OnlineDouble,
     np.dtype(np.float32): lib.OnlineSingle,
 }

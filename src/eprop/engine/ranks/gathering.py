@@ -30,12 +30,6 @@ class SpikeLog(NamedTuple):
         """Step of each spike, counted from the first one of the log."""
         return np.repeat(np.arange(self.counts.size), self.counts)
 
-    def starts(self, first_sources: np.ndarray) -> np.ndarray:
-        """Position of the first spike of each step and population, (steps, populations + 1)."""
-        n = int(first_sources[-1])
-        first = np.arange(self.counts.size)[:, None] * n + first_sources
-        return np.searchsorted(self.steps * n + self.sources, first)
-
 
 class _Entries(NamedTuple):
     """Entries of an axis: positions in the whole of those that this rank holds, and which of them it contributes."""
@@ -58,7 +52,6 @@ class StateGatherer:
         self._network, self._partition = network, built.rank_partition
         self._onto_readouts = [p.post.model.role == "readout" for p in network.projections]
         self._synapses = np.stack(self._partition.comm.gather(counts))  # (ranks, projections)
-        self.first_sources = np.append(built.topology.populations["first_source"], built.n_sources)
         self.n_sources = sum(p.size for p in network.populations if p.model.role != "readout")
 
     def count(self, projection: int) -> int:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from eprop import random
-from eprop.engine.build.draws import draw_connections, draw_delays
+from eprop.engine.build.connections import draw_connections, draw_delays
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.weights import branches_at, synapse_order
 from eprop.engine.state.wiring import Connections
@@ -28,10 +28,10 @@ class Candidates:
         network, rewiring, targets = self._arrays.network, p.rewiring, (first, stop)
         assert rewiring is not None
         rule = p.connectivity if is_silent(p) else rewiring.candidates_of(p, shares[p.index])
-        indptr, sources = draw_connections(network, replace(p, connectivity=rule), first, stop, again=time_)
+        indptr, sources = draw_connections(network, replace(p, connectivity=rule), first, stop, time_)
         groups = values = np.zeros(0)
         if self._has_groups(p):
-            delays = draw_delays(network, p, targets, indptr, sources, again=time_)
+            delays = draw_delays(network, p, targets, indptr, sources, time_)
             groups = self._groups(p, delays, sources, nodes_of(indptr, first), time_)
         if rewiring.grow == "random" or is_silent(p):
             seed = random.derive(network.seed, random.SHUFFLE, p.index, time_)

@@ -50,8 +50,8 @@ class CollapseWatch:
     ----------
     spikes : (own neurons,) int64
         Spikes of each neuron of this rank in continuous time, added up by the core.
-    sums : (4,) float64
-        Steps, losses and the like of this window, see ``Sum`` of the core, which adds them up.
+    sums : (5,) float64
+        Steps, losses and the like of this window, see ``Sum`` of the core, which adds them up and counts the steps left.
     """
 
     def __init__(self, arrays: Arrays, comm: Communicator):
@@ -82,16 +82,16 @@ class CollapseWatch:
         """Begin a window."""
         self._seen, self._of_batches = self.spikes.copy(), dict[str, np.ndarray]()
         self.sums[:] = 0.0
+        self.sums[Sum.left] = self._steps_of_window
 
     @property
     def left(self) -> int:
         """Steps until the end of this window; one if it has ended, because a `Stepper` looks every 256 steps only."""
-        left = self._steps_of_window - int(self.sums.item(0))
-        return left if left > 0 else 1
+        return max(int(self.sums.item(4)), 1)  # Sum.left
 
     def advanced(self) -> None:
         """Judge this window if it has ended: the core has added steps to `spikes` and `sums`."""
-        if self.sums.item(0) >= self._steps_of_window:
+        if self.sums.item(4) <= 0.0:  # Sum.left
             self._close()
 
     def batch(self, result: BatchResult, samples: Samples) -> None:
@@ -107,7 +107,7 @@ class CollapseWatch:
         silent, steps = math.nan, samples.n * samples.n_steps
         if result.neuron_spikes is not None:
             silent = self._arrays.online.silent_loss(samples.target, samples.window)
-        self.sums += steps, steps, float(result.loss.sum()), silent
+        self.sums += steps, steps, float(result.loss.sum()), silent, -steps
         self.advanced()
 
     def silent(self, result: BatchResult, n_steps: int) -> None:
@@ -131,7 +131,7 @@ class CollapseWatch:
         counts = by_population(self._arrays, self.spikes - self._seen)
         for name, of_neurons in self._of_batches.items():
             counts[name] = counts[name] + of_neurons
-        steps, learned, loss, silent = self.sums.tolist()
+        steps, learned, loss, silent, _ = self.sums.tolist()
         span, learning = steps * self._arrays.network.dt, self._learns and learned > 0.0
         loss = loss / silent if silent > 0.0 else math.nan
         self._begin()

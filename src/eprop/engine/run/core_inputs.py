@@ -27,23 +27,22 @@ class External(NamedTuple):
     reward: np.ndarray = NONE_GIVEN
 
 
-def set_inputs(
-    request: lib.RunRequest | lib.EpisodeRequest, arrays: Arrays, samples: Samples, first_step: int = 0
-) -> None:
-    """Give a request the inputs of samples; drives that change with time begin at ``first_step``.
+def set_inputs(request: lib.Request, arrays: Arrays, samples: Samples | None, first_step: int = 0) -> None:
+    """Give a request of ``n_steps`` the inputs of samples; drives that change with time begin at ``first_step``.
 
     Raises
     ------
     InputError
         If neurons take no current, or learn a constant on which its effect depends.
     """
-    if samples.event_channels.size or isinstance(request, lib.EpisodeRequest):
-        request.event_start, request.event_channels = samples.event_start, samples.event_channels
+    if arrays.network.stimulations:
+        request.drive = drive_factors(arrays.network, request.n_steps, first_step)
+    if samples is None:
+        return
+    request.event_start, request.event_channels = samples.event_start, samples.event_channels
     request.target, request.window = samples.target, samples.window
     if samples.signals or samples.modulator.size or samples.reward.size:
         set_external(request, arrays, samples)
-    if arrays.network.stimulations:
-        request.drive = drive_factors(arrays.network, samples.n_steps, first_step)
     if samples.currents:
         effects = {name: _effect(arrays, arrays.network.population(name)) for name in samples.currents}
         values, first = _own_columns(arrays, {name: c * effects[name][0] for name, c in samples.currents.items()})
@@ -54,7 +53,7 @@ def set_inputs(
         request.currents = values, first, row, rest.ravel()
 
 
-def set_external(request: lib.RunRequest | lib.EpisodeRequest, arrays: Arrays, external: Samples | External) -> None:
+def set_external(request: lib.Request, arrays: Arrays, external: Samples | External) -> None:
     """Give a request signals, modulator and reward."""
     signals, first = _own_columns(arrays, external.signals)
     request.external = signals, first, external.modulator, external.reward

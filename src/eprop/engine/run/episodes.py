@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from functools import partial
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.build.built import Built, all_targets
-from eprop.engine.build.memory import check_room
-from eprop.engine.build.records import Rule, Topology
+from eprop.engine.build.built import Built
+from eprop.engine.build.check import check_room
+from eprop.engine.build.records import Rule
 from eprop.engine.ranks.replicas import Replicas
 from eprop.engine.run.collapse import CollapseWatch, by_population
 from eprop.engine.run.core_inputs import set_inputs
 from eprop.engine.run.guards import check_losses
-from eprop.engine.run.optimizers import Optimizers, batch_scale, constant_scales, sample_scales
+from eprop.engine.run.inputs import RunPlan
+from eprop.engine.run.online import OnlineRunner
+from eprop.engine.run.optimizers import Optimizers, lengths_of, scales_of
 from eprop.engine.run.own_loss import OwnLosses
 from eprop.engine.run.probes import Core, spikes_of_sample
-from eprop.engine.run.results import BatchResult
+from eprop.engine.run.results import BatchResult, Recording
 from eprop.engine.run.rewiring import Rewirer
-from eprop.engine.run.samples import Samples
+from eprop.engine.run.samples import SampleLayout, Samples
 from eprop.engine.run.timing import PhaseTimer
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import DivergenceError
@@ -32,15 +32,13 @@ from eprop.network import Population
 from eprop.parallel.interrupt import Postponed
 
 Progress = Callable[[int], None] | None
-CORES: dict[np.dtype, type[Core]] = {np.dtype(np.float64): lib.EpisodesDouble, np.dtype(np.float32): lib.EpisodesSingle}
+CORES: dict[np.dtype, Any] = {np.dtype(np.float64): lib.EpisodesDouble, np.dtype(np.float32): lib.EpisodesSingle}
 # The state of a thread's samples, per plastic neuron, should stay in its cache.
 BYTES_PER_THREAD = 1 << 21
 # Terms of the gradient of a lane that continues: its spikes, and its traces of earlier ones.
 TERMS = 2
 # No machine has so much memory; the estimate of the core would overflow above.
 MOST_BYTES = 1 << 46
-Collected = TypeVar("Collected")
-Used = TypeVar("Used")
 
 
 class Episodes:
@@ -64,6 +62,7 @@ class Episodes:
     ):  # fmt: skip
         self.arrays, self.replicas, self.comm, self.lock = arrays, replicas, replicas.comm, lock
         self.optimizers, self.losses = Optimizers(arrays, self.comm, timer), OwnLosses(arrays.network)
+        self.layout = SampleLayout.of(arrays.network)
         self.watch, self.rewirer = watch, rewirer
         self._timer = timer
         self._core: Core | None = None
@@ -71,66 +70,48 @@ class Episodes:
         self._learned = False  # whether the previous lanes could learn
         self._learners = _count_learners(arrays.built)
 
-    def train(self, samples: Samples, progress: Progress) -> BatchResult:
-        """Run a mini-batch and apply an optimiser step."""
-        arrays = self.arrays
+    def train(self, samples: Samples, progress: Progress = None) -> BatchResult:
+        """Run a mini-batch and apply an optimiser step; Ctrl-C gives up the mini-batch, or waits until the step is done."""
+        arrays, events, scales = self.arrays, self.arrays.events, scales_of(self.arrays, lengths_of(samples))
         arrays.tie_feedback()
-        scale = batch_scale(arrays, samples)
-
-        def collect() -> tuple[BatchResult, dict[str, np.ndarray]]:
-            self.rewirer.begin()
-            return self.run(samples, True, progress), self._gradients_of_constants(samples)
-
-        def step(found: tuple[BatchResult, dict[str, np.ndarray]]) -> BatchResult:
-            arrays.constants.pending[:] = 0.0
-            self.optimizers.take_step(scale, found[1], "train", len(samples) * samples.n_steps)
-            self.rewirer.finish()
-            return found[0]
-
-        result = self.with_gradients(collect, step)
-        self.watch.batch(result, samples)
-        return result
-
-    def with_gradients(self, collect: Callable[[], Collected], use: Callable[[Collected], Used]) -> Used:
-        """Collect the gradients of a mini-batch, and use them; Ctrl-C gives up the mini-batch, or waits until they are used."""
-        arrays, events, clock = self.arrays, self.arrays.events, self.arrays.learned_steps
         with ExitStack() as whole:
             try:
-                found = collect()
+                self.rewirer.begin()
+                result = self.run(samples, True, progress)
+                products = arrays.constants.pending
+                of_constants = arrays.constants.gradients(products, scales.of_product_sum, arrays.exchange)
                 whole.enter_context(Postponed())
             except BaseException:
                 arrays.discard_gradients()
                 self.rewirer.discard()
-                arrays.online.events, arrays.learned_steps = events, clock
+                arrays.online.events = events
                 raise
-            return use(found)
+            products[:] = 0.0
+            self.optimizers.take_step(scales.of_sum, of_constants, "train", len(samples) * samples.n_steps)
+            self.rewirer.finish()
+        self.watch.batch(result, samples)
+        return result
 
-    def gradients(self, samples: Samples, progress: Progress) -> dict[str, np.ndarray]:
-        """Gradients that `train` would pass to the optimisers, by projection; no changes."""
-        arrays, events = self.arrays, self.arrays.events
-        arrays.tie_feedback()
-
-        def take(_: BatchResult) -> tuple[np.ndarray, np.ndarray]:
-            found = arrays.synapses.pending.copy(), arrays.constants.pending.copy()
-            arrays.discard_gradients()
-            arrays.online.events = events
-            return found
-
-        found, products = self.with_gradients(partial(self.run, samples, True, progress), take)
-        means = constant_scales(arrays, samples, np.arange(1)).of_sum
-        return self.optimizers.by_name(found, batch_scale(arrays, samples), products, means)
-
-    def _gradients_of_constants(self, samples: Samples) -> dict[str, np.ndarray]:
-        """Gradients of constants that learn, after the samples have run."""
-        arrays = self.arrays
-        if not arrays.constants:
-            return {}
-        means = constant_scales(arrays, samples, np.arange(1)).of_sum
-        return arrays.constants.gradients(arrays.constants.pending, means, arrays.exchange)
+    def learn_from_run(self, online: OnlineRunner, run: RunPlan) -> Recording:
+        """Learn from a run as from one sample; simulate it again if more than outputs and spikes is recorded."""
+        assert run.sample is not None  # see `Simulator.run`
+        arrays, sample, wanted = self.arrays, online.learned(run.sample), run.spiking
+        recording, events = None, arrays.events
+        # Of several ranks, only one runs the sample and has its spikes.
+        simple = not self.replicas.several
+        if run.probes.columns or (wanted and not simple):  # the same condition on all ranks
+            # Learn from the recorded sample, with its random spikes.
+            recording = online.run(sample.n_steps, sample, run.probes, wanted, frozen=False, clock=arrays.learned_steps)
+            arrays.online.events = events  # the second simulation counts them again
+            arrays.reset()
+        result = self.train(sample)
+        arrays.online.t = sample.n_steps
+        spikes = {} if recording else self.spikes(wanted)
+        return recording or online.outputs(sample, result.y[0], spikes)
 
     def run(self, samples: Samples, learn: bool, progress: Progress) -> BatchResult:
         """Run all samples from rest and sum the gradients. Replicas divide the samples and join the results."""
-        return self.losses.add_to(self._run_all(self.losses.without_targets(samples), learn, progress), samples)
+        return self.losses.add_to(self._run_all(samples, learn, progress), samples)
 
     def _run_all(self, samples: Samples, learn: bool, progress: Progress) -> BatchResult:
         index, parts = np.arange(len(samples)), []
@@ -174,20 +155,11 @@ class Episodes:
         """Times (ms) and nodes of the spikes of the last sample that was run alone."""
         return spikes_of_sample(self.arrays, wanted, self._core, 0) if self._core is not None and wanted else {}
 
-    @functools.cached_property
-    def _topology(self) -> Topology:
-        """The topology with ids of all targets, which lanes need."""
-        topology = self.arrays.built.topology
-        if not topology.near_targets.size:
-            return topology
-        wide = {"targets": all_targets(topology), "near_targets": topology.near_targets[:0]}
-        return Topology(**topology.arrays() | wide)
-
     def make_lanes(self, n: int, n_steps: int, continues: bool, learn: bool) -> Core:
         """Make ``n`` lanes of the core at rest, with capacity for some steps."""
         built, options = self.arrays.built, (n_steps, continues, learn, max(self.arrays.threads, 1))
         self.check_room(n, *options)
-        return CORES[built.dtype](self._topology, built.initial, n, *options)
+        return CORES[built.dtype](self.arrays.core, n, *options)
 
     def check_room(self, n: int, n_steps: int, continues: bool, learn: bool, threads: int) -> None:
         """Refuse new lanes that exceed the available memory."""
@@ -196,8 +168,7 @@ class Episodes:
             advice += ', or precision="single"'
         needed = 8 * n * n_steps
         if needed < MOST_BYTES:
-            sizes = n, n_steps, continues, learn, threads, built.dtype.itemsize
-            needed = lib.episode_bytes(self._topology, built.initial.shape[0], *sizes)
+            needed = CORES[built.dtype].bytes_before(self.arrays.core, n, n_steps, continues, learn, threads)
         if self.replicas.several and continues and learn:
             needed += TERMS * n * self.arrays.synapses.pending.nbytes
         check_room(f"{n:,} lanes of {n_steps:,} steps", needed, advice)
@@ -216,6 +187,8 @@ class Episodes:
             pending, request.products = terms[:2]
         core.set_weights(arrays.synapses.weight if learn else arrays.effective_weights())
         began = time.perf_counter()
+        if learn and self.losses:
+            request.given_errors = self._errors(core, samples[index], request)
         with self.rewirer.watching(core, terms[2:]):
             while done < n:
                 reached = core.run_samples(done, n, request, pending)
@@ -229,15 +202,22 @@ class Episodes:
             arrays.online.events += events
         return BatchResult(request.loss, request.y, request.spikes, events, by_population(arrays, request.of_neurons))
 
-    def _request(self, samples: Samples, index: np.ndarray, learn: bool) -> lib.EpisodeRequest:
+    def _errors(self, core: Core, samples: Samples, request: lib.Request) -> np.ndarray:
+        """Errors of samples whose readouts have a loss in Python: they run once without learning before they learn."""
+        request.learn, request.error, done = False, np.zeros(request.y.shape), 0
+        while done < len(samples):
+            done = core.run_samples(done, len(samples), request, self.arrays.synapses.pending[None])
+        request.learn, request.of_neurons[:] = True, 0
+        errors: np.ndarray = request.error + self.losses.compare(samples, request.y)[0]
+        return errors
+
+    def _request(self, samples: Samples, index: np.ndarray, learn: bool) -> lib.Request:
         """Make a request for samples ``index``, with arrays for their results."""
-        arrays, n = self.arrays, len(index)
-        request = request_of(arrays, samples, index)
+        arrays, n, scales = self.arrays, len(index), scales_of(self.arrays, lengths_of(samples))
+        request = request_of(arrays, self.losses.without_targets(samples), index)
         request.seed, request.learn, request.drops = arrays.network.seed, learn, learn
         request.clocks = arrays.noise_clocks(samples.n_steps, index, learn)
-        request.scales = sample_scales(arrays, samples, index)
-        if arrays.constants:
-            request.product_scales = constant_scales(arrays, samples, index).of_samples
+        request.scales, request.product_scales = scales.of_samples[index], scales.of_products[index]
         request.y, request.loss = np.zeros((n, samples.n_steps, arrays.built.n_readouts)), np.zeros(n)
         request.spikes, request.events = np.zeros(n, np.int64), np.zeros(n, np.int64)
         request.of_neurons = np.zeros(arrays.built.n_neurons, np.int64)
@@ -273,11 +253,10 @@ class Episodes:
         return self._core
 
 
-def request_of(arrays: Arrays, samples: Samples, index: np.ndarray) -> lib.EpisodeRequest:
+def request_of(arrays: Arrays, samples: Samples, index: np.ndarray) -> lib.Request:
     """Make a request of the core for the steps of samples ``index``, without arrays for results."""
-    request = lib.EpisodeRequest()
+    request = lib.Request()
     request.n_steps, request.samples = samples.n_steps, index
-    request.feedback = arrays.neurons.feedback
     set_inputs(request, arrays, samples)
     return request
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.build.memory import refusing_failed_allocations
+from eprop.engine.build.check import refusing_failed_allocations
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError, Status, check_status
 
@@ -62,28 +61,9 @@ class OneThread:
         )
 
 
-_STATUS = {
-    lib.Divergence.none: Status.OK,
-    lib.Divergence.not_finite: Status.NOT_FINITE,
-    lib.Divergence.voltage: Status.EXPLODED,
-}
-
-
-def check_state(arrays: Arrays, where: str, loss: float) -> None:
-    """Raise with advice if the online loop has a number that is not finite, or a voltage that is implausibly large."""
-    found, finite, several = (
-        arrays.online.divergence(),
-        arrays.online.weights_finite(arrays.threads),
-        arrays.exchange.several,
-    )
-    if not found and finite and math.isfinite(loss) and not several:
-        return
-    status = _STATUS[found]
-    if not math.isfinite(loss):
-        status = Status.NOT_FINITE
-    if status == Status.OK and not finite:
-        status = Status.WEIGHT_NOT_FINITE
-    check_status(arrays.exchange.worst(status), where)
+def check_state(arrays: Arrays, where: str, found: int) -> None:
+    """Raise with advice for a divergence that the online loop has found on some rank."""
+    check_status(arrays.exchange.worst(Status(found)), where)
 
 
 def check_weights(arrays: Arrays, where: str, finite: bool) -> None:

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eprop.engine.build.memory import check_results
+from eprop.engine.build.check import check_results
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks
-from eprop.engine.run.long import MOST_STEPS, Keeping
-from eprop.engine.run.probes import Probes, make_probes
+from eprop.engine.run.long import Keeping
+from eprop.engine.run.probes import NOTHING, Probes, make_probes
 from eprop.engine.run.samples import NO_REWARD_TRACE, Arrangement, Given, SampleLayout, Samples
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError, warn
@@ -39,8 +39,6 @@ def check_switch(label: str, value: object) -> None:
 
 def populations_that_spike(network: Network, names: object) -> list[Population]:
     """Return the populations whose spikes are requested, each once."""
-    if type(names) is tuple and not names:  # the default
-        return []
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise InputError(f'spikes takes a list of names such as ["rec"], got {names!r:.80}')
     found = list({p.index: p for p in (network.population(name) for name in names)}.values())
@@ -53,11 +51,11 @@ def populations_that_spike(network: Network, names: object) -> list[Population]:
 class RunPlan(NamedTuple):
     """A run: steps, one sample, recorded variables, populations whose spikes are recorded, whether weights change.
 
-    ``keeping`` is not None for a long run. Without inputs, its sample has the steps of the longest piece only.
+    ``sample`` is None for a run at spikes that is given nothing, and ``keeping`` is not None for a long run.
     """
 
     n_steps: int
-    sample: Samples
+    sample: Samples | None
     probes: Probes
     spiking: list[Population]
     learn: bool
@@ -76,7 +74,7 @@ def plan_run(
     layout: SampleLayout,
     duration: Any,
     learn: Any,
-    given: Given,
+    given: Given | None,
     record: Any,
     spikes: Any,
     keeping: Keeping | None,
@@ -105,9 +103,9 @@ def plan_run(
             f"run: the recording has no rows, because interval={keeping.interval:g} ms is longer than the run of {duration:g} "
             "ms: give a shorter interval or a longer run"
         )
-    same = found is not None and all(value is None for value in given)
-    sample = Arrangement(layout, 1, min(n_steps, MOST_STEPS) if same else n_steps, run=True).samples(given)
-    probes, spiking = make_probes(arrays, record), populations_that_spike(arrays.network, spikes)
+    sample = None if given is None else Arrangement(layout, 1, n_steps, run=True).samples(given)
+    probes = NOTHING if record == () else make_probes(arrays, record)
+    spiking = [] if spikes == () else populations_that_spike(arrays.network, spikes)
     if learn and probes.index:
         _check_recorded(arrays, probes)
     check_results(n_steps // found.interval if found else n_steps, layout.n_readouts, probes.count)
@@ -168,12 +166,14 @@ def check_errors(network: Network, samples: Samples) -> None:
         )
 
 
-def keys_of(samples: Samples, *others: object) -> dict[str, Any]:
+def keys_of(samples: Samples | None, *others: object) -> dict[str, Any]:
     """Consistency keys of a call: values that must be the same on all ranks."""
+    if samples is None:
+        return {"number of samples": 1, "inputs": None, "options": str(others)}
     return {
         "number of samples": len(samples),
-        "number of steps": samples.n_steps,
         "inputs": checksum(samples.event_start, samples.event_channels),
+        "number of steps": samples.n_steps,
         "targets": checksum(samples.target),
         "window": checksum(samples.window),
         "signals": (list(samples.signals), checksum(*samples.signals.values())),

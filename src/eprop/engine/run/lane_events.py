@@ -37,7 +37,7 @@ class ChannelReader:
         given = by_name("channels", channels)
         for name in given:
             if name in self._neurons:
-                raise InputError(f"lanes take no currents into {name!r}; Simulator.forward and train do, from samples")
+                raise InputError(f"lanes take no currents into {name!r}; Lanes.forward and train do, from samples")
             if name not in self._names:
                 raise InputError(f"no event source named {name!r}; there are: {', '.join(self._names) or 'none'}")
         return tuple(_as_bytes(given.get(name)) for name in self._names)

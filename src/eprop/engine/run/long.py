@@ -102,7 +102,7 @@ class LongRun:
         self._file: SpikeFile | None = None
 
     def run(self) -> Recording:
-        """Run the steps of the plan; a sample of fewer steps has no inputs, and is the same for each piece.
+        """Run the steps of the plan.
 
         Raises
         ------
@@ -119,9 +119,8 @@ class LongRun:
             while done < n_steps:
                 began = time.perf_counter()
                 steps = self._comm.broadcast(min(steps, MOST_STEPS, n_steps - done, every - done % every))
-                begin = done if sample.n_steps == n_steps else 0
-                piece = sample.steps(begin, begin + steps)
-                self._keep(self._online.run(piece, self._plan.probes, self._plan.spiking, not self._plan.learn))
+                piece = None if sample is None else sample.steps(done, done + steps)
+                self._keep(self._online.run(steps, piece, self._plan.probes, self._plan.spiking, not self._plan.learn))
                 done += steps
                 try:
                     interrupt.check()

@@ -60,6 +60,9 @@ class Probes:
         return {key: found[:, span] for key, span in self.columns}
 
 
+NOTHING = Probes()
+
+
 def make_probes(arrays: Arrays, wanted: object) -> Probes:
     """Make probes for the ``record`` argument of `Simulator.run`.
 
@@ -68,8 +71,6 @@ def make_probes(arrays: Arrays, wanted: object) -> Probes:
     InputError
         If the network has no such variables.
     """
-    if type(wanted) is tuple and not wanted:  # the default
-        return Probes()
     found, rows, offsets = Probes(), [NO_PROBES], [np.zeros(0)]
     for item in _listed(wanted):
         record = item if isinstance(item, Record) else Record(*item)

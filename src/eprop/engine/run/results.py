@@ -78,11 +78,15 @@ class _ByName(dict[str, Any]):
         raise InputError(f"no {self.what} of {brief(name)}; there are those of: {known}; {self.advice}")
 
 
-class _Outputs(_ByName):
+class Outputs(_ByName):
+    """Voltages of readouts by name."""
+
     what, advice = "readout voltages", 'to record v of neurons, give record=[("rec", "v")]'
 
 
-class _Spikes(_ByName):
+class Spikes(_ByName):
+    """Spikes by name."""
+
     what, advice = "spikes", 'to record spikes, give run() the argument spikes=["rec"], without spikes_to'
 
 
@@ -108,7 +112,10 @@ class Recording(ByValue):
     index: dict[tuple[str, str], Integers] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.y, self.spikes = _Outputs(self.y), _Spikes(self.spikes)
+        if type(self.y) is not Outputs:
+            self.y = Outputs(self.y)
+        if type(self.spikes) is not Spikes:
+            self.spikes = Spikes(self.spikes)
 
     def __getitem__(self, key: object) -> Floats:
         key = (name_of(key[0]), key[1]) if isinstance(key, tuple) and len(key) == 2 else key

@@ -252,7 +252,7 @@ def _perturb(arrays: Arrays, p: Projection) -> None:
     groups = arrays.built.groups[arrays.built.delay_groups[p.index]]
     seed = random.derive(arrays.network.seed, random.WEIGHT, p.index, arrays.updates)
     lib.perturb(
-        arrays.online, *_shape(arrays, p), np.stack([groups["w_min"], groups["w_max"]]),
+        arrays.core, *_shape(arrays, p), np.stack([groups["w_min"], groups["w_max"]]),
         ranks.global_ids(p.pre), ranks.own(p.post)[0], rewiring.l1, rewiring.noise, seed, arrays.threads,
     )  # fmt: skip
 
@@ -263,7 +263,7 @@ def _move(arrays: Arrays, step: _Step, p: Projection, share: float) -> None:
     drop = lib.Drop.weight if rewiring.drop == "weight" or is_silent(p) else lib.Drop.zero
     by_gradient = rewiring.grow == "gradient" and not is_silent(p)
     moved = lib.rewire(
-        arrays.online, step.topology, step.absent.values,
+        arrays.core, step.topology, step.absent.values,
         *_shape(arrays, p), drop, share, by_gradient, _stored(step.time), arrays.threads,
     )  # fmt: skip
     moved = arrays.exchange.total(moved)

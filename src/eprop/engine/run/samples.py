@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.build.memory import NOTICEABLE, check_room, refusing_failed_allocations
+from eprop.engine.build.check import NOTICEABLE, check_room, refusing_failed_allocations
 from eprop.engine.run.results import ByValue
 from eprop.engine.run.sample_events import find_events
 from eprop.errors import InputError
@@ -50,7 +50,8 @@ class SampleLayout:
     n_readouts : columns of targets
     neurons : sizes of the populations of neurons by name, in the order of the network
     made_for : see `Samples`
-    no_target : (1, 1, n_readouts), the target of a sample that has none
+    no_target, no_window : (1, 1, n_readouts), (1, 1, populations of readouts or 1)
+        The target of a sample that has none, and the window that is always open.
     rewarded : whether some projection has a reward trace
     """
 
@@ -61,6 +62,7 @@ class SampleLayout:
     neurons: Mapping[str, int]
     made_for: Shape
     no_target: Floats
+    no_window: Floats
     rewarded: bool = False
 
     @cached_property
@@ -80,7 +82,8 @@ class SampleLayout:
         neurons = {p.name: p.size for p in network.populations if p.model.role == "neuron"}
         made_for = tuple(p.size for p in sources), tuple((p.size, p.softmax) for p in readouts)
         rewarded = any(getattr(p.rule, "reward", None) is not None for p in network.projections)
-        return cls(network.dt, sources, tuple(readouts), n, neurons, made_for, np.full((1, 1, n), np.nan), rewarded)
+        nothing = np.full((1, 1, n), np.nan), np.ones((1, 1, max(len(readouts), 1)))
+        return cls(network.dt, sources, tuple(readouts), n, neurons, made_for, *nothing, rewarded)
 
 
 @dataclass(eq=False)

@@ -200,7 +200,9 @@ class Stepper:
             self._alone.refuse()
         if status != StepStatus.check:
             raise InputError(_PROBLEMS[StepStatus(status)])
-        check_state(self._arrays, "step", self.loss)
+        arrays = self._arrays
+        if found := arrays.online.judge(self.loss, arrays.threads):
+            check_state(arrays, "step", found)
         self._watch.advanced()
 
 

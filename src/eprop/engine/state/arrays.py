@@ -1,4 +1,4 @@
-"""Working arrays of a simulator: the built network, and the online loop of the core with all state that changes while it runs."""
+"""Working arrays of a simulator: the built network, the network of the core, and the loop that runs it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from eprop.engine.build.built import Built
 from eprop.engine.build.levels import round_to_nearest, store_levels, weights_of_levels
-from eprop.engine.build.records import ONLINE, out_degrees
+from eprop.engine.build.records import NETWORKS, ONLINE, Online, out_degrees
 from eprop.engine.ranks.exchange import Exchange
 from eprop.engine.ranks.gathering import StateGatherer
 from eprop.engine.state.constants import Constants
@@ -34,17 +34,19 @@ class Arrays:
     gatherer : StateGatherer
     constants : Constants
         Constants that learn.
+    core : lib.NetworkDouble or lib.NetworkSingle
+        The network of the core, which both loops over time borrow: weights, what learning keeps for each synapse, and feedback.
+    synapses, moves : lib.SynapsesDouble or lib.SynapsesSingle, lib.Moves
+        Its arrays with one entry per synapse, and what rewiring has moved.
     online : Online
-        The core's loop over time. It owns the arrays that change, and has the clock ``t`` (steps), ``events`` and the spike log.
-    synapses, neurons, moves : lib.SynapsesDouble or lib.SynapsesSingle, lib.Neurons, lib.Moves
-        Its arrays with one entry per synapse, those of nodes that receive input, and what rewiring has moved.
+        The core's loop over time, with the clock ``t`` (steps), ``events`` and the spike log.
+    neurons : lib.Neurons
+        Its arrays of nodes that receive input.
     updates : int
         Optimiser steps so far (e-prop).
     learned_steps : int
         Steps of all training samples so far (e-prop): clock of the random spikes. Where synapses that learn at spikes move,
         steps in which the network has learned: clock of their moves.
-    given_steps : int
-        Steps of the samples for which `Simulator.gradients` drew random numbers since that clock has moved.
     weight_changes, wiring_changes : int
         Number of changes of weights between runs, and of connections, for owners of copies.
     current_effects : dict
@@ -57,12 +59,11 @@ class Arrays:
         self.gatherer = StateGatherer(network, built, built.synapse_counts)
         self.constants = Constants(network, built)
         sizes = built.in_core(built.weight.size, built.max_delay)
-        self.online = ONLINE[built.dtype](
-            built.topology, sizes, built.weight, built.initial, built.feedback, timed=timed
-        )
+        self.core = NETWORKS[built.dtype](built.topology, sizes, built.weight, built.initial, built.feedback)
+        self.online: Online = ONLINE[built.dtype](self.core, timed)
         self.online.collect = self.exchange.several
-        self.synapses, self.neurons, self.moves = self.online.synapses, self.online.neurons, self.online.moves
-        self.updates = self.learned_steps = self.given_steps = self.weight_changes = self.wiring_changes = 0
+        self.synapses, self.moves, self.neurons = self.core.synapses, self.core.moves, self.online.neurons
+        self.updates = self.learned_steps = self.weight_changes = self.wiring_changes = 0
         self.current_effects: dict[int, tuple[Floats, Floats, int]] = {}
         self.measure_offsets(range(len(built.topology.groups)))
         self.tie_feedback()
@@ -127,16 +128,8 @@ class Arrays:
 
         While e-prop+ learns, the core updates the feedback for branches that spike; other branches wait for their next spike.
         """
-        if not self.neurons.feedback.size:
-            return
-        table = self.built.topology.groups
-        chosen = np.full(len(table), groups is None)
-        if groups:  # groups onto the same readouts add up
-            first = table[groups[0]]
-            chosen |= (table["source_population"] == first["source_population"]) & (
-                table["target_begin"] == first["target_begin"]
-            )
-        self.online.tie_feedback(chosen)
+        if groups is None or groups:
+            self.core.tie_feedback(-1 if groups is None else groups[0])
 
     def note_moved(self) -> None:
         """Restore what follows from the connections after some have moved."""
@@ -153,8 +146,8 @@ class Arrays:
 
     def measure_offsets(self, groups: Sequence[int]) -> None:
         """Keep adaptive feedback unchanged after the weights of delay groups were set."""
-        if groups and self.neurons.feedback_offset.size:
-            self.online.measure_offsets(groups[0], groups[-1] + 1)
+        if groups:
+            self.core.measure_offsets(groups[0], groups[-1] + 1)
 
     def memory(self) -> dict[str, int]:
         """Return the bytes held by this rank, see `Simulator.memory`."""

@@ -146,12 +146,6 @@ def set_weights(arrays: Arrays, comm: Communicator, name: Projection | str, valu
     arrays.tie_feedback(groups)
 
 
-def saturation(arrays: Arrays) -> dict[str, float]:
-    """Share of saturated weights, see `Simulator.saturation`."""
-    found = {name: _connections(arrays, arrays.network.projection(name))[2] for name in arrays.built.formats}
-    return {name: one.at_ends(found[name]) / max(found[name].size, 1) for name, one in arrays.built.formats.items()}
-
-
 def _bounds(arrays: Arrays, projection: Projection) -> list[np.ndarray]:
     """Lowest and highest weight of each connection of a projection, or (1,) for all."""
     if projection.sign is None:

@@ -54,7 +54,6 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
         weight[order] = part[WEIGHT]
         arrays.store_weights(weight)
     online.t, arrays.updates, online.events, arrays.learned_steps = (int(v) for v in whole["counters"])
-    arrays.given_steps = 0
     for name, part_of_constant in arrays.constants.arrays().items():
         part_of_constant[...] = whole[name]
     arrays.constants.refresh()

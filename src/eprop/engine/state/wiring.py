@@ -9,8 +9,7 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.built import Built
-from eprop.engine.build.connections import TILE, target_ranges
-from eprop.engine.build.draws import chunks
+from eprop.engine.build.connections import TILE, chunks, target_ranges
 from eprop.engine.ranks.parallelism import run_in_threads
 from eprop.network import Network, Projection
 from eprop.network.signs import sign_classes

@@ -152,7 +152,7 @@ def test_a_simulator_keeps_its_network():
     events = {x: np.ones((5, 4)), "in": np.ones((5, 4))}  # by the population, or by its name
     for key in events:
         sim.run(5.0, {key: events[key]}, {net.population("out"): [0.0, 0.0]})
-    assert sim.state()["synapses/weight"].size == sim.n_synapses
+    assert sim.state()["synapses/weight"].size == sim.n_synapses()
     for call in (sim.weights, sim.connections):
         with refuse("no projection 'more'; there are: in->rec, rec->rec, rec->out", NetworkError):
             call("more")

@@ -121,7 +121,7 @@ RECORDS = [
 @refusals(
     *each_of(DURATIONS, lambda duration, sim: sim.run(duration), InputError,
              r"^duration must be (a number of ms|a multiple of dt = 1 ms, at least one step), got"),
-    (lambda sim: sim.run(1e15), InputError, "give them in several parts"),
+    (lambda sim: sim.run(1e15), ep.errors.MemoryLimitError, "run them in several parts"),
     *each_row(INPUTS, lambda inputs, sim: sim.run(5.0, inputs)),
     *each_row(TARGETS, lambda targets, sim: sim.run(5.0, {"in": OK}, targets)),
     *each_row(WINDOWS, lambda window, sim: sim.run(5.0, {"in": OK}, {"out": Y}, window)),
@@ -276,7 +276,7 @@ def test_what_an_array_can_only_mean_one_way(learner):
 def test_progress_that_uses_its_simulator_is_refused(learner, call):
     samples = learner.samples(2, 5, labels=[0, 1])
     with refuse("progress must not run or change the simulator that calls it"):
-        getattr(learner, call)(samples, progress=lambda n: learner.gradients(samples))
+        getattr(learner, call)(samples, progress=lambda n: learner.lanes(samples).backward())
     getattr(learner, call)(samples)  # is free again
 
 

@@ -29,7 +29,7 @@ def test_projections_stand_for_their_names(bounded):
     bounded.set_weights(first, 0.5)
     np.testing.assert_array_equal(bounded.connections(first)[2], np.full(6, 0.5))
     assert bounded.weights(first).shape == (3, 4)
-    assert bounded.connection_count(second) == 15
+    assert bounded.n_synapses(second) == 15
     stranger = network().projections[0]
     for method in (bounded.weights, bounded.connections, lambda p: bounded.set_weights(p, 1.0)):
         with refuse("projection 'in->rec' belongs to another network", NetworkError):
