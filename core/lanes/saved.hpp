@@ -103,8 +103,8 @@ template <class Real> std::string take_log(Episodes<Real>& episodes, const Given
     const Array1<Population> populations = episodes.topology.populations;
     const Index origin = at;
     for (Index t = 0; t < units[s].step; t++, row++) {
-      const Index stop = at + given.counts[row];
       if (given.counts[row] < 0 || given.counts[row] > given.sources.size - at) return "spikes/counts does not tell the spikes";
+      const Index stop = at + given.counts[row];
       for (Index b = 0, k = at; lane != nullptr && b <= populations.size; b++) {
         while (k < stop && (b == populations.size || given.sources[k] < populations[b].first_source)) k++;
         lane->start(t, b) = k - origin;

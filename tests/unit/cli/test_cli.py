@@ -242,11 +242,13 @@ def test_a_full_disk_ends_a_run_and_leaves_nothing(
     def full(path: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    given = ("train", "nmnist", "--data", data, *SMALL, "--no-figures", "--out")
+    assert run(*given, tmp_path / "first").exit_code == 0  # keeps the data set
     monkeypatch.setattr(os, "fsync", full)
-    done = run("train", "nmnist", "--data", data, *SMALL, "--out", tmp_path / "run", "--no-figures")
+    done = run(*given, tmp_path / "run")
     assert done.exit_code == 2
     assert "cannot be written: the disk is full; free some space, or write elsewhere" in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["first"]
 
 
 # -------------------------------------------------------------------------------------------------------------- report

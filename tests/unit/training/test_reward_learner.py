@@ -181,6 +181,6 @@ def test_what_does_not_fit_is_refused(finished):
 
 def test_several_processes_are_refused(finished, monkeypatch):
     learns, _ = finished
-    monkeypatch.setattr(ep.Simulator, "comm", TwoRanks())
+    monkeypatch.setitem(vars(learns.simulator), "comm", TwoRanks())
     with pytest.raises(ParameterError, match="run in one process: leave out mpiexec"):
         RewardLearner(learns.experiment, learns.simulator)

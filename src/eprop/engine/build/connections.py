@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -232,6 +233,49 @@ class TargetRange:
         return int(first), int(max(first, min(stop - first_target, p.size)))
 
 
+class Branches(NamedTuple):
+    """Branches of a projection, see ``core/network/rewiring.hpp``.
+
+    Attributes
+    ----------
+    first : int
+        First branch of its bundle.
+    sources, delays : int
+        Local sources, and delay groups of a sign.
+    signs : tuple of int
+    adjacent : bool
+        Whether the branches of a source with one sign are adjacent; onto readouts those of a delay group are.
+    """
+
+    first: int
+    sources: int
+    delays: int
+    signs: tuple[int, ...]
+    adjacent: bool
+
+    @classmethod
+    def of(cls, sizes: Sizes, p: Projection) -> Branches:
+        """Those of a projection of the network."""
+        signs, adjacent = sign_classes(p), p.post.model.role == "neuron"
+        each = len(sizes.delay_groups[p.index]) // len(signs)
+        return cls(sizes.branch_span(p.index)[0], sizes.rank_partition.n_local_sources(p.pre), each, signs, adjacent)
+
+    @property
+    def span(self) -> slice:
+        """The branches of the network."""
+        return slice(self.first, self.first + len(self.signs) * self.sources * self.delays)
+
+    def at(self, local: np.ndarray, groups: np.ndarray) -> np.ndarray:
+        """Branches of connections from local sources, counted from the first one; also ``groups`` count from the first one."""
+        if self.delays == len(self.signs) == 1:
+            return local
+        local = local.astype(np.int64)
+        if not self.adjacent:
+            return groups * self.sources + local
+        sign, delay = np.divmod(groups, self.delays)
+        return (sign * self.sources + local) * self.delays + delay
+
+
 class ConnectionBuilder:
     """Draws the connections of any range of targets in chunks, and finds the branch of each connection.
 
@@ -258,19 +302,19 @@ class ConnectionBuilder:
         # Populations of targets in ascending order: so targets ascend within a branch of a bundle.
         self.projections = sorted(self.network.projections, key=lambda p: p.post.index)
         self.populations, self.n_branches = sizes.populations, sizes.n_branches
-        spans = (sizes.branch_span(p.index) for p in self.network.projections)
-        self.branches = [slice(first, first + branches) for first, branches in spans]
-        # Delay groups of each projection's bundle.
-        self.groups = [sizes.groups[["delay", "branch_stride"]][rows] for rows in sizes.delay_groups]
+        self.branches = [Branches.of(sizes, p) for p in self.network.projections]
+        self.delays = [sizes.groups["delay"][rows] for rows in sizes.delay_groups]
 
-    def count(self, targets: TargetRange, counts: np.ndarray, of_projections: np.ndarray) -> None:
-        """Add the number of connections onto some targets, of each branch to ``counts`` and of each projection."""
+    def count(self, targets: TargetRange, counts: np.ndarray) -> np.ndarray:
+        """Add the connections onto some targets of each branch to ``counts``; return those of each projection."""
+        of_projections = np.zeros(len(self.projections), np.int64)
         for p in self.projections:
             for chunk in chunks(p, *self._nodes(targets, p.post)):
                 indptr, sources = draw_connections(self.network, p, *chunk)
                 of_projections[p.index] += sources.size
                 self.report(sources.size)
-                lib.count_synapses(self._branches(p, chunk, indptr, sources), counts[self.branches[p.index]])
+                lib.count_synapses(self._branches(p, chunk, indptr, sources), counts[self.branches[p.index].span])
+        return of_projections
 
     def place(
         self, targets: TargetRange, places: np.ndarray, base: int, target: np.ndarray, weight: np.ndarray
@@ -285,9 +329,9 @@ class ConnectionBuilder:
             If a weight is out of bounds.
         """
         for p in self.projections:
-            first_target, own = self._first_target(p.post), places[self.branches[p.index]]
+            first_target, own = self._first_target(p.post), places[self.branches[p.index].span]
             # With one delay, branches ascend as sources do.
-            tile = TILE if len(self.groups[p.index]) == 1 else max(own.size, 1)
+            tile = TILE if self.delays[p.index].size == 1 else max(own.size, 1)
             for chunk in chunks(p, *self._nodes(targets, p.post)):
                 indptr, sources = draw_connections(self.network, p, *chunk)
                 values = draw_weights(self.network, p, chunk, indptr, sources)
@@ -299,32 +343,20 @@ class ConnectionBuilder:
 
     def _branches(self, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray) -> np.ndarray:
         """Branch of each connection, relative to the first branch of the bundle."""
-        groups = self.groups[p.index]
-        each = len(groups) // len(sign_classes(p))
-        branches = self._branches_of_sign(p, groups[:each], targets, indptr, sources)
-        if each < len(groups):
-            signs = draw_signs(self.network, p, targets, indptr, sources)
-            branches = branches + (signs < 0) * (each * self.ranks.n_local_sources(p.pre))
-        return branches
-
-    def _branches_of_sign(
-        self, p: Projection, groups: np.ndarray, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray
-    ) -> np.ndarray:
-        """Branch of each connection among the branches of one sign, with the delay groups ``groups``."""
-        local = self.ranks.local_ids(p.pre, sources)
-        if len(groups) == 1:
-            return local
-        kept = self.drawn.get(p.index)
-        delays = draw_delays(self.network, p, targets, indptr, sources) if kept is None else kept.onto(*targets)
-        is_readout = p.post.model.role == "readout"
-        n_classes = self.classes[p.post.index].decay.size if is_readout else 1
-        of_delay = np.zeros(1 + groups["delay"][-1], np.int64)
-        of_delay[groups["delay"][::n_classes]] = np.arange(0, len(groups), n_classes)
-        group = of_delay[delays]
-        if is_readout:
-            group += np.repeat(self.classes[p.post.index].of_readout[slice(*targets)], np.diff(indptr))
-            return group * self.ranks.n_local_sources(p.pre) + local
-        return local.astype(np.int64) * int(groups["branch_stride"][0]) + group
+        own, groups = self.branches[p.index], np.zeros(1, np.int64)
+        if own.delays > 1:
+            kept, known = self.drawn.get(p.index), self.delays[p.index][: own.delays]
+            delays = draw_delays(self.network, p, targets, indptr, sources) if kept is None else kept.onto(*targets)
+            classes = self.classes.get(p.post.index)
+            n_classes = 1 if classes is None else classes.decay.size
+            of_delay = np.zeros(1 + known[-1], np.int64)
+            of_delay[known[::n_classes]] = np.arange(0, own.delays, n_classes)
+            groups = of_delay[delays]
+            if classes is not None:
+                groups += np.repeat(classes.of_readout[slice(*targets)], np.diff(indptr))
+        if len(own.signs) > 1:
+            groups = groups + own.delays * (draw_signs(self.network, p, targets, indptr, sources) < 0)
+        return own.at(self.ranks.local_ids(p.pre, sources), groups)
 
     def _first_target(self, p: Population) -> int:
         """Local target id of node 0 of a population, also if another rank owns it."""
@@ -388,16 +420,12 @@ def draw_synapses(
     of_projections : (projections,) int64
         Synapses of each projection.
     """
-    partitions, branches = bounds.shape[1] - 1, builder.n_branches
-    ranges = target_ranges(bounds, -(-threads // partitions))
-    each = len(ranges) // partitions
-    places = np.zeros((len(ranges), branches), np.int64)
-    counts = np.zeros((len(ranges), len(builder.projections)), np.int64)
-    run_in_threads(lambda k: builder.count(ranges[k], places[k], counts[k]), len(ranges), threads)
-    branch_start = np.zeros((partitions, branches + 1), np.int64)
-    for part in range(partitions):
-        first = int(branch_start[part - 1, -1]) if part else 0
-        lib.synapse_places(places[part * each : (part + 1) * each], branch_start[part], first)
+    of_projections = dict[int, np.ndarray]()
+
+    def count(k: int, targets: TargetRange, places: np.ndarray) -> None:
+        of_projections[k] = builder.count(targets, places)
+
+    ranges, places, branch_start = count_by_branch(bounds, builder.n_branches, threads, count)
     total = int(branch_start[-1, -1])
     targets: np.ndarray = np.empty(total, np.uint16 if near else np.uint32)
     base = bounds[0] if near else np.zeros_like(bounds[0])
@@ -407,7 +435,26 @@ def draw_synapses(
         builder.place(ranges[k], places[k], int(base[ranges[k].partition]), targets, weight)
 
     run_in_threads(place, len(ranges), threads)
-    return branch_start, targets, weight, counts.sum(axis=0)
+    return branch_start, targets, weight, np.sum(list(of_projections.values()), axis=0)
+
+
+def count_by_branch(
+    bounds: np.ndarray, branches: int, threads: int, count: Callable[[int, TargetRange, np.ndarray], None]
+) -> tuple[list[TargetRange], np.ndarray, np.ndarray]:
+    """Let ``count(k, targets, counts)`` count the synapses of each branch onto each range of targets, in threads.
+
+    Returns the ranges, the positions at which their synapses begin (ranges, branches), and ``branch_start``.
+    """
+    partitions = bounds.shape[1] - 1
+    ranges = target_ranges(bounds, -(-threads // partitions))
+    each = len(ranges) // partitions
+    places = np.zeros((len(ranges), branches), np.int64)
+    run_in_threads(lambda k: count(k, ranges[k], places[k]), len(ranges), threads)
+    start = np.zeros((partitions, branches + 1), np.int64)
+    for part in range(partitions):
+        first = int(start[part - 1, -1]) if part else 0
+        lib.synapse_places(places[part * each : (part + 1) * each], start[part], first)
+    return ranges, places, start
 
 
 def target_ranges(bounds: np.ndarray, each: int) -> list[TargetRange]:

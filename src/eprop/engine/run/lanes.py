@@ -356,7 +356,7 @@ class Lanes:
             )
             _, steps, closed = given.pop("lanes").tolist()
             for name, axis, _ in own:
-                if axis is lib.Axis.synapse and given[name].shape[-1] == order.size:
+                if axis is lib.Axis.synapse and given[name].shape[-1:] == order.shape:
                     given[name] = given[name][..., np.argsort(order)]
             given = {name: np.ascontiguousarray(given[name], part.dtype) for name, _, part in own}
             if problem := self._core.set_kept(self.n, self._here.start, steps, given):

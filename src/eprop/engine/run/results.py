@@ -79,12 +79,16 @@ class _ByName(dict[str, Any]):
 
 
 class Outputs(_ByName):
+    """Outputs of readouts by name."""
+
     """Voltages of readouts by name."""
 
     what, advice = "readout voltages", 'to record v of neurons, give record=[("rec", "v")]'
 
 
 class Spikes(_ByName):
+    """Spikes by name of the population."""
+
     """Spikes by name."""
 
     what, advice = "spikes", 'to record spikes, give run() the argument spikes=["rec"], without spikes_to'

@@ -14,11 +14,12 @@ import numpy as np
 
 from eprop import random
 from eprop.core import lib
+from eprop.engine.build.connections import Branches
 from eprop.engine.run.candidates import Candidates
 from eprop.engine.run.timing import PhaseTimer
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.weights import of_all_ranks, synapse_order
-from eprop.engine.state.wiring import Branches, Give, Tables, giving, placed
+from eprop.engine.state.wiring import Give, Tables, giving, placed
 from eprop.errors import warn
 from eprop.network import Projection
 from eprop.network.rewiring import BATCHES, GROW, SILENT, TIME, Rewiring, is_silent

@@ -9,10 +9,9 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.built import Built
-from eprop.engine.build.connections import TILE, chunks, target_ranges
+from eprop.engine.build.connections import TILE, Branches, TargetRange, chunks, count_by_branch
 from eprop.engine.ranks.parallelism import run_in_threads
 from eprop.network import Network, Projection
-from eprop.network.signs import sign_classes
 
 
 class Connections(NamedTuple):
@@ -59,57 +58,22 @@ class Tables(NamedTuple):
     values: np.ndarray
 
 
-class Branches(NamedTuple):
-    """Branches of a projection onto neurons, see ``core/network/rewiring.hpp``."""
-
-    first: int
-    sources: int
-    delays: int
-    signs: tuple[int, ...]
-
-    @classmethod
-    def of(cls, built: Built, p: Projection) -> Branches:
-        """Those of a projection of the network."""
-        signs = sign_classes(p)
-        each = len(built.delay_groups[p.index]) // len(signs)
-        return cls(built.branch_span(p.index)[0], built.rank_partition.n_local_sources(p.pre), each, signs)
-
-    @property
-    def span(self) -> slice:
-        """The branches of the network."""
-        return slice(self.first, self.first + len(self.signs) * self.sources * self.delays)
-
-    def at(self, local: np.ndarray, groups: np.ndarray) -> np.ndarray:
-        """Branches of connections from local sources, counted from the first one."""
-        if self.delays == len(self.signs) == 1:
-            return local
-        sign, delay = np.divmod(groups, self.delays)
-        return (sign * self.sources + local.astype(np.int64)) * self.delays + delay
-
-
 def placed(network: Network, built: Built, projections: Sequence[Projection], give: Give, threads: int) -> Tables:
     """Tables of the connections that ``give`` gives for projections onto neurons; other projections have none.
 
     Threads divide the targets, as in the build of a network.
     """
     bounds, dtype = built.topology.bounds, built.dtype
-    partitions, branches = bounds.shape[1] - 1, built.n_branches
-    ranges = target_ranges(bounds, -(-threads // partitions))
-    each = len(ranges) // partitions
-    places = np.zeros((len(ranges), branches), np.int64)
-    found: list[list[_Placing]] = [[] for _ in ranges]
+    found = dict[int, list[_Placing]]()
 
-    def count(k: int) -> None:
+    def count(k: int, targets: TargetRange, places: np.ndarray) -> None:
+        found[k] = []
         for p in projections:
-            nodes = ranges[k].within(p.post, built.rank_partition.first_target(p.post))
+            nodes = targets.within(p.post, built.rank_partition.first_target(p.post))
             found[k].append(_Placing.of(built, p, nodes, give))
-            lib.count_synapses(found[k][-1].at, places[k, Branches.of(built, p).span])
+            lib.count_synapses(found[k][-1].at, places[Branches.of(built, p).span])
 
-    run_in_threads(count, len(ranges), threads)
-    start = np.zeros((partitions, branches + 1), np.int64)
-    for part in range(partitions):
-        first = int(start[part - 1, -1]) if part else 0
-        lib.synapse_places(places[part * each : (part + 1) * each], start[part], first)
+    ranges, places, start = count_by_branch(bounds, built.n_branches, threads, count)
     tables = Tables(start, np.empty(int(start[-1, -1]), np.uint32), np.empty(int(start[-1, -1]), dtype))
 
     def place(k: int) -> None:
