@@ -181,28 +181,18 @@ template <class Real> void plan_deliveries(OnlineState<Real>& state, Index t, bo
   plan.arriving.clear();
   plan.expired.clear();
   plan.unrewarded.clear();
-  for (Index group = 0; group < groups;) {
-    Index stop = group + 1;
-    while (stop < groups && state.groups[stop].first_group == group) stop++;
+  for (Index group = 0; group <= groups; group++) {
     plan.arriving_start[group] = static_cast<Index>(plan.arriving.size());
     plan.expired_start[group] = static_cast<Index>(plan.expired.size());
     plan.unrewarded_start[group] = static_cast<Index>(plan.unrewarded.size());
-    if (state.groups[group].rule == Rule::eprop_plus) {
-      Array2<double>& eta = state.history.eta;  // on all ranks, whichever ranks receive spikes
-      eta(group, t & (eta.columns - 1)) =
-          premature || rounds_at_once(state.groups[group]) ? state.groups[group].optimizer.eta : 0.0;
-      plan_family(state, group, stop, t, threads);
-    }
-    for (Index follower = group + 1; follower < stop; follower++) {
-      plan.arriving_start[follower] = static_cast<Index>(plan.arriving.size());
-      plan.expired_start[follower] = static_cast<Index>(plan.expired.size());
-      plan.unrewarded_start[follower] = static_cast<Index>(plan.unrewarded.size());
-    }
-    group = stop;
+    if (group == groups || state.groups[group].rule != Rule::eprop_plus || state.groups[group].first_group != group) continue;
+    Array2<double>& eta = state.history.eta;  // on all ranks, whichever ranks receive spikes
+    const bool now = premature || rounds_at_once(state.groups[group]);
+    eta(group, t & (eta.columns - 1)) = now ? state.groups[group].optimizer.eta : 0.0;
+    Index stop = group + 1;
+    while (stop < groups && state.groups[stop].first_group == group) stop++;
+    plan_family(state, group, stop, t, threads);
   }
-  plan.arriving_start[groups] = static_cast<Index>(plan.arriving.size());
-  plan.expired_start[groups] = static_cast<Index>(plan.expired.size());
-  plan.unrewarded_start[groups] = static_cast<Index>(plan.unrewarded.size());
 }
 
 template void plan_deliveries(OnlineState<float>&, Index, bool, int);

@@ -119,16 +119,15 @@ template <class Real, class PairRule> void finalise_pairs(OnlineState<Real>& sta
   }
 }
 
+// Whether a pair rule changes weights; a rate of 0 makes its synapses static.
+inline bool learns_pairs(const DelayGroup& group) { return group.rule == Rule::pairs && group.optimizer.eta != 0.0; }
+
 // Step up to which postsynaptic spikes have reached a synapse whose spike arrives in step t.
 inline Index known_until(const DelayGroup& group, Index t) { return t - 2 * group.delay; }
 
-// Fetches the traces of the targets of a row: one row of the ring is read here and there, and has left the cache since it was
-// written.
-template <class Real> void fetch_traces(const OnlineState<Real>& state, const ArrivingRow& row, const Index* start, Index t) {
-  const Array2<double>& ring = state.history.post_trace;
-  const double* trace = ring.row(known_until(*row.group, t) & (ring.rows - 1));
-  const std::uint32_t* targets = state.topology.targets.data;
-  for (Index synapse = start[row.branch]; synapse < start[row.branch + 1]; synapse++) prefetch(trace + targets[synapse]);
+// Fetches the traces of a row's targets: a row of the ring has left the cache since it was written.
+inline void fetch_traces(const std::uint32_t* targets, Index begin, Index end, const double* trace) {
+  for (Index synapse = begin; synapse < end; synapse++) prefetch(trace + targets[synapse]);
 }
 
 // The presynaptic trace in the record of a spike.
@@ -140,16 +139,31 @@ template <class Real> Update pair_update(const OnlineState<Real>& state, const D
   return has_few_bits(group) ? update_of(group, source_node(state.topology, group, branch), t) : Update{group};
 }
 
-// A spike that arrives at a row in step t.
-template <class Real> void deliver_pairs(OnlineState<Real>& state, const ArrivingRow& row, const Index* start, Index t) {
-  const DelayGroup& group = *row.group;
-  const Index last = arrived_before(t, state.log.times[row.position & state.log.record_mask()].interval);
-  const double trace = last >= 0 && t - last <= group.cutoff ? trace_at(state, group, row.position) : 0.0;
-  const PairedBranch branch{last - 2 * group.delay, known_until(group, t), trace, pair_update(state, group, row.branch, t)};
+// Spikes of a delay group that arrive in step t, at the targets of a partition; returns the number of synapses.
+template <class Real, class Stored>
+Index deliver_pairs(OnlineState<Real>& state, const ArrivingRows& arriving, const Index* start, const Stored* weight, Index t) {
+  const DelayGroup& group = *arriving.group;
+  const std::vector<Index>& rows = state.deliveries.rows;
+  const double* powers = state.topology.pair_powers.row(group.pair_powers);
+  const Index until = known_until(group, t);
+  const double* traces = state.history.post_trace.row(until & (state.history.post_trace.rows - 1));
+  const std::uint32_t* targets = state.topology.targets.data;
+  double* x = state.neurons.input.row(group.receptor);
+  Index events = 0;
+  fetch_traces(targets, start[rows[arriving.first]], start[rows[arriving.first] + 1], traces);
   with_pair_rule(group, [&](const auto& rule) {
-    pair_branch(state, start[row.branch], start[row.branch + 1], branch, rule, state.topology.pair_powers.row(group.pair_powers),
-                state.neurons.input.row(group.receptor));
+    for (Index k = arriving.first, position = arriving.position; k < arriving.stop; k++, position++) {
+      const Index begin = start[rows[k]], end = start[rows[k] + 1];
+      fetch_ahead(rows, k, start, targets, weight);
+      if (k + 1 < arriving.stop) fetch_traces(targets, start[rows[k + 1]], start[rows[k + 1] + 1], traces);
+      const Index last = arrived_before(t, state.log.times[position & state.log.record_mask()].interval);
+      const double trace = last >= 0 && t - last <= group.cutoff ? trace_at(state, group, position) : 0.0;
+      pair_branch(state, begin, end, {last - 2 * group.delay, until, trace, pair_update(state, group, rows[k], t)}, rule, powers,
+                  x);
+      events += end - begin;
+    }
   });
+  return events;
 }
 
 // Branches of a delay group that expire in step t, at the targets of a partition.

@@ -1,7 +1,9 @@
 #include "online/run.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <functional>
 
 #include "eprop_plus/effective_weights.hpp"
 #include "eprop_plus/readout_synapses.hpp"
@@ -55,46 +57,34 @@ template <class Real> Index learn_group(OnlineRun<Real>& run, const DelayGroup& 
   return events;
 }
 
-// Delivers the arrivals of step t at the targets of a partition, whose inputs begin at x; returns their number of synapses.
+// Delivers the arrivals of step t at the targets of a partition; the inputs of target 0 begin at `inputs`.
 template <class Real, class Stored, class Target>
-Index deliver_rows(OnlineRun<Real>& run, Index partition, Index t, const Stored* weight, const Target* targets, double* x) {
+void deliver(OnlineRun<Real>& run, Index partition, Index t, const Stored* weight, const Target* targets, double* inputs) {
   OnlineState<Real>& state = run.state;
-  const std::vector<ArrivingRow>& rows = state.deliveries.rows;
   const Index* start = state.topology.branch_start.row(partition);
-  const Index stride = state.neurons.input.columns;
-  Index events = 0;
-  for (std::size_t k = 0; k < rows.size(); k++) {
-    const DelayGroup& group = *rows[k].group;
-    const Index begin = start[rows[k].branch], end = start[rows[k].branch + 1];
-    Index reached = end - begin;
-    fetch_ahead(rows, k, start, targets, weight);
-    if (k + 1 < rows.size() && rows[k + 1].group->rule == Rule::pairs) fetch_traces(state, rows[k + 1], start, t);
-    if (group.rule == Rule::eprop_plus)
-      reached = learn_group(run, group, partition, t);
-    else if (group.rule == Rule::pairs && group.optimizer.eta != 0.0)
-      deliver_pairs(state, rows[k], start, t);
-    else
-      deliver_branch<Real>(begin, end, targets, weight, x + group.receptor * stride, group.level);
-    if (group.counts_events) events += reached;
+  for (const ArrivingRows& arriving : state.deliveries.arrivals) {
+    const DelayGroup& group = *arriving.group;
+    double* x = inputs + group.receptor * state.neurons.input.columns;
+    const bool pairs = learns_pairs(group), plus = group.rule == Rule::eprop_plus;
+    const Index events = plus    ? learn_group(run, group, partition, t)
+                         : pairs ? deliver_pairs(state, arriving, start, weight, t)
+                                 : deliver_static<Real>(state.deliveries.rows, arriving, start, targets, weight, x);
+    if (group.counts_events) run.notes[partition].events += events;
   }
-  return events;
 }
 
-// Delivers the arrivals of step t at the targets of a partition, and finalises expired branches.
+// The same with the weights and targets that the network has; finalises expired branches.
 template <class Real> void deliver(OnlineRun<Real>& run, Index partition, Index t) {
   OnlineState<Real>& state = run.state;
   const Topology& topology = state.topology;
   double* x = state.neurons.input.row(0);
-  Index& events = run.notes[partition].events;
   with_weights(state.synapses, [&](const auto* weight) {
-    if (topology.near_targets.size == 0)
-      events += deliver_rows(run, partition, t, weight, topology.targets.data, x);
-    else
-      events += deliver_rows(run, partition, t, weight, topology.near_targets.data, x + topology.bounds(0, partition));
+    if (topology.near_targets.size == 0) return deliver(run, partition, t, weight, topology.targets.data, x);
+    deliver(run, partition, t, weight, topology.near_targets.data, x + topology.bounds(0, partition));
   });
+  if (!run.has_pairs) return;
   for (const DelayGroup& group : state.groups)
-    if (run.has_pairs && group.rule == Rule::pairs && group.optimizer.eta != 0.0)
-      expire_pairs(state, group, topology.branch_start.row(partition), t);
+    if (learns_pairs(group)) expire_pairs(state, group, topology.branch_start.row(partition), t);
 }
 
 // Running rates f = kappa_rate f + (1 - kappa_rate) z of neurons begin .. end; `spikes` lists the neurons that spiked. Keeps the
@@ -489,7 +479,11 @@ template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
   state.deliveries.arriving_start.assign(state.groups.size() + 1, 0);
   state.deliveries.expired_start.assign(state.groups.size() + 1, 0);
   state.deliveries.unrewarded_start.assign(state.groups.size() + 1, 0);
-  sort_groups(state);
+  state.deliveries.groups.clear();
+  for (const DelayGroup& group : state.groups)
+    state.deliveries.groups.push_back({group.delay, group.source_population, group.rule == Rule::eprop_plus, &group});
+  const auto offset = [](const ListedGroup& listed) { return listed.group->delay_offset; };
+  std::ranges::stable_sort(state.deliveries.groups, std::greater{}, offset);
   state.spikes.assign(partitions, std::vector<std::int32_t>(topology.n_neurons()));
   state.spike_count.assign(partitions, std::vector<Index>(populations, 0));
   run.notes = std::vector<PartitionNotes>(partitions);
