@@ -57,10 +57,10 @@ template <class Real> struct PyEpisodes {
     check(q.given_errors.planes == 0 ||
               (q.given_errors.planes == n && q.given_errors.rows == steps && q.given_errors.columns == t.n_readouts()),
           "errors");
-    check(q.scales.rows >= n && q.scales.columns == t.groups.size, "scales");
+    check(q.shares.size >= n, "shares");
     check(t.products.size == 0 ||
-              (q.product_scales.rows >= n && q.product_scales.columns == t.populations.size && q.products.planes > 0 &&
-               q.products.rows == t.products.size && q.products.columns == t.n_neurons() + t.n_readouts()),
+              (q.products.planes > 0 && q.products.rows == t.products.size &&
+               q.products.columns == t.n_neurons() + t.n_readouts()),
           "inner products");
     check(external_fits(t, q.external, given_samples(q), steps), "signals");
   }

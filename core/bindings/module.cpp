@@ -189,11 +189,11 @@ double surrogate_of(int kind, double u, double height, double width) {
   }
 }
 
-// The owed steps of one synapse as a function of (w, m, v) that returns the new values, for the optimiser of the first delay
-// group.
+// The owed steps of one synapse as a function of (w, m, v) that returns the new values, for the optimiser of the first of some
+// delay groups.
 std::tuple<double, double, double> optimize(std::tuple<double, double, double> before, double g, Index first_step,
-                                            Index last_step, nb::object topology) {
-  const OptimizerConstants& constants = records<DelayGroup>(topology.attr("groups"), "groups")[0].optimizer;
+                                            Index last_step, nb::object groups) {
+  const OptimizerConstants& constants = records<DelayGroup>(groups, "groups")[0].optimizer;
   const auto [w, m, v] = before;
   OwedSteps owed;
   owed.prepare(first_step, last_step, constants);
@@ -232,7 +232,7 @@ void bind_neurons(nb::module_& m) {
   testing.def_static("power", &power);
   testing.def_static("potentiate", &potentiate);
   testing.def_static("depress", &depress);
-  testing.def_static("optimize_synapse", &optimize, "before"_a, "g"_a, "first_step"_a, "last_step"_a, "topology"_a,
+  testing.def_static("optimize_synapse", &optimize, "before"_a, "g"_a, "first_step"_a, "last_step"_a, "groups"_a,
                      "New (w, m, v) by the optimiser of the first delay group.");
 }
 

@@ -56,15 +56,27 @@ template <class Real> void keep_feedback(PyNetwork<Real>& network, Index first, 
   if (network.feedback.offset.size() > 0) measure_offsets<Real>(network, first, stop);
 }
 
+// Turns sums of gradients of synapses into their means; returns those of the constants, from sums of inner products.
 template <class Real>
-void optimize_all(PyNetwork<Real>& network, Index update, In1<double> clip, In1<double> scale, int threads) {
-  const Index groups = network.topology.groups.size;
-  if (static_cast<Index>(clip.size()) != groups || static_cast<Index>(scale.size()) != groups)
-    throw nb::value_error("clip, scale: one number for each delay group");
+auto means(const PyNetwork<Real>& network, Out1<Real> pending, Out2<double> products, double samples, double length) {
+  const Topology& topology = network.topology;
+  if (view1(pending).size != topology.targets.size || view2(products).size() != network.constants.products.size())
+    throw nb::value_error("means: the sums do not fit the network");
+  const Batch batch{0, samples, length};
+  visit_projections(topology, [&](const DelayGroup& group, const Positions& part) {
+    const Real factor(batch.factor(group.averages));
+    for (Index synapse = part.first; synapse < part.stop; synapse++) pending.data()[synapse] *= factor;
+  });
+  std::vector<double> gradient(network.sizes.constants);
+  mean_constants(topology, view2(products), batch, gradient.data());
+  return handed_over(std::move(gradient));
+}
+
+template <class Real> void optimize_all(PyNetwork<Real>& network, Index update, double samples, double length, int threads) {
   if (network.synapses.pending.size != network.topology.targets.size)
     throw nb::value_error("optimize: the network has no gradients");
   nb::gil_scoped_release release;
-  optimize<Real>(network, update, {view1(clip), view1(scale)}, std::max(threads, 1));
+  optimize<Real>(network, {update, samples, length}, std::max(threads, 1));
 }
 
 template <class Real> bool settle_all(PyNetwork<Real>& network, Index update, int threads) {
@@ -85,13 +97,18 @@ template <class Real> void bind_network_of(nb::module_& m, const char* name) {
       .def_prop_ro("synapses", [](S& network) -> Synapses<Real>& { return network.synapses; })
       .def_prop_ro("moves", [](S& network) -> Moves& { return network.moves; })
       .def_prop_ro("feedback", [](S& network) -> Feedback& { return network.feedback; })
+      .def_prop_ro("constants", [](S& network) -> Constants& { return network.constants; })
       .def("tie_feedback", &tie<Real>, "like"_a = -1,
            "Copy weights to the feedback that follows them: all, or those of delay groups with the sources and targets of one.")
       .def("measure_offsets", &keep_feedback<Real>, "first"_a, "stop"_a,
            "Keep adaptive feedback unchanged after the weights of delay groups were set.")
-      .def("optimize", &optimize_all<Real>, "update"_a, "clip"_a.noconvert(), "scale"_a.noconvert(), "threads"_a,
-           "One optimiser step of all e-prop synapses with gradient scale * (clip * pending), which is cleared; of an optimiser "
-           "in Python, `pending` is the gradient then.\n\n"
+      .def("means", &means<Real>, "pending"_a.noconvert(), "products"_a.noconvert(), "samples"_a, "length"_a,
+           "Turn `pending` (synapses,), sums of gradients over samples, into means, `length` is that of the first learning window; "
+           "return those of the constants that learn, from sums (products, targets).")
+      .def("optimize", &optimize_all<Real>, "update"_a, "samples"_a, "length"_a, "threads"_a,
+           "One optimiser step of all e-prop synapses with the means of `pending`, clipped, which is cleared; of an optimiser in "
+           "Python, `pending` is the gradient then. The same of the constants that learn and `products`; with 0 samples `pending` and "
+           "`gradient` are means already.\n\n"
            "C++: `optimize` in core/network/optimizer_step.hpp.")
       .def("settle", &settle_all<Real>, "update"_a, "threads"_a,
            "Round weights of few bits after the optimiser step `update`, and tie feedback; return whether all are finite.\n\n"
@@ -118,6 +135,7 @@ void bind_network(nb::module_& m) {
   bind_arrays<Synapses<double>>(m, "SynapsesDouble", "See `Synapses` in core/network/network.hpp.");
   bind_arrays<Moves>(m, "Moves", "See `Moves` in core/network/network.hpp.");
   bind_arrays<Feedback>(m, "Feedback", "See `Feedback` in core/network/network.hpp.");
+  bind_arrays<Constants>(m, "Constants", "See `Constants` in core/network/network.hpp.");
   bind_network_of<float>(m, "NetworkSingle");
   bind_network_of<double>(m, "NetworkDouble");
 }

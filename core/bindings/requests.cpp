@@ -91,9 +91,8 @@ void bind_requests(nb::module_& m) {
   b.array<In1<Index>>("samples", &R::samples, "(n,) indices among all samples.");
   b.array<In1<Index>>("clocks", &R::clocks, "(n,) first step of the random numbers of each sample.");
   b.array<In2<double>>("feedback", &R::feedback);
-  b.array<In2<double>>("scales", &R::scales);
+  b.array<In1<double>>("shares", &R::shares, "(n,) factors of gradients that are means over the steps of a learning window.");
   b.array<In3<double>>("given_errors", &R::given_errors);
-  b.array<In2<double>>("product_scales", &R::product_scales);
   b.array<Out3<double>>("products", &R::products);
   b.array<Out3<double>>("error", &R::error);
   b.array<Out1<Index>>("events", &R::events);

@@ -1,5 +1,5 @@
 // Tables of a built network: fields of their records for NumPy, and the topology.
-#include "network/topology.hpp"
+#include "network/tables.hpp"
 
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/tuple.h>
@@ -54,7 +54,7 @@ Fields population_fields() {
                     FIELD(channel),       FIELD(softmax),    FIELD(trace_group), FIELD(kind),           FIELD(n_components),
                     FIELD(leaky),         FIELD(fed_back),   FIELD(voltage_row), FIELD(inhibitory_row), FIELD(pair_group),
                     FIELD(kappa),         FIELD(c_reg),      FIELD(rate_reg),    FIELD(f_target),       FIELD(kappa_gain),
-                    FIELD(error_latency), FIELD(dropout)});
+                    FIELD(error_latency), FIELD(dropout),    FIELD(averages)});
 }
 
 Fields delay_group_fields() {
@@ -69,7 +69,8 @@ Fields delay_group_fields() {
     OPTIMIZER_FIELD(epsilon, "epsilon"), OPTIMIZER_FIELD(kind, "optimizer"), OPTIMIZER_FIELD(nesterov, "nesterov"),
     OPTIMIZER_FIELD(keep, "keep"), FIELD(input_scale), FIELD(pair_rule), FIELD(pair_powers), FIELD(pre_decay),
     FIELD(post_decay),    {"pair_constants", "4f8", offsetof(Record, pair_constants), sizeof(Record::pair_constants)},
-    FIELD(level), FIELD(lowest), FIELD(highest), FIELD(stochastic), FIELD(rounding_seed), FIELD(first_node)
+    FIELD(level), FIELD(lowest), FIELD(highest), FIELD(stochastic), FIELD(rounding_seed), FIELD(first_node),
+    FIELD(averages), FIELD(clip_norm)
   });
   // clang-format on
 }
@@ -95,6 +96,56 @@ Fields drive_fields() {
 Fields product_fields() {
   using Record = Product;
   return fields_of(sizeof(Record), {FIELD(population), FIELD(component), FIELD(slot)});
+}
+
+Fields learned_constant_fields() {
+  using Record = LearnedConstant;
+  return fields_of(sizeof(Record), {FIELD(population), FIELD(first), FIELD(size), FIELD(first_effect), FIELD(stop_effect),
+                                    FIELD(descent), FIELD(eta), FIELD(low), FIELD(high)});
+}
+
+// The arrays of a topology by name: what Python hands over, its attributes and the stub follow.
+template <class View> struct Entry {
+  const char* name;
+  View Topology::* member;
+};
+template <class View> Entry(const char*, View Topology::*) -> Entry<View>;
+
+constexpr auto topology_fields() {
+  return std::tuple{
+      Entry{"populations", &Topology::populations},
+      Entry{"groups", &Topology::groups},
+      Entry{"trace_groups", &Topology::trace_groups},
+      Entry{"readouts", &Topology::readouts},
+      Entry{"poisson_rates", &Topology::poisson_rates},
+      Entry{"decays", &Topology::decays},
+      Entry{"filters", &Topology::filters},
+      Entry{"doublings", &Topology::doublings},
+      Entry{"arrivals", &Topology::arrivals},
+      Entry{"trace_consumers", &Topology::trace_consumers},
+      Entry{"kinds", &Topology::kinds},
+      Entry{"eligibility", &Topology::eligibility},
+      Entry{"adjoint", &Topology::adjoint},
+      Entry{"branch_start", &Topology::branch_start},
+      Entry{"targets", &Topology::targets},
+      Entry{"near_targets", &Topology::near_targets},
+      Entry{"params", &Topology::params},
+      Entry{"bounds", &Topology::bounds},
+      Entry{"signal_delay", &Topology::signal_delay},
+      Entry{"error_latency", &Topology::error_latency},
+      Entry{"adaptive", &Topology::adaptive},
+      Entry{"pair_powers", &Topology::pair_powers},
+      Entry{"drives", &Topology::drives},
+      Entry{"drive_values", &Topology::drive_values},
+      Entry{"out_degrees", &Topology::out_degrees},
+      Entry{"source_nodes", &Topology::source_nodes},
+      Entry{"products", &Topology::products},
+      Entry{"kept_rows", &Topology::kept_rows},
+      Entry{"constants", &Topology::constants},
+      Entry{"effect_products", &Topology::effect_products},
+      Entry{"effects", &Topology::effects},
+      Entry{"gains", &Topology::gains},
+  };
 }
 
 // Reads an array as its member has it; `name` is for messages.
@@ -211,6 +262,7 @@ void bind_tables(nb::module_& m) {
         fields["ReadoutConstants"] = readout_fields();
         fields["Drive"] = drive_fields();
         fields["Product"] = product_fields();
+        fields["LearnedConstant"] = learned_constant_fields();
         return fields;
       },
       "Names and NumPy types of the fields of each record, in their order; each has eight bytes.");

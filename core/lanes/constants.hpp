@@ -7,7 +7,7 @@
 //     dE/dp = sum_t (sum_i mu_i(t) dh_i(t)/dp + psi(t) d(t) d(distance)(t)/dp)
 //
 // The factors are constant in a sample. So a lane computes inner products of mu, or psi d, with rows of the state that it keeps;
-// Python multiplies by the factors (`engine/build/constants.py`). Nothing is per synapse.
+// `mean_constants` (network/optimizer_step.hpp) multiplies by the factors. Nothing is per synapse.
 #pragma once
 #include <algorithm>
 
@@ -99,7 +99,7 @@ void add_scaled_products(const Topology& topology, Backward<Real>& work, const R
   const FlushSubnormals flush;
   const Array2<double> sums = request.products.plane(index % request.products.planes);
   for (Index p = 0; p < topology.products.size; p++) {
-    const double scale = request.product_scales(index, topology.products[p].population);
+    const double scale = topology.populations[topology.products[p].population].averages ? request.shares[index] : 1.0;
     for (Index j = 0; j < sums.columns; j++) sums(p, j) += scale * work.products(p, j);
   }
 }

@@ -121,7 +121,8 @@ bool accumulate(Episodes<Real>& episodes, const Chunk& chunk, const Request& req
     add_scaled_products(episodes.topology, episodes.works[s], request, chunk.index + s);
   }
   const auto scale_of = [&](const GradientPiece& piece, Index s) {
-    return static_cast<Real>(request.scales(chunk.index + s, piece.group));
+    const DelayGroup& group = episodes.topology.groups[piece.group];
+    return static_cast<Real>(group.input_scale) * static_cast<Real>(group.averages ? request.shares[chunk.index + s] : 1.0);
   };
   const auto add = [&](const GradientTables<Real>& tables, const GradientPiece& piece, Index s, Array1<Real> to) {
     Lane<Real>& lane = episodes.lanes[chunk.lane + s];

@@ -40,9 +40,8 @@ struct Request : Inputs {
   Array1<const Index> samples;          // (n,) indices among all given samples
   Array1<const Index> clocks;           // (n,) first step of the random spikes of samples from rest
   Array2<const double> feedback;        // (readouts, neurons)
-  Array2<const double> scales;          // (n, delay groups) factors of gradients
+  Array1<const double> shares;          // (n,) factors of gradients that are means over the steps of a learning window
   Array3<const double> given_errors;    // (n, n_steps, readouts); without planes, those of the targets
-  Array2<const double> product_scales;  // (n, populations) factors of `products`
   Array3<double> error;                 // (n, n_steps, readouts); without planes they are stored for the backward pass
   Array1<Index> events;                 // (n,) synaptic events of samples from rest
   Array3<double> products;              // (sums, products, targets) the backward pass adds those of lane k to the sum k % sums

@@ -1,4 +1,4 @@
-// A network: its topology, what it keeps for each synapse, and feedback. The loops over time borrow it.
+// A network: its topology, what it keeps for each synapse, feedback, and constants that learn. The loops over time borrow it.
 //
 // Arrays of fixed size have a row in the table `fields` of their struct (network/fields.hpp).
 #pragma once
@@ -71,6 +71,27 @@ struct Feedback {
   }
 };
 
+// Constants that learn, side by side as in Topology::constants; otherwise empty.
+struct Constants {
+  Array1<double> moved;          // what their optimiser moves: values, or logarithms of values
+  Array1<double> first, second;  // Adam's means of the gradient and of its square
+  Array1<double> gradient;       // of a mini-batch
+  Array2<double> products;       // (products, targets) sums of a mini-batch, see `Product`
+
+  static constexpr auto fields() {
+    using S = Constants;
+    constexpr Axis axis = Axis::same;
+    constexpr int lasting = kState | kLasting;
+    return std::tuple{
+        Field{"moved", &S::moved, axis, lasting, [](auto& s) { return Shape{s.constants}; }},
+        Field{"first", &S::first, axis, lasting, [](auto& s) { return Shape{s.constants}; }},
+        Field{"second", &S::second, axis, lasting, [](auto& s) { return Shape{s.constants}; }},
+        Field{"gradient", &S::gradient, axis, kLasting, [](auto& s) { return Shape{s.constants}; }},
+        Field{"products", &S::products, axis, kLasting, [](auto& s) { return Shape{s.products, s.targets()}; }},
+    };
+  }
+};
+
 template <class Real> struct Network {
   Sizes sizes;
   Topology topology;
@@ -78,6 +99,7 @@ template <class Real> struct Network {
   Synapses<Real> synapses;
   Moves moves;
   Feedback feedback;
+  Constants constants;
   std::vector<Zeros> memory;               // of the arrays that were not given
   std::vector<std::uint32_t> all_targets;  // see `with_targets`
 };
@@ -87,6 +109,7 @@ template <class Real> std::vector<Row> rows_of(Network<Real>& network) {
   add_rows("synapses", network.synapses, rows);
   add_rows("wiring", network.moves, rows);
   add_rows("neurons", network.feedback, rows);
+  add_rows("constants", network.constants, rows);
   return rows;
 }
 
@@ -108,7 +131,8 @@ template <class Real> Topology with_targets(Network<Real>& network) {
 // The same network with other weights, which does not learn; `network` must outlive it.
 template <class Real> Network<Real> at_rest(const Network<Real>& network, Array1<Real> weight) {
   Network<Real> copy{
-      network.sizes.at_rest(), network.topology, network.initial, network.synapses, network.moves, network.feedback, {}, {}};
+      network.sizes.at_rest(), network.topology, network.initial, network.synapses, network.moves, network.feedback, {},
+      {}, {}};
   copy.synapses.weight = weight;
   copy.synapses.levels.size = copy.synapses.wide_levels.size = 0;
   return copy;

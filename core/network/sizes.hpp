@@ -10,6 +10,8 @@ struct Sizes {
   Index neurons = 0, readouts = 0, sources = 0, synapses = 0;
   Index populations = 0, delay_groups = 0, trace_groups = 0;
   Index state_rows = 0, receptors = 0;
+  Index constants = 0;    // numbers of all constants that learn
+  Index products = 0;     // inner products for their gradients
   Index rewired = 0;      // projections, if the synapses of some of them move
   Index level_bytes = 0;  // of a level that is stored in place of a weight; 0: weights are stored
   // Whether there is, or some rule needs ...
@@ -64,6 +66,8 @@ inline constexpr NamedSize kSizes[] = {{"neurons", &Sizes::neurons},
                                        {"trace_groups", &Sizes::trace_groups},
                                        {"state_rows", &Sizes::state_rows},
                                        {"receptors", &Sizes::receptors},
+                                       {"constants", &Sizes::constants},
+                                       {"products", &Sizes::products},
                                        {"rewired", &Sizes::rewired},
                                        {"level_bytes", &Sizes::level_bytes},
                                        {"adaptive_feedback", &Sizes::adaptive_feedback},

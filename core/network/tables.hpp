@@ -48,6 +48,7 @@ struct Population {
   double kappa_gain;                        // 1 - kappa; if kappa learns, of its first value: gradients keep their scale
   Index error_latency;                      // steps from a spike to the first error that it causes
   double dropout;                           // fraction of its spikes that are lost while the network learns
+  Index averages;                           // whether all rules onto it average gradients, see `DelayGroup::averages`
 };
 
 // The synapses of a projection with the same delay (and, onto readouts, the same time constant).
@@ -81,6 +82,8 @@ struct DelayGroup {
   Index stochastic;              // rounding is stochastic, not to the nearest
   Index rounding_seed;           // seed of the draws of its projection
   Index first_node;              // local target id of node 0 of its targets, also if another rank owns it
+  Index averages;                // e-prop: whether its gradient is a mean over the steps of the learning window
+  double clip_norm;              // largest norm of the gradient of its projection; 0: any
 };
 
 // Number of steps of a per-step optimiser after a spike, if no other spike follows.
@@ -141,6 +144,15 @@ struct Product {
   Index slot;        // index in Topology::kept_rows; -1: the factor is 1
 };
 
+// A constant of a population that learns, see optimizer_step.hpp.
+struct LearnedConstant {
+  Index population;
+  Index first, size;                // its numbers among those of all constants: one for each node, or one for all nodes
+  Index first_effect, stop_effect;  // rows of Topology::effects
+  Index descent;                    // plain gradient descent; else Adam
+  double eta, low, high;            // learning rate, bounds of what moves
+};
+
 struct Topology {
   Array1<Population> populations;
   Array1<DelayGroup> groups;           // from the build; a run works on a copy (frozen: eta = 0)
@@ -172,6 +184,10 @@ struct Topology {
   Array1<const Index> source_nodes;   // (sources,) index of each source within its population; empty if ids tell it, or unused
   Array1<const Product> products;     // e-prop: for the gradients of learned constants
   Array1<const Index> kept_rows;      // rows of the state of neurons that `products` read; slot 0 also keeps outputs
+  Array1<const LearnedConstant> constants;
+  Array1<const Index> effect_products;  // (effects,) product of each effect of a constant
+  Array2<const double> effects;         // (effects, targets) its present factors
+  Array1<const double> gains;           // (numbers of all constants,) present value of what moves by its logarithm, else 1
 
   Index n_neurons() const { return params.columns; }
   Index n_readouts() const { return readouts.size; }

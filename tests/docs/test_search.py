@@ -29,7 +29,7 @@ WORDS = {
     "duration": "howto/long_runs",
 }
 #: Names of internals, which a user does not look for.
-INTERNALS = ("SampleGatherer", "RankPartition", "block_steps_of", "LaneGroup", "StateGatherer")
+INTERNALS = ("SampleGatherer", "RankPartition", "block_steps_of", "LaneGroup")
 
 pytestmark = [
     pytest.mark.slow,

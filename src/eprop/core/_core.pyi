@@ -154,6 +154,18 @@ class Topology:
     @property
     def kept_rows(self) -> numpy.ndarray: ...
 
+    @property
+    def constants(self) -> numpy.ndarray: ...
+
+    @property
+    def effect_products(self) -> numpy.ndarray: ...
+
+    @property
+    def effects(self) -> numpy.ndarray: ...
+
+    @property
+    def gains(self) -> numpy.ndarray: ...
+
 most_filters: int
 
 most_own_beside_filters: int
@@ -455,7 +467,7 @@ class testing:
     def depress(arg0: float, arg1: float, arg2: float, arg3: float, /) -> float: ...
 
     @staticmethod
-    def optimize_synapse(before: tuple[float, float, float], g: float, first_step: int, last_step: int, topology: object) -> tuple[float, float, float]:
+    def optimize_synapse(before: tuple[float, float, float], g: float, first_step: int, last_step: int, groups: object) -> tuple[float, float, float]:
         """New (w, m, v) by the optimiser of the first delay group."""
 
 class Axis(enum.IntEnum):
@@ -564,6 +576,24 @@ class Feedback:
     @property
     def feedback_offset(self) -> numpy.ndarray: ...
 
+class Constants:
+    """See `Constants` in core/network/network.hpp."""
+
+    @property
+    def moved(self) -> numpy.ndarray: ...
+
+    @property
+    def first(self) -> numpy.ndarray: ...
+
+    @property
+    def second(self) -> numpy.ndarray: ...
+
+    @property
+    def gradient(self) -> numpy.ndarray: ...
+
+    @property
+    def products(self) -> numpy.ndarray: ...
+
 class NetworkSingle:
     """
     A network: topology, weights and what learning keeps for each synapse, feedback.
@@ -586,6 +616,9 @@ class NetworkSingle:
     @property
     def feedback(self) -> Feedback: ...
 
+    @property
+    def constants(self) -> Constants: ...
+
     def tie_feedback(self, like: int = -1) -> None:
         """
         Copy weights to the feedback that follows them: all, or those of delay groups with the sources and targets of one.
@@ -596,9 +629,14 @@ class NetworkSingle:
         Keep adaptive feedback unchanged after the weights of delay groups were set.
         """
 
-    def optimize(self, update: int, clip: NDArray[numpy.float64], scale: NDArray[numpy.float64], threads: int) -> None:
+    def means(self, pending: NDArray[numpy.float32], products: NDArray[numpy.float64], samples: float, length: float) -> NDArray[numpy.float64]:
         """
-        One optimiser step of all e-prop synapses with gradient scale * (clip * pending), which is cleared; of an optimiser in Python, `pending` is the gradient then.
+        Turn `pending` (synapses,), sums of gradients over samples, into means, `length` is that of the first learning window; return those of the constants that learn, from sums (products, targets).
+        """
+
+    def optimize(self, update: int, samples: float, length: float, threads: int) -> None:
+        """
+        One optimiser step of all e-prop synapses with the means of `pending`, clipped, which is cleared; of an optimiser in Python, `pending` is the gradient then. The same of the constants that learn and `products`; with 0 samples `pending` and `gradient` are means already.
 
         C++: `optimize` in core/network/optimizer_step.hpp.
         """
@@ -632,6 +670,9 @@ class NetworkDouble:
     @property
     def feedback(self) -> Feedback: ...
 
+    @property
+    def constants(self) -> Constants: ...
+
     def tie_feedback(self, like: int = -1) -> None:
         """
         Copy weights to the feedback that follows them: all, or those of delay groups with the sources and targets of one.
@@ -642,9 +683,14 @@ class NetworkDouble:
         Keep adaptive feedback unchanged after the weights of delay groups were set.
         """
 
-    def optimize(self, update: int, clip: NDArray[numpy.float64], scale: NDArray[numpy.float64], threads: int) -> None:
+    def means(self, pending: NDArray[numpy.float64], products: NDArray[numpy.float64], samples: float, length: float) -> NDArray[numpy.float64]:
         """
-        One optimiser step of all e-prop synapses with gradient scale * (clip * pending), which is cleared; of an optimiser in Python, `pending` is the gradient then.
+        Turn `pending` (synapses,), sums of gradients over samples, into means, `length` is that of the first learning window; return those of the constants that learn, from sums (products, targets).
+        """
+
+    def optimize(self, update: int, samples: float, length: float, threads: int) -> None:
+        """
+        One optimiser step of all e-prop synapses with the means of `pending`, clipped, which is cleared; of an optimiser in Python, `pending` is the gradient then. The same of the constants that learn and `products`; with 0 samples `pending` and `gradient` are means already.
 
         C++: `optimize` in core/network/optimizer_step.hpp.
         """
@@ -846,22 +892,19 @@ class Request:
     def feedback(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
-    def scales(self) -> NDArray[numpy.float64]: ...
+    def shares(self) -> NDArray[numpy.float64]:
+        """
+        (n,) factors of gradients that are means over the steps of a learning window.
+        """
 
-    @scales.setter
-    def scales(self, value: NDArray[numpy.float64]) -> None: ...
+    @shares.setter
+    def shares(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def given_errors(self) -> NDArray[numpy.float64]: ...
 
     @given_errors.setter
     def given_errors(self, value: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def product_scales(self) -> NDArray[numpy.float64]: ...
-
-    @product_scales.setter
-    def product_scales(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def products(self) -> NDArray[numpy.float64]: ...

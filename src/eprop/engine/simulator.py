@@ -737,7 +737,7 @@ class Simulator(FixedProperties):
         NetworkError
             If there is no projection of this name.
         """
-        network, count = self.network, self._arrays.gatherer.count
+        network, count = self.network, self._arrays.exchange.count
         return sum(count(p.index) for p in (network.projections if name is None else [network.projection(name)]))
 
     @property

@@ -31,10 +31,10 @@ def network(dropout: float = 0.0, rule: ep.Rule | None = None, lost: float = 0.0
     return small_network(SIZES, connections, **parts, dropout=lost, seed=3)
 
 
-def samples_of(sim: ep.Simulator, seed: int = 1) -> ep.engine.Samples:
+def samples_of(sim: ep.Simulator, seed: int = 1, n: int = 6) -> ep.engine.Samples:
     rng = np.random.default_rng(seed)
-    events, targets = rng.random((6, 40, SIZES[0])) < 0.2, rng.normal(size=(6, 40, SIZES[2]))
-    return sim.samples(6, 40, {"in": events}, {"out": targets})
+    events, targets = rng.random((n, 40, SIZES[0])) < 0.2, rng.normal(size=(n, 40, SIZES[2]))
+    return sim.samples(n, 40, {"in": events}, {"out": targets})
 
 
 def weights_of(sim: ep.Simulator) -> dict[str, np.ndarray]:
@@ -109,3 +109,14 @@ def test_a_gradient_beyond_the_limit_is_scaled_down_to_it() -> None:
         norm = np.linalg.norm(gradients[name])
         assert norm > 0.01
         assert_close(before[name] - weight, 0.5 * 0.01 / norm * gradients[name], 1e-9)
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_clipped_gradients_have_the_same_bits_in_training_and_in_lanes(partitions: int) -> None:
+    whole, parts = (ep.Simulator(network(clip_norm=0.01), threads=1, partitions=k) for k in (1, partitions))
+    for seed in range(2):
+        samples = samples_of(whole, seed, n=7)
+        whole.train(samples)
+        lanes = parts.lanes(samples)
+        lanes.learn(lanes.backward())
+    assert_same(weights_of(parts), weights_of(whole))

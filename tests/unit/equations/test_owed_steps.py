@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,7 +27,7 @@ def owed(optimizer: Adam | Momentum, before: Triple, g: float, first: int, last:
         values["beta_1"] = optimizer.beta
     for name, value in (values | bounds).items():
         group[name] = value
-    return lib.testing.optimize_synapse(before, g, first, last, SimpleNamespace(groups=group))
+    return lib.testing.optimize_synapse(before, g, first, last, group)
 
 
 def adam_loop(o: Adam, state: Triple, g: float, first: int, last: int) -> Triple:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -37,7 +35,7 @@ def constants(kind, o, **changes):
         given["beta_1"] = o.beta
     for name, value in given.items():
         groups[name] = value
-    return SimpleNamespace(groups=groups)
+    return groups
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 7, 1000, 70_000])
@@ -84,7 +82,7 @@ def test_bounds_and_frozen_weights():
     given = constants(o.code, o, w_min=-1.0, w_max=1.0)
     assert lib.testing.optimize_synapse((0.5, 0.0, 0.0), 1.0, 0, 5, given)[0] == 0.5 - 0.1
     assert lib.testing.optimize_synapse((0.5, 0.0, 0.0), 100.0, 0, 5, given)[0] == -1.0
-    given.groups["eta"] = 0.0
+    given["eta"] = 0.0
     assert lib.testing.optimize_synapse((5.0, 0.3, 0.2), 100.0, 0, 5, given) == (5.0, 0.3, 0.2)
 
 

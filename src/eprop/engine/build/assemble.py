@@ -11,7 +11,7 @@ import numpy as np
 from eprop.engine.build.built import Built, Sizes, has_near_targets
 from eprop.engine.build.check import check_memory, check_network, check_sizes
 from eprop.engine.build.connections import ConnectionBuilder, DrawnDelays, draw_synapses, find_ghosts
-from eprop.engine.build.constants import check_constants, constants_of, product_tables
+from eprop.engine.build.constants import Constant, check_constants, constants_of, product_tables
 from eprop.engine.build.delay_groups import (
     add_filter_slots,
     delay_groups_of,
@@ -92,8 +92,8 @@ def build(
     ranks = RankPartition(network, comm)
     find_ghosts(network, ranks, threads)
     nodes = _nodes_of(network, ranks)
-    constants = constants_of(nodes)
-    sizes, drawn = _sizes_of(nodes, dtype, threads, report)
+    sizes, drawn = _sizes_of(nodes, constants_of(nodes), dtype, threads, report)
+    constants = sizes.constants
     check_sizes(sizes.n_sources, sizes.n_branches)
     run_on_all_ranks(ranks.comm, "Simulator", partial(check_memory, sizes, partitions, threads, neighbours))
     bounds = np.stack([split(ranks.n_neurons, partitions), split(sizes.n_readouts, partitions)])
@@ -120,13 +120,14 @@ def build(
         adaptive=adaptive_pairs(nodes, sizes.n_readouts),
         **drive_tables(nodes),
         **product_tables(constants),
+        effects=np.zeros((sum(len(c.products) for c in constants), ranks.n_neurons + sizes.n_readouts)),
+        gains=np.ones(constants[-1].span.stop if constants else 0),
         out_degrees=out_degrees(nodes.table, groups, branch_start),
         source_nodes=source_nodes(network, ranks),
     )
     return Built(
         **vars(sizes),
         topology=topology,
-        constants=constants,
         formats=formats,
         fingerprint=fingerprint_of(network, dtype, sizes.kinds, sizes.block_steps, formats),
         weight=weight,
@@ -156,7 +157,7 @@ def _nodes_of(network: Network, ranks: RankPartition) -> Nodes:
 
 
 def _sizes_of(
-    nodes: Nodes, dtype: type, threads: int, report: Callable[[int], None]
+    nodes: Nodes, constants: tuple[Constant, ...], dtype: type, threads: int, report: Callable[[int], None]
 ) -> tuple[Sizes, dict[int, DrawnDelays]]:
     """Kinds of eligibility, trace groups, delay groups, blocks; and the drawn delays."""
     network, ranks = nodes.network, nodes.ranks
@@ -170,7 +171,7 @@ def _sizes_of(
     leaders = np.empty(len(network.projections), np.int64)
     for own in groups:
         leaders[[p.index for p in own[0].bundle]] = own[0].leader.index
-    return Sizes(network, ranks, np.dtype(dtype), *tables, kinds, block_steps, leaders), drawn
+    return Sizes(network, ranks, np.dtype(dtype), *tables, kinds, block_steps, leaders, constants), drawn
 
 
 def _tables_of(sizes: Sizes, nodes: Nodes) -> dict[str, Any]:

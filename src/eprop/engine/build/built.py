@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.build.constants import Constant
+from eprop.engine.build.constants import Constant, products_of
 from eprop.engine.build.eligibility import TraceGroups, span_blocks_of
 from eprop.engine.build.levels import level_type
 from eprop.engine.build.neurons import n_state_rows
@@ -94,6 +94,8 @@ class Sizes:
         Steps of a block.
     leaders : (projections,)
         Index of the first projection of each projection's bundle, see `eprop.engine.build.delay_groups`.
+    constants : tuple of Constant
+        Constants that learn.
     """
 
     network: Network
@@ -106,6 +108,7 @@ class Sizes:
     kinds: tuple[Kind, ...]
     block_steps: int
     leaders: np.ndarray
+    constants: tuple[Constant, ...]
 
     # ---------------------------------------------------------------- nodes and axon branches of this rank
 
@@ -157,6 +160,7 @@ class Sizes:
             neurons=self.n_neurons, readouts=self.n_readouts, sources=self.n_sources, synapses=synapses,
             populations=len(self.populations), delay_groups=len(self.groups), trace_groups=len(self.trace_groups.table),
             state_rows=n_state_rows(network), receptors=2 if (self.populations["inhibitory_row"] >= 0).any() else 1,
+            constants=self.constants[-1].span.stop if self.constants else 0, products=len(products_of(self.constants)),
             rewired=len(network.projections) if self.rewired else 0, level_bytes=0 if stored is None else stored.itemsize,
             adaptive_feedback=any(isinstance(f.kind, Adaptive) for f in network.feedback_projections),
             eprop_plus=learning.eprop_plus, pairs=learning.pairs, two_kappas=self.two_kappas, crosses=self.crosses,
@@ -261,8 +265,6 @@ class Built(Sizes):
     Attributes
     ----------
     topology : Topology
-    constants : tuple of Constant
-        Constants that learn.
     formats : dict of FixedPoint
         Weights of few bits with their scales, by projection.
     fingerprint : (bytes,) uint8
@@ -280,7 +282,6 @@ class Built(Sizes):
     """
 
     topology: Topology
-    constants: tuple[Constant, ...]
     formats: dict[str, FixedPoint]
     fingerprint: np.ndarray
     weight: np.ndarray

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine.build.neurons import Nodes, columns_of, with_columns
-from eprop.engine.build.records import PRODUCT
+from eprop.engine.build.records import LEARNED, PRODUCT
 from eprop.errors import NetworkError, ParameterError
 from eprop.models import Learned
 from eprop.models.base import DISTANCE
@@ -47,6 +47,8 @@ class Constant:
         Inner products of its gradient, in the order of the model's effects.
     kept : tuple of int
         Components of the neurons' eligibility that learning follows.
+    span : slice
+        Its numbers among those of all constants: one for each node, or one for all nodes.
     """
 
     population: Population
@@ -56,6 +58,7 @@ class Constant:
     start: Floats
     products: tuple[Product, ...]
     kept: tuple[int, ...]
+    span: slice
 
     @property
     def key(self) -> str:
@@ -142,7 +145,7 @@ def constants_of(nodes: Nodes) -> tuple[Constant, ...]:
         If a model has no effects of a constant, a drawn first value lies outside the bounds, or a bound contradicts another
         parameter.
     """
-    network, out = nodes.network, []
+    network, out, stop = nodes.network, list[Constant](), 0
     for p in network.populations:
         if not (learned := learned_of(p.model)):
             continue
@@ -160,7 +163,8 @@ def constants_of(nodes: Nodes) -> tuple[Constant, ...]:
             followed = nodes.components[p.index].kept if p.index in nodes.components else (0,)
             products = tuple(_product(p, e.component, e.row, followed) for e in effects[name])
             start = columns[name].astype(np.float64)
-            out.append(Constant(p, name, how, info[name].learned == "log", start, products, followed))
+            span = slice(stop, stop := stop + (1 if how.shared else p.size))
+            out.append(Constant(p, name, how, info[name].learned == "log", start, products, followed, span))
     return tuple(out)
 
 
@@ -181,7 +185,7 @@ def products_of(constants: Iterable[Constant]) -> list[Product]:
 
 
 def product_tables(constants: tuple[Constant, ...]) -> dict[str, np.ndarray]:
-    """``products`` (products,) PRODUCT and ``kept_rows``, see `Topology`; empty without constants that learn."""
+    """What the core needs to find gradients and move constants, see `Topology`; empty without constants that learn."""
     products = products_of(constants)
     of_neurons = {c.population.index for c in constants if c.population.model.role == "neuron"}
     rows = sorted({row for index, _, row in products if index in of_neurons and row is not None})
@@ -192,4 +196,22 @@ def product_tables(constants: tuple[Constant, ...]) -> dict[str, np.ndarray]:
     for record, (index, component, row) in zip(table, products, strict=True):
         slot = -1 if row is None else slots[row] if index in of_neurons else OUTPUTS
         record["population"], record["component"], record["slot"] = index, component, slot
-    return {"products": table, "kept_rows": np.array(rows, np.int64)}
+    return {"products": table, "kept_rows": np.array(rows, np.int64)} | _learned_tables(constants)
+
+
+def _learned_tables(constants: tuple[Constant, ...]) -> dict[str, np.ndarray]:
+    """The table of constants, and which product each of their effects reads."""
+    numbers = {product: row for row, product in enumerate(products_of(constants))}
+    table, effects = np.zeros(len(constants), LEARNED), list[int]()
+    for record, c in zip(table, constants, strict=True):
+        how, bounds = c.learned, np.array([c.learned.low, c.learned.high])
+        record["population"], record["first"], record["size"] = (
+            c.population.index,
+            c.span.start,
+            c.span.stop - c.span.start,
+        )
+        record["first_effect"] = len(effects)
+        effects += [numbers[product] for product in c.products]
+        record["stop_effect"], record["descent"], record["eta"] = len(effects), how.descent, how.eta
+        record["low"], record["high"] = np.log(bounds) if c.by_log else bounds
+    return {"constants": table, "effect_products": np.array(effects, np.int64)}

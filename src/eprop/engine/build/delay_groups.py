@@ -179,6 +179,8 @@ def _write_rule(row: np.void, p: Projection, dt: float) -> None:
     rule = p.rule
     if isinstance(rule, (EProp, EPropPlus)):
         _write_optimizer(row, rule.optimizer)
+    if isinstance(rule, EProp):
+        row["averages"], row["clip_norm"] = rule.average_gradient, rule.clip_norm or 0.0
     if isinstance(rule, EPropPlus):
         row["cutoff"], row["per_step_optimizer"] = steps_of(rule.cutoff, dt), rule.each_step
         if rule.reward is not None:

@@ -132,6 +132,9 @@ def add_eprop_constants(nodes: Nodes, groups: np.ndarray) -> None:
         If the readouts do not determine ``kappa``, which a rule leaves open.
     """
     dt = nodes.network.dt
+    for q in nodes.network.populations:
+        own = [p.rule.average_gradient for p in nodes.network.projections if p.post is q and isinstance(p.rule, EProp)]
+        nodes.table["averages"][q.index] = bool(own) and all(own)
     for p in nodes.network.projections:
         row, rule = nodes.table[p.post.index], p.rule
         if p.post.model.role == "readout" and p.pre.model.role == "neuron":

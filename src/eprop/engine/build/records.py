@@ -44,6 +44,7 @@ TRACE_GROUP = np.dtype(_FIELDS["TraceGroup"])
 READOUT = np.dtype(_FIELDS["ReadoutConstants"])
 DRIVE = np.dtype(_FIELDS["Drive"])
 PRODUCT = np.dtype(_FIELDS["Product"])
+LEARNED = np.dtype(_FIELDS["LearnedConstant"])
 
 #: Networks of the core by the type of the numbers per synapse: what the loops over time borrow.
 NETWORKS: dict[np.dtype, type[lib.NetworkDouble] | type[lib.NetworkSingle]] = {

@@ -1,13 +1,28 @@
-"""Collective operations while a network runs: exchange spikes, agree on a status, sum, join results."""
+"""Collective operations: exchange spikes, agree on a status, sum, join results and states, take the part of a rank."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from eprop.core import lib
 from eprop.engine.build.built import Built
 from eprop.errors import Status
+
+#: What the entries of the last axis of an array belong to, and so how ranks divide it.
+Axis = lib.Axis
+# Step that stands for "no postsynaptic spike yet".
+NEVER = -(1 << 62)
+
+
+class Places(NamedTuple):
+    """Entries of an axis: positions in the whole of those that this rank holds, which of them it gives, size of the whole."""
+
+    held: np.ndarray
+    given: np.ndarray
+    size: int
 
 
 class Exchange:
@@ -20,12 +35,19 @@ class Exchange:
         Whether there is more than one rank.
     slice_steps : int
         Steps between exchanges of spikes: a spike reaches no target within the shortest delay.
+    n_sources : int
+        Nodes of all ranks that can spike.
     """
 
     def __init__(self, built: Built):
         self.partition, self.comm = built.rank_partition, built.rank_partition.comm
         self.several, self.slice_steps = built.rank_partition.several, built.slice_steps
         self._known = self.partition.bounds[:-1], self.partition.bits, self.partition.counts
+        self._network, self._synapses = (
+            built.network,
+            np.stack(self.comm.gather(built.synapse_counts)),
+        )  # (ranks, projections)
+        self.n_sources = sum(p.size for p in built.network.populations if p.model.role != "readout")
 
     def swap(self, message: np.ndarray) -> tuple[np.ndarray, ...]:
         """Send the spikes of a slice to all ranks and receive theirs.
@@ -52,12 +74,7 @@ class Exchange:
 
     def columns(self, values: np.ndarray, positions: np.ndarray, n: int) -> np.ndarray:
         """Columns that the ranks hold, each at its position among all ``n``."""
-        if not self.several:
-            return values
-        out = np.zeros((len(values), n))
-        for where, part in self.comm.gather((positions, values)):
-            out[:, where] = part
-        return out
+        return _scattered(self.comm.gather((positions, values)), n) if self.several else values
 
     def spikes(self, steps: np.ndarray, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Spikes of all ranks, in the order of step and node."""
@@ -72,3 +89,80 @@ class Exchange:
         """Join tuples of arrays that the ranks hold, each array along its last axis."""
         found = self.comm.gather(parts)
         return [np.concatenate(columns, axis=-1) for columns in zip(*found, strict=True)]
+
+    # ---------------------------------------------------------------- the whole, and the part of a rank, by axis
+
+    def count(self, projection: int) -> int:
+        """Number of synapses of a projection, on all ranks."""
+        held = self._synapses[:, projection]
+        return int(held[0] if self._is_on_all(projection) else held.sum())
+
+    def held(self, projection: int) -> slice:
+        """Connections of a projection, in the order of `Simulator.connections`, that this rank holds."""
+        held, rank = self._synapses[:, projection], self.comm.rank
+        first = 0 if self._is_on_all(projection) else int(held[:rank].sum())
+        return slice(first, first + int(held[rank]))
+
+    def gives(self, projection: int) -> bool:
+        """Whether this rank contributes its synapses of a projection."""
+        return not self._is_on_all(projection) or self.comm.rank == 0
+
+    def _is_on_all(self, projection: int) -> bool:
+        """Whether all ranks hold all synapses of a projection: those onto readouts."""
+        return self._network.projections[projection].post.model.role == "readout"
+
+    def places(self, axis: lib.Axis) -> Places:
+        """What this rank holds and gives of an axis other than ``same``."""
+        p, held, given, first = self.partition, [np.zeros(0, np.int64)], [np.zeros(0, np.bool_)], 0
+        if axis is Axis.neuron:
+            return Places(np.arange(p.first, p.stop), np.ones(p.n_neurons, np.bool_), int(p.bounds[-1]))
+        if axis is Axis.synapse:
+            for k in range(self._synapses.shape[1]):
+                held.append(first + np.arange(self.held(k).start, self.held(k).stop))
+                given.append(np.full(held[-1].size, self.gives(k)))
+                first += self.count(k)
+        else:  # all ranks hold the sources of inputs
+            for q in (q for q in self._network.populations if q.model.role != "readout"):
+                nodes, (begin, stop) = p.global_ids(q), p.own(q)
+                held.append(first + nodes)
+                given.append((nodes >= begin) & (nodes < stop) & (q.model.role == "neuron" or self.comm.rank == 0))
+                first += q.size
+        return Places(np.concatenate(held), np.concatenate(given), first)
+
+    def whole(self, own: Mapping[str, np.ndarray], axes: Mapping[str, lib.Axis]) -> dict[str, np.ndarray]:
+        """Join the arrays of all ranks; the result is the same on every rank."""
+        out, divided = dict(own), {name: axis for name, axis in axes.items() if axis is not Axis.same}
+        if not self.several:
+            return out
+        places = {axis: self.places(axis) for axis in set(divided.values())}
+        parts = {name: _given(own[name], places[axis].given) for name, axis in divided.items()}
+        everyone = self.comm.gather(({axis: at.held[at.given] for axis, at in places.items()}, parts))
+        for name, axis in divided.items():
+            size = places[axis].size
+            if sum(found[name].shape[-1] for _, found in everyone) == size:  # the network needs this array
+                out[name] = _scattered([(at[axis], found[name]) for at, found in everyone], size)
+        return out
+
+    def part(self, whole: Mapping[str, np.ndarray], axes: Mapping[str, lib.Axis]) -> dict[str, np.ndarray]:
+        """Extract this rank's part of the arrays of the whole network."""
+        out = {name: np.asarray(whole[name]) for name in axes}
+        places = {axis: self.places(axis) for axis in set(axes.values()) - {Axis.same}} if self.several else {}
+        for name, axis in axes.items():
+            if axis in places and out[name].shape[-1] == places[axis].size:
+                out[name] = out[name][..., places[axis].held]
+        return out
+
+
+def _given(value: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Entries that this rank gives to the whole; none of an array that the network does not need."""
+    return value[..., given] if value.shape[-1] == given.size else value[..., :0]
+
+
+def _scattered(parts: list[tuple[np.ndarray, np.ndarray]], size: int) -> np.ndarray:
+    """Join parts with their positions; lists of postsynaptic spikes may differ in length."""
+    leading = np.max([part.shape[:-1] for _, part in parts], axis=0).astype(int)
+    dtype = parts[0][1].dtype
+    out = np.full((*leading, size), NEVER if dtype == np.int64 else 0, dtype)
+    for where, part in parts:
+        out[tuple(map(slice, part.shape[:-1]))][..., where] = part
+    return out

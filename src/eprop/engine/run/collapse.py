@@ -9,7 +9,7 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.neurons import parameters_of_neurons
-from eprop.engine.ranks.gathering import Axis
+from eprop.engine.ranks.exchange import Axis
 from eprop.engine.run.results import BatchResult
 from eprop.engine.run.samples import Samples
 from eprop.engine.state.arrays import Arrays
@@ -215,7 +215,7 @@ def _populations_of_neurons(arrays: Arrays) -> list[Population]:
 
 def by_population(arrays: Arrays, own: np.ndarray) -> dict[str, np.ndarray]:
     """Numbers of own neurons as those of all ranks, ``(size,)`` for each population of neurons."""
-    every = arrays.gatherer.whole({"counts": own}, {"counts": Axis.neuron})["counts"]
+    every = arrays.exchange.whole({"counts": own}, {"counts": Axis.neuron})["counts"]
     neurons = _populations_of_neurons(arrays)
     ends = np.cumsum([p.size for p in neurons])
     return {p.name: every[end - p.size : end] for p, end in zip(neurons, ends, strict=True)}

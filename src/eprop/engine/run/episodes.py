@@ -19,7 +19,7 @@ from eprop.engine.run.core_inputs import set_inputs
 from eprop.engine.run.guards import check_losses
 from eprop.engine.run.inputs import RunPlan
 from eprop.engine.run.online import OnlineRunner
-from eprop.engine.run.optimizers import Optimizers, lengths_of, scales_of
+from eprop.engine.run.optimizers import Optimizers, lengths_of
 from eprop.engine.run.own_loss import OwnLosses
 from eprop.engine.run.probes import Core, spikes_of_sample
 from eprop.engine.run.results import BatchResult, Recording
@@ -72,22 +72,18 @@ class Episodes:
 
     def train(self, samples: Samples, progress: Progress = None) -> BatchResult:
         """Run a mini-batch and apply an optimiser step; Ctrl-C gives up the mini-batch, or waits until the step is done."""
-        arrays, events, scales = self.arrays, self.arrays.events, scales_of(self.arrays, lengths_of(samples))
-        arrays.tie_feedback()
+        arrays, events = self.arrays, self.arrays.events
         with ExitStack() as whole:
             try:
                 self.rewirer.begin()
                 result = self.run(samples, True, progress)
-                products = arrays.constants.pending
-                of_constants = arrays.constants.gradients(products, scales.of_product_sum, arrays.exchange)
                 whole.enter_context(Postponed())
             except BaseException:
                 arrays.discard_gradients()
                 self.rewirer.discard()
                 arrays.online.events = events
                 raise
-            products[:] = 0.0
-            self.optimizers.take_step(scales.of_sum, of_constants, "train", len(samples) * samples.n_steps)
+            self.optimizers.take_step("train", lengths_of(samples), len(samples) * samples.n_steps)
             self.rewirer.finish()
         self.watch.batch(result, samples)
         return result
@@ -149,7 +145,7 @@ class Episodes:
 
     def totals(self) -> list[np.ndarray]:
         """Sums of the gradients of a mini-batch: of synapses, of constants, and of absent connections if they may grow."""
-        return [self.arrays.synapses.pending, self.arrays.constants.pending, *self.rewirer.watched]
+        return [self.arrays.synapses.pending, self.arrays.core.constants.products, *self.rewirer.watched]
 
     def spikes(self, wanted: list[Population]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Times (ms) and nodes of the spikes of the last sample that was run alone."""
@@ -213,11 +209,11 @@ class Episodes:
 
     def _request(self, samples: Samples, index: np.ndarray, learn: bool) -> lib.Request:
         """Make a request for samples ``index``, with arrays for their results."""
-        arrays, n, scales = self.arrays, len(index), scales_of(self.arrays, lengths_of(samples))
+        arrays, n, lengths = self.arrays, len(index), lengths_of(samples)
         request = request_of(arrays, self.losses.without_targets(samples), index)
         request.seed, request.learn, request.drops = arrays.network.seed, learn, learn
         request.clocks = arrays.noise_clocks(samples.n_steps, index, learn)
-        request.scales, request.product_scales = scales.of_samples[index], scales.of_products[index]
+        request.shares = lengths[0] / lengths[index]
         request.y, request.loss = np.zeros((n, samples.n_steps, arrays.built.n_readouts)), np.zeros(n)
         request.spikes, request.events = np.zeros(n, np.int64), np.zeros(n, np.int64)
         request.of_neurons = np.zeros(arrays.built.n_neurons, np.int64)

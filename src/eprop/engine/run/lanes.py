@@ -19,7 +19,7 @@ from eprop.engine.run.episodes import TERMS, Episodes, request_of
 from eprop.engine.run.guards import check_outputs
 from eprop.engine.run.inputs import check_samples, check_switch, keys_of
 from eprop.engine.run.lane_events import ChannelReader, chosen_parts
-from eprop.engine.run.optimizers import lengths_of, scales_of
+from eprop.engine.run.optimizers import lengths_of
 from eprop.engine.run.probes import Core
 from eprop.engine.run.sample_events import without_dropped
 from eprop.engine.run.samples import Arrangement, Samples, count_of
@@ -128,7 +128,6 @@ class Lanes:
             samples = without_dropped(arrays.network, samples, arrays.learned_steps)
             core.begin_next()
             self._samples, self._closed, self._request = samples, False, self._request_of(samples)
-            arrays.tie_feedback()
             clocks = arrays.noise_clocks(samples.n_steps, self._own, True)
             core.set_random(np.full(self._own.size, arrays.network.seed, np.uint64), clocks)
             self._follow_weights()
@@ -464,17 +463,15 @@ class Lanes:
     def _gradients(self, errors: np.ndarray, external: External) -> dict[str, Any]:
         """Gradients for errors of all lanes and external values of those of this rank, by projection and by constant."""
         arrays, episodes, n = self._arrays, self._episodes, self._own.size
-        arrays.tie_feedback()
         lengths = np.full(self.n, float(self.steps)) if self._samples is None else lengths_of(self._samples)
-        scales = scales_of(arrays, lengths)
         totals = [np.zeros_like(arrays.synapses.pending), arrays.constants.no_products(), *episodes.rewirer.watched]
         each = [TERMS, *(1 for _ in totals[1:])]
         terms = [episodes.replicas.terms(total, self.n, count) for total, count in zip(totals, each, strict=True)]
         request = lib.Request()
         request.samples = np.arange(n)
-        request.scales, request.given_errors = scales.of_samples[self._here], errors[self._here]
+        request.shares, request.given_errors = lengths[0] / lengths[self._here], errors[self._here]
         set_external(request, arrays, external)
-        request.product_scales, request.products = scales.of_products[self._here], terms[1]
+        request.products = terms[1]
         if n:
             with episodes.rewirer.watching(self._core, terms[2:]):
                 self._core.backward(request, terms[0])
@@ -487,7 +484,7 @@ class Lanes:
             raise DivergenceError(
                 "backward: a gradient became infinite or NaN: make the errors, or what they weigh, smaller"
             )
-        return episodes.optimizers.by_name(pending, products, scales)
+        return episodes.optimizers.means(pending, products, lengths)
 
     def _checked_errors(self, errors: Any, signals: Any, modulator: Any) -> tuple[np.ndarray, External]:
         """Errors of all lanes, and external values for the lanes of this rank."""

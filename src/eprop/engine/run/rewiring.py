@@ -188,7 +188,7 @@ class Rewirer:
         """See `Simulator.moved`."""
         arrays, moves = self._arrays, self._arrays.moves
         if not arrays.built.rewired:
-            return Moved(0, 0, 0.0, np.full(arrays.gatherer.count(p.index), round(self.now)))
+            return Moved(0, 0, 0.0, np.full(arrays.exchange.count(p.index), round(self.now)))
         order = synapse_order(arrays, p.index)[0]
         born = of_all_ranks(arrays, p, [moves.born[order].astype(np.int64)])[0]
         turnover = float((born > 0).mean()) if born.size else 0.0

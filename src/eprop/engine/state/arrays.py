@@ -11,7 +11,6 @@ from eprop.engine.build.built import Built
 from eprop.engine.build.levels import round_to_nearest, store_levels, weights_of_levels
 from eprop.engine.build.records import NETWORKS, ONLINE, Online, out_degrees
 from eprop.engine.ranks.exchange import Exchange
-from eprop.engine.ranks.gathering import StateGatherer
 from eprop.engine.state.constants import Constants
 from eprop.network import Network
 from eprop.parameters import Floats
@@ -31,7 +30,6 @@ class Arrays:
     Attributes
     ----------
     exchange : Exchange
-    gatherer : StateGatherer
     constants : Constants
         Constants that learn.
     core : lib.NetworkDouble or lib.NetworkSingle
@@ -56,10 +54,9 @@ class Arrays:
     def __init__(self, network: Network, built: Built, threads: int, timed: bool = False):
         self.network, self.built, self.threads = network, built, threads
         self.exchange = Exchange(built)
-        self.gatherer = StateGatherer(network, built, built.synapse_counts)
-        self.constants = Constants(network, built)
         sizes = built.in_core(built.weight.size, built.max_delay)
         self.core = NETWORKS[built.dtype](built.topology, sizes, built.weight, built.initial, built.feedback)
+        self.constants = Constants(network, built, self.core.constants)
         self.online: Online = ONLINE[built.dtype](self.core, timed)
         self.online.collect = self.exchange.several
         self.synapses, self.moves, self.neurons = self.core.synapses, self.core.moves, self.online.neurons
@@ -142,7 +139,7 @@ class Arrays:
     def discard_gradients(self) -> None:
         """Forget the gradients of a mini-batch."""
         self.synapses.pending[:] = 0.0
-        self.constants.pending[:] = 0.0
+        self.core.constants.products[:] = 0.0
 
     def measure_offsets(self, groups: Sequence[int]) -> None:
         """Keep adaptive feedback unchanged after the weights of delay groups were set."""

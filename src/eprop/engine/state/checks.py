@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from eprop.engine.build.fingerprint import check_fingerprint
-from eprop.engine.ranks.gathering import SpikeLog
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError
 from eprop.parameters import real_numbers
@@ -17,6 +16,8 @@ from eprop.parameters import real_numbers
 NETWORK, COUNTS, SOURCES, POST_TIMES = "network", "spikes/counts", "spikes/sources", "post_spikes/times"
 TIMES, FILTERED = "axons/times", "axons/z"
 GROWING = (COUNTS, SOURCES, POST_TIMES)
+# Means of the squared gradients of constants that learn.
+SECOND = "constants/second"
 # Of a network with rewiring: sources and delay groups of its connections, and how many have moved.
 SOURCE, GROUP, MOVED = "wiring/source", "wiring/group", "wiring/moved"
 # Steps and events that may be counted: 300,000 years of steps of 1 ms.
@@ -57,20 +58,19 @@ def _fits(given: np.ndarray, dtype: np.dtype) -> bool:
     return bool(info.min <= given.min().item() and given.max().item() <= info.max)
 
 
-def check_log(log: SpikeLog, n_steps: int, n_sources: int) -> None:
-    """Check the spikes of ``n_steps`` steps, which the core reads without looking.
+def check_log(counts: np.ndarray, sources: np.ndarray, n_steps: int, n_sources: int) -> None:
+    """Check the spikes of ``n_steps`` steps, which the core reads without looking: how many each has, and their sources.
 
     Raises
     ------
     InputError
         If they are not those of so many steps, or a source does not exist or is not in its order.
     """
-    counts, sources = log
     if counts.shape != (n_steps,) or sources.ndim != 1 or counts.min(initial=0) < 0 or counts.sum() != sources.size:
         raise damaged(f"{COUNTS} does not tell the spikes of {n_steps:,} steps")
     if sources.min(initial=0) < 0 or sources.max(initial=0) >= max(n_sources, 1):
         raise damaged("its log of spikes names nodes that do not exist")
-    if ((np.diff(sources) <= 0) & (np.diff(log.steps) == 0)).any():
+    if ((np.diff(sources) <= 0) & (np.diff(np.repeat(np.arange(n_steps), counts)) == 0)).any():
         raise damaged("its log has spikes in the wrong order")
 
 
@@ -107,8 +107,7 @@ def checked(arrays: Arrays, state: Mapping[str, np.ndarray], own: Mapping[str, n
     _check_moments(arrays, whole)
     now, online = int(whole["counters"][0]), arrays.online
     _check_clocks(whole, now, online.record_steps)
-    log = SpikeLog(whole[COUNTS], whole[SOURCES])
-    check_log(log, min(now, online.logged_steps), arrays.gatherer.n_sources)
+    check_log(whole[COUNTS], whole[SOURCES], min(now, online.logged_steps), arrays.exchange.n_sources)
     times, neurons = whole[POST_TIMES], own[POST_TIMES].shape[-1]
     if times.ndim != 2 or times.shape[1] != neurons or not len(times) or times.max(initial=-1) >= max(now, 1):
         raise damaged("its postsynaptic spikes do not fit")
@@ -119,7 +118,7 @@ def _check_wiring(arrays: Arrays, state: Mapping[str, np.ndarray], own: Mapping[
     """Check the connections of a state, by which the core finds its way through its arrays."""
     first, same = 0, (state[SOURCE] == own[SOURCE]) & (state[GROUP] == own[GROUP])
     for p, rows in zip(arrays.network.projections, arrays.built.delay_groups, strict=True):
-        span = slice(first, first := first + arrays.gatherer.count(p.index))
+        span = slice(first, first := first + arrays.exchange.count(p.index))
         if p.rewiring is None and not same[span].all():
             raise damaged(f"connections of {p.name} have moved, which has no rewiring")
         sources, groups = state[SOURCE][span], state[GROUP][span]
@@ -133,13 +132,12 @@ def _check_moments(arrays: Arrays, state: Mapping[str, np.ndarray]) -> None:
     """Check that means of squares, of which optimisers of the package take the root, are not negative."""
     first, moments = 0, state["synapses/moment_2"]
     for p in arrays.network.projections:
-        span = slice(first, first := first + arrays.gatherer.count(p.index))
+        span = slice(first, first := first + arrays.exchange.count(p.index))
         optimizer = getattr(p.rule, "optimizer", None)
         if optimizer is not None and not optimizer.in_python and moments[span].min(initial=0.0) < 0.0:
             raise damaged(f"means of squared gradients of {p.name} are negative")
-    for name in arrays.constants.arrays():
-        if name.endswith("/second") and state[name].min(initial=0.0) < 0.0:
-            raise damaged(f"{name} holds means of squares, and is negative")
+    if arrays.built.constants and state[SECOND].min() < 0.0:
+        raise damaged(f"{SECOND} holds means of squares, and is negative")
 
 
 def _check_clocks(state: Mapping[str, np.ndarray], now: int, record_steps: int) -> None:

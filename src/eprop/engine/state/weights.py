@@ -65,9 +65,9 @@ def order_on_all_ranks(arrays: Arrays, name: str) -> np.ndarray:
     order = synapse_order(arrays, projection)[0]
     if not arrays.exchange.several:
         return order
-    out = np.full(arrays.gatherer.count(projection), -1)
-    if arrays.gatherer.gives(projection):
-        out[arrays.gatherer.held(projection)] = order
+    out = np.full(arrays.exchange.count(projection), -1)
+    if arrays.exchange.gives(projection):
+        out[arrays.exchange.held(projection)] = order
     return out
 
 
@@ -136,7 +136,7 @@ def set_weights(arrays: Arrays, comm: Communicator, name: Projection | str, valu
         return
     order = synapse_order(arrays, projection.index)[0]
     arrays.materialise_weights()
-    given = flat[arrays.gatherer.held(projection.index)]
+    given = flat[arrays.exchange.held(projection.index)]
     if arrays.stores_levels:
         given = arrays.built.formats[projection.name].levels(given)
     arrays.built.weight[order] = given
@@ -207,7 +207,7 @@ def scale_learning_rates(arrays: Arrays, comm: Communicator, factor: float) -> N
     for p, groups in zip(arrays.network.projections, arrays.built.delay_groups, strict=True):
         if p.rule.plastic:
             eta[groups] = float(factor) * p.rule.learning_rate
-    arrays.constants.factor = float(factor)
+    arrays.constants.scale_learning_rates(float(factor))
 
 
 def _check_factor(factor: Any) -> None:

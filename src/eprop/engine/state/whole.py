@@ -9,7 +9,7 @@ import numpy as np
 
 from eprop.engine.build.fingerprint import has_formats_of
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
-from eprop.engine.ranks.gathering import Axis, SpikeLog
+from eprop.engine.ranks.exchange import Axis, Exchange
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.checks import COUNTS, FILTERED, GROUP, NETWORK, POST_TIMES, SOURCE, SOURCES, TIMES, checked
 from eprop.engine.state.weights import all_synapses, branches_at, synapse_order
@@ -24,14 +24,12 @@ STEP_WORK = 3
 
 def state_of(arrays: Arrays) -> dict[str, np.ndarray]:
     """Return the state of the whole network, on every rank, see `Simulator.state`."""
-    gatherer = arrays.gatherer
     spikes = arrays.online.spike_state()
-    log = gatherer.whole_log(SpikeLog(spikes.pop(COUNTS), spikes.pop(SOURCES)))
+    counts, sources = _whole_log(arrays.exchange, spikes.pop(COUNTS), spikes.pop(SOURCES))
     counters = np.array([arrays.t, arrays.updates, arrays.events, arrays.learned_steps], np.int64)
-    whole = gatherer.whole(spikes | _state_here(arrays), _axes(arrays))
-    whole |= {name: part.copy() for name, part in arrays.constants.arrays().items()}
+    whole = arrays.exchange.whole(spikes | _state_here(arrays), _axes(arrays))
     return whole | {
-        COUNTS: log.counts, SOURCES: log.sources, "counters": counters, NETWORK: arrays.built.fingerprint.copy(),
+        COUNTS: counts, SOURCES: sources, "counters": counters, NETWORK: arrays.built.fingerprint.copy(),
     }  # fmt: skip
 
 
@@ -40,7 +38,7 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
     own = state_of(arrays)
     whole = run_on_all_ranks(comm, "set_state", partial(checked, arrays, state, own), partial(_keys, own))
     online, axes = arrays.online, _axes(arrays)
-    part = arrays.gatherer.part(whole, axes)
+    part = arrays.exchange.part(whole, axes)
     if arrays.built.rewired:
         _set_wiring(arrays, part)
     order = all_synapses(arrays)
@@ -54,16 +52,35 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
         weight[order] = part[WEIGHT]
         arrays.store_weights(weight)
     online.t, arrays.updates, online.events, arrays.learned_steps = (int(v) for v in whole["counters"])
-    for name, part_of_constant in arrays.constants.arrays().items():
-        part_of_constant[...] = whole[name]
     arrays.constants.refresh()
     arrays.weight_changes += 1
-    log = arrays.gatherer.part_log(SpikeLog(whole[COUNTS], whole[SOURCES]))
+    log = _part_of_log(arrays.exchange, whole[COUNTS], whole[SOURCES])
     axons = np.ascontiguousarray(part[TIMES], np.int64), np.ascontiguousarray(part[FILTERED], np.float64)
-    online.set_spike_state(log.counts, log.sources, *axons, np.ascontiguousarray(part[POST_TIMES], np.int64))
+    online.set_spike_state(*log, *axons, np.ascontiguousarray(part[POST_TIMES], np.int64))
     if not has_formats_of(state.get(NETWORK, own[NETWORK]), own[NETWORK]):
         arrays.materialise_weights()
         arrays.round_weights()
+        arrays.tie_feedback()
+
+
+def _whole_log(exchange: Exchange, counts: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Spikes of each step on all ranks, and their sources in the whole network (int64)."""
+    if not exchange.several:
+        return counts, sources.astype(np.int64)
+    places, steps = exchange.places(Axis.source), np.repeat(np.arange(counts.size), counts)
+    mine = places.given[sources]
+    steps, sources = exchange.spikes(steps[mine], places.held[sources[mine]])
+    return np.bincount(steps, minlength=counts.size), sources
+
+
+def _part_of_log(exchange: Exchange, counts: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Those of the sources that are local to this rank, with local ids."""
+    if not exchange.several:
+        return counts, sources
+    held, steps = exchange.places(Axis.source).held, np.repeat(np.arange(counts.size), counts)
+    local = np.searchsorted(held, sources)
+    known = np.append(held, -1)[local] == sources
+    return np.bincount(steps[known], minlength=counts.size), local[known]
 
 
 def _axes(arrays: Arrays) -> dict[str, Axis]:
@@ -78,8 +95,9 @@ def _kept(arrays: Arrays) -> dict[str, tuple[Axis, np.ndarray]]:
     # Between steps all inputs are 0, so that one receptor is enough.
     n, x = arrays.built.n_neurons, arrays.neurons.input[0]
     kept = {"neurons/input": (Axis.neuron, x[:n]), "neurons/readout_input": (Axis.same, x[n:])}
+    lacks = () if arrays.built.rewired else ("wiring/",), () if arrays.built.constants else ("constants/",)
     for name, axis, view in arrays.online.kept():
-        if arrays.built.rewired or not name.startswith("wiring/"):
+        if not name.startswith(sum(lacks, ())):
             kept[name] = axis, view[..., :n] if axis is Axis.neuron else view
     return kept
 
