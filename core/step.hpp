@@ -33,12 +33,12 @@ inline Positions own_neurons(const Topology& topology, const Population& populat
 }
 
 // All neurons in a step, with an input row for each receptor; `active` as in `NeuronRange`.
-struct NeuronStep {
+template <class Real> struct NeuronStep {
   const Topology& topology;
   const DriveStep& drive;
   const PoissonTables& tables;
   bool drops;
-  Array2<double> state, input;
+  Array2<Real> state, input;
   std::uint8_t* active = nullptr;
 };
 
@@ -47,15 +47,15 @@ inline constexpr Index kDrivenTogether = 1024;
 
 // Drives neurons of population b, calls driven(begin, end), advances them, and appends their spikes, but for those that are
 // dropped, to a list of `count`. Returns the new count.
-template <class Psi, class Driven> Index step_neurons(const NeuronStep& step, Index b, const Positions& range, Psi* psi,
-                                                      std::int32_t* spikes, Index count, const Driven& driven) {
+template <class Real, class Driven> Index step_neurons(const NeuronStep<Real>& step, Index b, const Positions& range, Real* psi,
+                                                       std::int32_t* spikes, Index count, const Driven& driven) {
   const Population& population = step.topology.populations[b];
   const Index listed = count, odd = (range.first - population.first_target) % kDrawn;  // nodes drawn with the first one
   for (Index first = range.first, stop = 0; first < range.stop; first = stop) {
     stop = std::min(first + kDrivenTogether - (first == range.first ? odd : 0), range.stop);
     apply_drives(step.topology, b, first, stop, step.drive, step.tables, step.state, step.input);
     driven(first, stop);
-    const NeuronRange neurons{population, first, stop, step.state, step.topology.params, step.input, step.active};
+    const NeuronRange<Real> neurons{population, first, stop, step.state, step.topology.params, step.input, step.active};
     count = advance(neurons, psi, spikes, count);
   }
   return step.drops && population.dropout > 0.0 ? drop_spikes(population, b, step.drive, listed, count, spikes) : count;

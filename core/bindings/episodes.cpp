@@ -1,7 +1,11 @@
 // The lanes of e-prop for Python: EpisodesDouble, EpisodesSingle.
 #include "lanes/episodes.hpp"
 
+#include <nanobind/stl/optional.h>
+
 #include <algorithm>
+#include <cmath>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -58,9 +62,8 @@ template <class Real> struct PyEpisodes {
               (q.given_errors.planes == n && q.given_errors.rows == steps && q.given_errors.columns == t.n_readouts()),
           "errors");
     check(q.shares.size >= n, "shares");
-    check(t.products.size == 0 ||
-              (q.products.planes > 0 && q.products.rows == t.products.size &&
-               q.products.columns == t.n_neurons() + t.n_readouts()),
+    check(t.products.size == 0 || (q.products.planes > 0 && q.products.rows == t.products.size &&
+                                   q.products.columns == t.n_neurons() + t.n_readouts()),
           "inner products");
     check(external_fits(t, q.external, given_samples(q), steps), "signals");
   }
@@ -83,10 +86,10 @@ template <class Real> Array2<Real> pending_of(const Out2<Real>& pending, const T
   return view2(pending);
 }
 
-// A step of all lanes. Returns a result of reading its events, or for a lane that diverged its number plus the number of lanes.
-template <class Real> Index step(PyEpisodes<Real>& self, const nb::tuple& channels, const Out2<double>& y) {
+// A step of all lanes. Returns whether all outputs are plausible; nothing, and has done nothing, if its events cannot be read.
+template <class Real> std::optional<bool> step(PyEpisodes<Real>& self, const nb::tuple& channels, const Out2<double>& y) {
   const Index n = self.n();
-  if (const Index problem = take_events(self.events, channels, n, 1); problem != kRead) return problem;
+  if (!take_events(self.events, channels, n)) return std::nullopt;
   Request request;
   request.n_steps = 1;
   request.learn = self.episodes.learns;
@@ -98,10 +101,7 @@ template <class Real> Index step(PyEpisodes<Real>& self, const nb::tuple& channe
   nb::gil_scoped_release release;
   begin_steps(self.episodes, 1);
   forward(self.episodes, request, Interrupt{});
-  for (Index s = 0; s < n; s++)
-    for (Index k = 0; k < request.y.columns; k++)
-      if (const double value = request.y(s, 0, k); !(value <= kLargestVoltage && -value <= kLargestVoltage)) return n + s;
-  return kRead;
+  return std::all_of(y.data(), y.data() + y.size(), [](double value) { return std::abs(value) <= kLargestVoltage; });
 }
 
 // Names, axes and arrays of a state, of the lanes one after the other; those of the table are (units, rows, entries).
@@ -227,20 +227,9 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
 // Lanes that continue.
 template <class Real> void bind_lanes(nb::class_<PyEpisodes<Real>>& bound) {
   using Object = PyEpisodes<Real>;
-  bound.def(
-      "step", &step<Real>, "channels"_a, "y"_a.noconvert(),
-      "One step of all lanes. Returns READ, UNREADABLE, the number of a lane with wrong channels, or of one that diverged plus "
-      "the number of lanes.");
-  bound.def(
-      "read_events",
-      [](Object& self, const nb::tuple& channels, Index n_steps) {
-        const Index problem = take_events(self.events, channels, self.n(), n_steps);
-        const std::size_t sources = self.events.sizes.size(), columns = static_cast<std::size_t>(self.n() * n_steps + 1);
-        std::vector<Index> start = problem == kRead ? self.events.start : std::vector<Index>(sources * columns);
-        return std::tuple(problem, handed_over<2>(std::move(start), {sources, columns}),
-                          handed_over(std::vector<std::int32_t>(self.events.channels)));
-      },
-      "channels"_a, "n_steps"_a, "A result as of `step`, event_start and event_channels of a request.");
+  bound.def("step", &step<Real>, "channels"_a, "y"_a.noconvert(),
+            "One step of all lanes. Returns whether all outputs are plausible; None, and has done nothing, if Python must read "
+            "the events.");
   bound.def(
       "reset",
       [](Object& self, In1<Index> lanes) {
@@ -361,8 +350,6 @@ template <class Real> void bind_class(nb::module_& m, const char* name) {
 
 void bind_episodes(nb::module_& m) {
   m.attr("LANES_PER_THREAD") = kLanesPerThread;
-  m.attr("READ") = kRead;
-  m.attr("UNREADABLE") = kUnreadable;
   bind_class<double>(m, "EpisodesDouble");
   bind_class<float>(m, "EpisodesSingle");
   bind_add_terms<double>(m);

@@ -171,7 +171,8 @@ Result<std::int32_t> advance_neurons(int model, Out2<double> state, In2<double> 
   population.own_function = own_function;
   population.sharing = static_cast<Sharing>(sharing);
   population.inhibitory_row = -1;
-  spikes.resize(advance({population, begin, end, states, parameters, {input.data(), 1, neurons}}, psi.data(), spikes.data(), 0));
+  const NeuronRange<double> range{population, begin, end, states, parameters, {input.data(), 1, neurons}};
+  spikes.resize(advance(range, psi.data(), spikes.data(), 0));
   return handed_over(std::move(spikes));
 }
 

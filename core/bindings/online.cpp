@@ -234,7 +234,7 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
           "C++: `run_online` in core/online/run.cpp.")
       .def_rw("t", &S::t, "Steps since the start.")
       .def_rw("events", &S::events, "Synaptic events since the start.")
-      .def_prop_ro("neurons", [](S& run) -> Neurons& { return run.state.neurons; })
+      .def_prop_ro("neurons", [](S& run) -> Neurons<Real>& { return run.state.neurons; })
       .def_prop_ro(
           "logged_steps", [](S& run) { return run.state.log.past_mask(); }, "Steps whose spikes the log keeps.")
       .def_prop_ro(
@@ -305,7 +305,8 @@ void bind_codes(nb::module_& m) {
 
 void bind_online(nb::module_& m) {
   bind_codes(m);
-  bind_arrays<Neurons>(m, "Neurons", "See `Neurons` in core/online/state.hpp.");
+  bind_arrays<Neurons<float>>(m, "NeuronsSingle", "See `Neurons` in core/online/state.hpp.");
+  bind_arrays<Neurons<double>>(m, "NeuronsDouble", "See `Neurons` in core/online/state.hpp.");
   bind_run_of<float>(m, "OnlineSingle");
   bind_run_of<double>(m, "OnlineDouble");
 }

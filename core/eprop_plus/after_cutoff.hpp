@@ -127,7 +127,7 @@ template <Kind K, class Real> struct ResumingBranch {
   Index silent;                    // steps in which the traces decayed
   double kappa, kappa_reg, fresh;  // decay of the traces, 1 - kappa_reg
   const double* z_ahead;           // filtered spikes in the step before
-  const double* psi;               // surrogate gradient in the step before
+  const Real* psi;                 // surrogate gradient in the step before
   Rows<K.n_constants(), const double> constants;
   OwnPowers own;
   Descent<Real> descent;
@@ -167,7 +167,7 @@ template <Kind K, int N, class Real> EPROP_INLINE void resume_synapses(const Syn
     own[m] = rounded(sum_unrolled<M>(part));
     e += gather<N>(constants[K.c() + D + m], targets) * own[m];
   });
-  e = e * gather<N>(branch.psi, targets);
+  e = e * convert<double, N>(gather<N>(branch.psi, targets));
   keep(s.trace, branch.kappa * wide(s.trace) + e);
   if constexpr (K.two_kappas) keep(s.trace_reg, branch.kappa_reg * wide(s.trace_reg) + branch.fresh * e);
   unroll<M>([&](auto m) EPROP_INLINED {

@@ -42,7 +42,7 @@ template <class Real> struct SynapsePointers {
   const std::uint32_t* targets;
   Real *weight, *trace, *trace_reg, *trace_reward, *own, *pending, *moment_1, *moment_2;
   Index own_columns;  // from one own component to the next
-  double* x;
+  Real* x;
 };
 // Of a branch that begins with synapse `begin`: weights that round at once have no pending gradients, but work space.
 template <class Real> SynapsePointers<Real> pointers_of(const GroupStep<Real>& step, Index begin = 0) {
@@ -96,7 +96,7 @@ template <class Real> struct PendingSteps {
   OwedSteps& owed;
   double* gradient;  // of the synapses of a branch
   Real* premature;   // minus their premature gradients, if they round at once; zero between branches
-  double* x;         // inputs of their targets
+  Real* x;           // inputs of their targets
   Index first = 0;   // synapse of the branch
   Index source = 0;  // its source node
 

@@ -196,7 +196,7 @@ template <Kind K, class Real> void extend(OnlineState<Real>& state, Index popula
   const Array2<const double> old = plane_of(history.block_prefix, (t - 1) & (rows - 1));
   const Array2<Real> part = history.prefix_history.plane(t & (history.prefix_history.planes - 1));
   const auto constants = constants_of<K>(state.topology);
-  const NewStep<K> step = new_step<K>(state, trace_group, t - 1);
+  const NewStep<K, Real> step = new_step<K>(state, trace_group, t - 1);
   if (!K.anchored || history.steps.planes > 1) note_step(step, begin, end, t - 1, history);
   if constexpr (K.anchored) {
     const Extended<K, double, Real> write{entries_of<K>(prefix), entries_of<K>(part)};

@@ -133,11 +133,12 @@ template <class T> void identity(const Kind& kind, Index begin, Index end, const
 // The step that neurons have just taken, and its reward. Rate regularisation with the same kappa as errors multiplies the
 // filtered eligibility, as learning signals do, and joins them; `joined` compensates the different factor. With reward it never
 // joins: it does not wait for rewards. Bits do not depend on whether a kind has a trace of its own for regularisation.
-template <Kind K> struct NewStep {
+template <Kind K, class Real> struct NewStep {
   static_assert(K.two_kappas || !K.reward);
-  const double *psi_, *signal, *rate;
+  const Real* psi_;
+  const double *signal, *rate;
   double joined, separate, f_target, reward;
-  double psi(Index j) const { return psi_[j]; }
+  double psi(Index j) const { return static_cast<double>(psi_[j]); }
   double learning(Index j) const { return signal[j] + joined * (rate[j] - f_target); }
   double regularisation(Index j) const { return separate * (rate[j] - f_target); }
 };
@@ -155,9 +156,9 @@ inline double reward_of_step(const Rewards& rewards, Index step) {
   return rewards.of_step.size > 0 ? rewards.of_step[(step + 1) & (rewards.of_step.size - 1)] : 0.0;
 }
 
-template <Kind K, class Real> NewStep<K> new_step(const OnlineState<Real>& state, Index trace_group, Index t) {
+template <Kind K, class Real> NewStep<K, Real> new_step(const OnlineState<Real>& state, Index trace_group, Index t) {
   const TraceGroup& group = state.topology.trace_groups[trace_group];
-  const Neurons& neurons = state.neurons;
+  const Neurons<Real>& neurons = state.neurons;
   const double c_reg = group.joins_signal != 0 ? state.taught * group.c_reg : group.c_reg;
   const bool joins = !K.reward && group.kappa == group.kappa_reg;
   return {neurons.psi.data,
@@ -175,7 +176,8 @@ template <class Real> StoredStep stored_step(const History<Real>& history, Index
 }
 
 // Stores step `t`.
-template <Kind K, class Real> void note_step(const NewStep<K>& step, Index begin, Index end, Index t, History<Real>& history) {
+template <Kind K, class Real>
+void note_step(const NewStep<K, Real>& step, Index begin, Index end, Index t, History<Real>& history) {
   const Index slot = t & (history.steps.planes - 1);
   double* psi = history.steps.row(slot, kStepPsi);
   double* learning = history.steps.row(slot, kStepLearning);

@@ -20,7 +20,7 @@ namespace eprop {
 template <class Real> void keep_state(const Episodes<Real>& episodes, Lane<Real>& lane, Index row, Index begin, Index end) {
   const Array1<const Index> rows = episodes.topology.kept_rows;
   for (Index slot = 0; slot < rows.size; slot++) {
-    const double* from = lane.state.row(rows[slot]);
+    const Real* from = lane.state.row(rows[slot]);
     std::copy(from + begin, from + end, lane.kept.row(row) + slot * episodes.plan.columns + begin);
   }
 }

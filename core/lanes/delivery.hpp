@@ -41,11 +41,12 @@ template <class To, class From> inline typename Eight<To>::Vector convert_eight(
 }
 
 // Adds some rows of `columns` entries, a multiple of eight, to the inputs x, one after the other.
-template <int rows, class Real> inline void add_rows(const Real* const (&row)[rows], Index columns, double* x) {
+template <int rows, class Real> inline void add_rows(const Real* const (&row)[rows], Index columns, Real* x) {
+  using Vector = typename Eight<Real>::Vector;
   for (Index j = 0; j < columns; j += 8) {
-    Eight<double>::Vector& to = *reinterpret_cast<Eight<double>::Vector*>(x + j);
-    Eight<double>::Vector sum = to;
-    for (int k = 0; k < rows; k++) sum += convert_eight<double, Real>(load_eight(row[k] + j));
+    Vector& to = *reinterpret_cast<Vector*>(x + j);
+    Vector sum = to;
+    for (int k = 0; k < rows; k++) sum += load_eight(row[k] + j);
     to = sum;
   }
 }
@@ -53,7 +54,7 @@ template <int rows, class Real> inline void add_rows(const Real* const (&row)[ro
 // Adds whole rows of a dense table to the inputs `x` of a projection's targets. The zeros of the table change no sum. Four rows
 // at once save loads and stores of x; each entry is still added in the order of the spikes.
 template <class Real>
-void deliver_dense(const AxonSpikes& spikes, Index first_source, const Real* table, Index columns, double* x) {
+void deliver_dense(const AxonSpikes& spikes, Index first_source, const Real* table, Index columns, Real* x) {
   constexpr Index kLine = static_cast<Index>(kCacheLine / sizeof(Real));
   const auto row = [&](Index k) { return table + (spikes.sources[k] - first_source) * columns; };
   Index k = 0;
@@ -84,7 +85,7 @@ template <class To, class From> inline void add_series(To* to, const From* from,
 }
 
 // Adds the weights of some synapses to inputs.
-template <class Real> void deliver_synapses(Index begin, Index end, const Places& places, const Real* weight, double* x) {
+template <class Real> void deliver_synapses(Index begin, Index end, const Places& places, const Real* weight, Real* x) {
   for (Index synapse = begin; synapse < end; synapse++) x[places[synapse]] += weight[synapse];
 }
 
@@ -93,7 +94,7 @@ inline Positions all_partitions(const Topology& topology) { return {0, topology.
 // Adds the weights of the first `reached` branches of each axon of a projection (given by its first delay group r), each to the
 // row of `input` for its step of arrival; row `place` is for the first branches. Targets are those of some partitions.
 template <class Real> void deliver_branches(const Episodes<Real>& episodes, Index r, Index reached, const AxonSpikes& spikes,
-                                            Index place, const Positions& partitions, Array2<double> input) {
+                                            Index place, const Positions& partitions, Array2<Real> input) {
   const Topology& topology = episodes.topology;
   const GroupPlan own = episodes.plan.groups[r];
   const Array1<const Real> weight = episodes.weight;
@@ -113,7 +114,7 @@ template <class Real> void deliver_branches(const Episodes<Real>& episodes, Inde
       }
       const Index branch = spikes.branch(k);
       for (Index d = 0; d < reached; d += at_once) {
-        double* x = input.row(place + topology.groups[r + d].delay_offset);
+        Real* x = input.row(place + topology.groups[r + d].delay_offset);
         if (own.contiguous) {
           contiguous.each(branch + d, [&](Index synapse, Index target, Index count) {
             add_series(x + target, weight.data + synapse, count, weight.size - synapse);
@@ -143,7 +144,7 @@ Index deliver_step(const Episodes<Real>& episodes, Lane<Real>& lane, Index row, 
     if (spikes.count == 0) continue;
     delivered += spikes.count;
     Index reached = 1;
-    const Array2<double> input = inputs_at(episodes.plan, lane, group.receptor);
+    const Array2<Real> input = inputs_at(episodes.plan, lane, group.receptor);
     while (reached < stride && row + topology.groups[r + reached].delay_offset < episodes.end_row()) reached++;
     if (episodes.plan.groups[r].table < 0) {
       deliver_branches(episodes, r, reached, spikes, lane.place, partitions, input);
@@ -159,10 +160,10 @@ Index deliver_step(const Episodes<Real>& episodes, Lane<Real>& lane, Index row, 
 }
 
 // Moves the inputs of the steps from `input_steps` on to the front; the inputs before have been used, and are zero.
-inline void move_to_front(Index input_steps, Array2<double> input) {
+template <class Real> void move_to_front(Index input_steps, Array2<Real> input) {
   for (Index row = input_steps; row < input.rows; row++) {
     std::copy(input.row(row), input.row(row) + input.columns, input.row(row - input_steps));
-    std::fill(input.row(row), input.row(row) + input.columns, 0.0);
+    std::fill(input.row(row), input.row(row) + input.columns, Real{0});
   }
 }
 

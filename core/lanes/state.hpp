@@ -76,8 +76,8 @@ struct EarlierSpikes {
 //
 // Its arrays have a row in the table `fields`, see lanes/fields.hpp.
 template <class Real> struct Lane {
-  Owned2<double> state;                           // (state rows, neurons)
-  Owned2<double> input;                           // (receptors * input_rows, columns) of some steps, see `PlanSizes`
+  Owned2<Real> state;                             // (state rows, neurons)
+  Owned2<Real> input;                             // (receptors * input_rows, columns) of some steps, see `PlanSizes`
   Index place = 0;                                // row of the inputs of the next step
   Owned2<double> y;                               // (1, readouts)
   std::uint64_t seed = 0;                         // seed of its random spikes,
@@ -94,7 +94,8 @@ template <class Real> struct Lane {
   Index age = 0;                  // steps of its episode before the rollout
   bool traced = false;            // whether `traces` are set
   std::vector<Index> cuts;        // steps of the rollout before which an episode ends, ascending
-  Owned2<double> begin, begin_y;  // `state` and `y` at the start of the rollout
+  Owned2<Real> begin;             // `state` and ...
+  Owned2<double> begin_y;         // ... `y` at the start of the rollout
   Owned2<Real> traces;            // (traces, synapses) as of the first step that is processed again
   Owned2<double> product_traces;  // (traces * products, columns) the same of learned constants
   EarlierSpikes earlier;
@@ -125,10 +126,10 @@ template <class Real> struct Lane {
 };
 
 // Inputs of a lane at one receptor (input rows, columns), and at all receptors in its next step (receptors, columns at least).
-template <class Real> Array2<double> inputs_at(const PlanSizes& plan, Lane<Real>& lane, Index receptor) {
+template <class Real> Array2<Real> inputs_at(const PlanSizes& plan, Lane<Real>& lane, Index receptor) {
   return {lane.input.row(receptor * plan.input_rows()), plan.input_rows(), plan.columns};
 }
-template <class Real> Array2<double> inputs_of_step(const PlanSizes& plan, Lane<Real>& lane) {
+template <class Real> Array2<Real> inputs_of_step(const PlanSizes& plan, Lane<Real>& lane) {
   return {lane.input.row(lane.place), plan.receptors, plan.input_rows() * plan.columns};
 }
 

@@ -67,7 +67,7 @@ template <class Real> Index spikes_of_sources(const Running<Real>& run, Index b,
 // Advances the neurons of one partition by a step with their inputs, a row for each receptor, and draws its Poisson sources.
 // Lists spikes as sources.
 template <class Real>
-void advance_partition(const Running<Real>& run, const LaneStep& step, Array2<double> input, Index partition) {
+void advance_partition(const Running<Real>& run, const LaneStep& step, Array2<Real> input, Index partition) {
   const Episodes<Real>& episodes = run.episodes;
   const Topology& topology = episodes.topology;
   Lane<Real>& lane = run.lane;
@@ -76,7 +76,7 @@ void advance_partition(const Running<Real>& run, const LaneStep& step, Array2<do
   const DriveStep drive = drive_of(run.request, {run.sample(), step.t}, lane.seed, lane.clock + step.at);
   PoissonTables tables;
   tables.follow(topology, drive);
-  const NeuronStep neurons{topology, drive, tables, run.request.drops, lane.state.view(), input};
+  const NeuronStep<Real> neurons{topology, drive, tables, run.request.drops, lane.state.view(), input};
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
     const Positions range = own_neurons(topology, population, partition);
@@ -138,8 +138,8 @@ template <class Real> void log_step(const Running<Real>& run, const LaneStep& st
 
 // Resets to rest, without spikes in flight.
 template <class Real> void rest(const Episodes<Real>& episodes, Lane<Real>& lane) {
-  std::copy(episodes.initial.data, episodes.initial.data + episodes.initial.size(), lane.state.values.begin());
-  std::fill(lane.input.values.begin(), lane.input.values.end(), 0.0);
+  copy_as<Real>(episodes.initial, lane.state.values.data());
+  std::fill(lane.input.values.begin(), lane.input.values.end(), Real{0});
   lane.place = 0;
   for (Index k = 0; k < episodes.topology.n_readouts(); k++) lane.y(0, k) = episodes.topology.readouts[k].y_start;
 }
@@ -156,13 +156,13 @@ template <class Real> void turn_inputs(const DeliveryPlan<Real>& plan, Lane<Real
 // of its arrival at a branch, though all branches are delivered when it reaches the first one. The order of additions does not
 // change.
 template <class Real> void gather_inputs(const Episodes<Real>& episodes, Lane<Real>& lane, Index row) {
-  std::fill(lane.input.values.begin(), lane.input.values.end(), 0.0);
+  std::fill(lane.input.values.begin(), lane.input.values.end(), Real{0});
   lane.place = 0;
   for (Index t = row - episodes.plan.longest_offset; t < row; t++, lane.place++) {
     turn_inputs(episodes.plan, lane);
     deliver_step(episodes, lane, t, all_partitions(episodes.topology));
-    const Array2<double> used = inputs_of_step(episodes.plan, lane);  // already
-    for (Index receptor = 0; receptor < used.rows; receptor++) std::fill_n(used.row(receptor), episodes.plan.columns, 0.0);
+    const Array2<Real> used = inputs_of_step(episodes.plan, lane);  // already
+    for (Index receptor = 0; receptor < used.rows; receptor++) std::fill_n(used.row(receptor), episodes.plan.columns, Real{0});
   }
 }
 
@@ -179,7 +179,7 @@ template <class Real> Index step_partitions(const Running<Real>& run, const Lane
   const Episodes<Real>& episodes = run.episodes;
   Lane<Real>& lane = run.lane;
   turn_inputs(episodes.plan, lane);
-  const Array2<double> input = inputs_of_step(episodes.plan, lane);
+  const Array2<Real> input = inputs_of_step(episodes.plan, lane);
   const Index n = episodes.topology.n_partitions();
   const bool at_once = run.threads == 1 || episodes.plan.dense > 0;
   Index delivered = at_once ? deliver_step(episodes, lane, step.row, {0, n}) : 0;

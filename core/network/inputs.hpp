@@ -37,14 +37,14 @@ struct Request : Inputs {
   Array1<double> times;        // (steps of all samples or 0,) steps of the network at the end of each
   Array1<double> sums;         // (kSums or 0,), see `Sum`
   // Lanes:
-  Array1<const Index> samples;          // (n,) indices among all given samples
-  Array1<const Index> clocks;           // (n,) first step of the random spikes of samples from rest
-  Array2<const double> feedback;        // (readouts, neurons)
-  Array1<const double> shares;          // (n,) factors of gradients that are means over the steps of a learning window
-  Array3<const double> given_errors;    // (n, n_steps, readouts); without planes, those of the targets
-  Array3<double> error;                 // (n, n_steps, readouts); without planes they are stored for the backward pass
-  Array1<Index> events;                 // (n,) synaptic events of samples from rest
-  Array3<double> products;              // (sums, products, targets) the backward pass adds those of lane k to the sum k % sums
+  Array1<const Index> samples;        // (n,) indices among all given samples
+  Array1<const Index> clocks;         // (n,) first step of the random spikes of samples from rest
+  Array2<const double> feedback;      // (readouts, neurons)
+  Array1<const double> shares;        // (n,) factors of gradients that are means over the steps of a learning window
+  Array3<const double> given_errors;  // (n, n_steps, readouts); without planes, those of the targets
+  Array3<double> error;               // (n, n_steps, readouts); without planes they are stored for the backward pass
+  Array1<Index> events;               // (n,) synaptic events of samples from rest
+  Array3<double> products;            // (sums, products, targets) the backward pass adds those of lane k to the sum k % sums
 };
 
 }  // namespace eprop

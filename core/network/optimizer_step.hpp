@@ -110,9 +110,9 @@ inline void optimize_constants(const Topology& topology, const Constants& consta
   }
 }
 
-// One optimiser step of all e-prop synapses, whose gradients become means, are clipped and then cleared, and of the constants that
-// learn; the offset of adaptive feedback decays like the weights. Each thread has a part of every projection, because synapses do
-// not depend on each other.
+// One optimiser step of all e-prop synapses, whose gradients become means, are clipped and then cleared, and of the constants
+// that learn; the offset of adaptive feedback decays like the weights. Each thread has a part of every projection, because
+// synapses do not depend on each other.
 template <class Real> void optimize(const Network<Real>& network, const Batch& batch, int threads) {
   const Topology& topology = network.topology;
   const Synapses<Real>& synapses = network.synapses;

@@ -9,12 +9,13 @@
 namespace eprop {
 
 // Leaky integration of readouts begin .. end; reads and clears their inputs `x` (of which the first readout's come first).
-inline void integrate_readouts(Index begin, Index end, Array1<const ReadoutConstants> readouts, double* x, double* y) {
+template <class Real>
+void integrate_readouts(Index begin, Index end, Array1<const ReadoutConstants> readouts, Real* x, double* y) {
   for (Index k = begin; k < end; k++) {
     const ReadoutConstants& readout = readouts[k];
-    const double integral = readout.alpha * y[k] + readout.zeta * x[k] + readout.drive;
+    const double integral = readout.alpha * y[k] + readout.zeta * static_cast<double>(x[k]) + readout.drive;
     y[k] = readout.y_min > integral ? readout.y_min : integral;
-    x[k] = 0.0;
+    x[k] = Real{0};
   }
 }
 

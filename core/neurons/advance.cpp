@@ -46,19 +46,20 @@ template <class Model>
 concept Rests = requires { Model::is_after_spike(0); };
 
 // What neurons read and write besides their state; all pointers are to the first neuron.
-struct Ports {
-  const double* __restrict input;
-  double* __restrict psi;
+template <class Real> struct Ports {
+  const Real* __restrict input;
+  Real* __restrict psi;
   std::int32_t* __restrict spiked;
 };
 
 // One step of the neurons first .. stop - 1 of one model, see `NeuronLoop`. Neurons do not depend on each other, so several are
 // advanced at once.
-template <class Model, class Params>
-[[gnu::always_inline]] inline void step_neurons(Index first, Index stop, State state, const Params& params, Ports ports) {
+template <class Model, class Params, class Real = NumberOf<Params>>
+[[gnu::always_inline]] inline void step_neurons(Index first, Index stop, State<Real> state, const Params& params,
+                                                Ports<Real> ports) {
 #pragma GCC ivdep
   for (Index k = first; k < stop; k++) {
-    const Step step = Model::update(state, params, k, ports.input[k]);
+    const auto step = Model::update(state, params, k, ports.input[k]);
     if constexpr (Params::kSurrogate != Surrogate::kNone) ports.psi[k] = step.psi;
     ports.spiked[k] = step.spike;
   }
@@ -66,29 +67,29 @@ template <class Model, class Params>
 
 // One step of a group of neurons that have not spiked lately, from `first` on. Same bits as `step_neurons`, but for the rows that
 // `note_spike` writes. At 4 Hz and steps of 0.1 ms, 19 groups of 20 rest, and half of the memory of a neuron is not touched.
-template <class Model, class Params>
-[[gnu::always_inline]] inline void step_resting(Index first, State state, const Params& params, Ports ports) {
+template <class Model, class Params, class Real = NumberOf<Params>>
+[[gnu::always_inline]] inline void step_resting(Index first, State<Real> state, const Params& params, Ports<Real> ports) {
 #pragma GCC ivdep
   for (Index k = first; k < first + kRestGroup; k++) {
-    double zero[Model::kStateRows] = {};
-    const Step step = Model::update(RestingState<Model>{state, zero}, params, k, ports.input[k]);
+    Real zero[Model::kStateRows] = {};
+    const auto step = Model::update(RestingState<Model, Real>{state, zero}, params, k, ports.input[k]);
     if constexpr (Params::kSurrogate != Surrogate::kNone) ports.psi[k] = step.psi;
     ports.spiked[k] = step.spike;
   }
 }
 
 // Whether one of a group of neurons has spiked lately.
-template <class Model> bool has_spiked(Index first, State state) {
+template <class Model, class Real> bool has_spiked(Index first, State<Real> state) {
   bool lately = false;
   for (Index row = 0; row < Model::kStateRows; row++)
-    for (Index k = 0; Model::is_after_spike(row) && k < kRestGroup; k++) lately |= state(row, first + k) != 0.0;
+    for (Index k = 0; Model::is_after_spike(row) && k < kRestGroup; k++) lately |= state(row, first + k) != Real{0};
   return lately;
 }
 
 // One step of `kMarks` neurons from `first` on, those that rest group by group.
-template <class Model, class Params> [[gnu::always_inline]] inline void step_groups(Index first, State state,
-                                                                                    const Params& params, Ports ports,
-                                                                                    std::uint8_t* active) {
+template <class Model, class Params, class Real = NumberOf<Params>>
+[[gnu::always_inline]] inline void step_groups(Index first, State<Real> state, const Params& params, Ports<Real> ports,
+                                               std::uint8_t* active) {
   for (Index group = first; group < first + kMarks; group += kRestGroup) {
     if (active[group] == 0) {
       step_resting<Model>(group, state, params, ports);
@@ -105,8 +106,9 @@ template <class Model, class Params> [[gnu::always_inline]] inline void step_gro
 }
 
 // One step of some neurons; `active` may say which of them have not spiked lately.
-template <class Model, class Params>
-[[gnu::always_inline]] inline void step_all(Index neurons, State state, const Params& params, Ports ports, std::uint8_t* active) {
+template <class Model, class Params, class Real = NumberOf<Params>>
+[[gnu::always_inline]] inline void step_all(Index neurons, State<Real> state, const Params& params, Ports<Real> ports,
+                                            std::uint8_t* active) {
   Index first = 0;
   if constexpr (Rests<Model>)
     for (; active != nullptr && first + kMarks <= neurons; first += kMarks)
@@ -115,50 +117,50 @@ template <class Model, class Params>
 }
 
 // The loop over neurons with different parameters.
-template <class Model, Surrogate kind> void step_each(Index begin, Index neurons, Index columns, double* state,
-                                                      const double* params, const double* input, double* psi,
-                                                      std::int32_t* spiked, OwnSurrogate gradient, std::uint8_t* active) {
-  const OwnParams<kind> own{params + begin, columns, gradient};
+template <class Model, Surrogate kind, class Real>
+void step_each(Index begin, Index neurons, Index columns, Real* state, const double* params, const Real* input, Real* psi,
+               std::int32_t* spiked, OwnSurrogate gradient, std::uint8_t* active) {
+  const OwnParams<kind, Real> own{params + begin, columns, gradient};
   step_all<Model>(neurons, {state + begin, columns}, own, {input + begin, psi, spiked}, active);
 }
 
 // The loop over neurons with shared parameters: a fifth to a third faster (1,000 and 10,000 neurons, LIF to DeltaALIF); with the
 // shortcut a fifth faster again (LIF, ALIF).
-template <class Model, Surrogate kind, bool shortcut>
-void step_shared(Index begin, Index neurons, Index columns, double* state, const double* params, const double* input, double* psi,
+template <class Model, Surrogate kind, bool shortcut, class Real>
+void step_shared(Index begin, Index neurons, Index columns, Real* state, const double* params, const Real* input, Real* psi,
                  std::int32_t* spiked, OwnSurrogate gradient, std::uint8_t* active) {
-  SharedParams<kind, Model::kParams, shortcut> shared;
+  SharedParams<kind, Model::kParams, shortcut, Real> shared;
   shared.gradient = gradient;
-  for (Index row = 0; row < Model::kParams; row++) shared.values[row] = params[row * columns];
+  for (Index row = 0; row < Model::kParams; row++) shared.values[row] = static_cast<Real>(params[row * columns]);
   step_all<Model>(neurons, {state + begin, columns}, shared, {input + begin, psi, spiked}, active);
 }
 
-template <class Model, Surrogate kind> ModelLoop loop_of_kind(Sharing sharing) {
-  if (sharing == Sharing::each) return step_each<Model, kind>;
+template <class Model, Surrogate kind, class Real> ModelLoop<Real> loop_of_kind(Sharing sharing) {
+  if (sharing == Sharing::each) return step_each<Model, kind, Real>;
   if constexpr (Model::kShortcut)
-    if (sharing == Sharing::shortcut) return step_shared<Model, kind, true>;
-  return step_shared<Model, kind, false>;
+    if (sharing == Sharing::shortcut) return step_shared<Model, kind, true, Real>;
+  return step_shared<Model, kind, false, Real>;
 }
 
-template <class Model> ModelLoop loop_of(Sharing sharing, Surrogate surrogate) {
+template <class Model, class Real> ModelLoop<Real> loop_of(Sharing sharing, Surrogate surrogate) {
   switch (surrogate) {
     case Surrogate::kOwn:
-      return loop_of_kind<Model, Surrogate::kOwn>(sharing);
+      return loop_of_kind<Model, Surrogate::kOwn, Real>(sharing);
     case Surrogate::kNone:
-      return loop_of_kind<Model, Surrogate::kNone>(sharing);
+      return loop_of_kind<Model, Surrogate::kNone, Real>(sharing);
     case Surrogate::kPiecewiseLinear:
-      return loop_of_kind<Model, Surrogate::kPiecewiseLinear>(sharing);
+      return loop_of_kind<Model, Surrogate::kPiecewiseLinear, Real>(sharing);
     case Surrogate::kExponential:
-      return loop_of_kind<Model, Surrogate::kExponential>(sharing);
+      return loop_of_kind<Model, Surrogate::kExponential, Real>(sharing);
     case Surrogate::kFastSigmoid:
-      return loop_of_kind<Model, Surrogate::kFastSigmoid>(sharing);
+      return loop_of_kind<Model, Surrogate::kFastSigmoid, Real>(sharing);
     default:
-      return loop_of_kind<Model, Surrogate::kArctan>(sharing);
+      return loop_of_kind<Model, Surrogate::kArctan, Real>(sharing);
   }
 }
 
 template <class Model> constexpr NeuronModel model(const char* name) {
-  return {name, Model::kStateRows, Model::kParams, loop_of<Model>};
+  return {name, Model::kStateRows, Model::kParams, loop_of<Model, float>, loop_of<Model, double>};
 }
 
 // The built-in models, one line each.
@@ -183,17 +185,24 @@ Index collect_spikes(const std::int32_t* spiked, Index neurons, Index begin, std
 
 // Adds the input of the inhibitory receptor to the state of `n` neurons after their step, and clears it: the model need not know
 // which receptor an input came from.
-void take_inhibition(const NeuronRange& neurons, Index first, Index n) {
-  double* __restrict state = neurons.state.row(neurons.population.inhibitory_row) + first;
-  double* __restrict input = neurons.input.row(1) + first;
+template <class Real> void take_inhibition(const NeuronRange<Real>& neurons, Index first, Index n) {
+  Real* __restrict state = neurons.state.row(neurons.population.inhibitory_row) + first;
+  Real* __restrict input = neurons.input.row(1) + first;
   for (Index k = 0; k < n; k++) state[k] += input[k];
-  std::fill_n(input, n, 0.0);
+  std::fill_n(input, n, Real{0});
 }
 
 // The loop of a built-in model; a user's own model has no row for the kind of its surrogate gradient.
-ModelLoop built_in_loop(const NeuronRange& neurons, bool with_psi) {
+template <class Real> ModelLoop<Real> built_in_loop(const NeuronRange<Real>& neurons, bool with_psi) {
   const auto surrogate = static_cast<Surrogate>(neurons.params(membrane::KIND, neurons.begin));
-  return kModels[neurons.population.model].loop(neurons.population.sharing, with_psi ? surrogate : Surrogate::kNone);
+  const NeuronModel& model = kModels[neurons.population.model];
+  const Sharing sharing = neurons.population.sharing;
+  const Surrogate computed = with_psi ? surrogate : Surrogate::kNone;
+  if constexpr (std::is_same_v<Real, float>) {
+    return model.single(sharing, computed);
+  } else {
+    return model.full(sharing, computed);
+  }
 }
 
 // Neurons that are advanced before their spikes are collected: marks and psi stay in the first-level cache.
@@ -204,39 +213,36 @@ static_assert(kBlock % kMarks == 0);
 
 std::span<const NeuronModel> models() { return kModels; }
 
-template <class Psi> Index advance(const NeuronRange& neurons, Psi* psi, std::int32_t* spikes, Index count) {
+template <class Real> Index advance(const NeuronRange<Real>& neurons, Real* psi, std::int32_t* spikes, Index count) {
   if (neurons.begin == neurons.end) return count;
   const Population& population = neurons.population;
-  const Array2<double>& state = neurons.state;
+  const Array2<Real>& state = neurons.state;
   const Array2<const double>& params = neurons.params;
-  const ModelLoop loop = population.model < 0 ? nullptr : built_in_loop(neurons, psi != nullptr);
+  const ModelLoop<Real> loop = population.model < 0 ? nullptr : built_in_loop(neurons, psi != nullptr);
   const double* first_params = population.sharing == Sharing::each ? params.data : params.data + neurons.begin;
   alignas(64) std::int32_t spiked[kBlock];
   for (Index first = neurons.begin; first < neurons.end; first += kBlock) {
     const Index n = std::min(kBlock, neurons.end - first);
     for (Index k = n; k % kMarks != 0; k++) spiked[k] = 0;
-    alignas(64) double wide[kBlock];
-    double* gradient = wide;
-    if constexpr (std::is_same_v<Psi, double>) gradient = psi == nullptr ? wide : psi + first;
+    alignas(64) Real unused[kBlock];
+    Real* gradient = psi == nullptr ? unused : psi + first;
     if (loop == nullptr) {
-      const auto own = function_at<NeuronLoop>(population.own_function);
+      const auto own = function_at<NeuronLoop<Real>>(population.own_function);
       own(first, n, state.columns, state.data, first_params, neurons.input.row(0), gradient, spiked);
     } else {
       std::uint8_t* active = neurons.active == nullptr ? nullptr : neurons.active + first;
       const auto own = function_at<OwnSurrogate>(population.own_function);
       loop(first, n, state.columns, state.data, first_params, neurons.input.row(0), gradient, spiked, own, active);
     }
-    if constexpr (!std::is_same_v<Psi, double>)
-      for (Index k = 0; psi != nullptr && k < n; k++) psi[first + k] = static_cast<Psi>(wide[k]);
     // Outside the loop: one array less to write there, and LLVM vectorises the loop of a user's model.
-    std::fill_n(neurons.input.row(0) + first, n, 0.0);
+    std::fill_n(neurons.input.row(0) + first, n, Real{0});
     if (population.inhibitory_row >= 0) take_inhibition(neurons, first, n);
     count = collect_spikes(spiked, n, first, spikes, count);
   }
   return count;
 }
 
-template Index advance(const NeuronRange&, float*, std::int32_t*, Index);
-template Index advance(const NeuronRange&, double*, std::int32_t*, Index);
+template Index advance(const NeuronRange<float>&, float*, std::int32_t*, Index);
+template Index advance(const NeuronRange<double>&, double*, std::int32_t*, Index);
 
 }  // namespace eprop

@@ -121,8 +121,8 @@ inline void drive_draws(const DriveStep& step, const Drive& drive, Index block,
 }
 
 // Adds weight times a Poisson number to the input of each neuron begin .. end of a drive.
-inline void poisson_drive(const Topology& topology, const Drive& drive, Index begin, Index end, const PoissonTable& same,
-                          const DriveStep& step, double* input) {
+template <class Real> void poisson_drive(const Topology& topology, const Drive& drive, Index begin, Index end,
+                                         const PoissonTable& same, const DriveStep& step, Real* input) {
   const double factor = step.of(drive.stimulus);
   const double* mean = topology.drive_values.row(kDriveValue) + drive.values - drive.begin;
   const double* weight = topology.drive_values.row(kDriveSpread) + drive.values - drive.begin;
@@ -148,30 +148,30 @@ inline void poisson_drive(const Topology& topology, const Drive& drive, Index be
     const double one = weight[begin];
 #pragma GCC ivdep
     for (Index neuron = first; neuron < stop; neuron++)
-      input[neuron] += (weights == nullptr ? one : weights[neuron]) * static_cast<double>(drawn[neuron - before]);
+      input[neuron] += static_cast<Real>(weights == nullptr ? one : weights[neuron]) * static_cast<Real>(drawn[neuron - before]);
   }
 }
 
 // Adds a current to a neuron. Where the input is a decaying current, the row of that current gets the value before the step, and
 // the input what remains of it afterwards is taken from.
-inline void add_current(double added, double rest, double* current, double& input) {
+template <class Real> void add_current(double added, double rest, Real* current, Real& input) {
   if (current == nullptr) {
-    input += added;
+    input += static_cast<Real>(added);
   } else {
-    *current += added;
-    input -= rest * added;
+    *current += static_cast<Real>(added);
+    input -= static_cast<Real>(rest * added);
   }
 }
 
 // Adds a current to each neuron begin .. end of a drive: a mean, and noise that is drawn anew in each step. Values are in units
 // of the input.
-inline void current_drive(const Topology& topology, const Drive& drive, Index begin, Index end, double factor,
-                          const DriveStep& step, Array2<double> state, double* input) {
+template <class Real> void current_drive(const Topology& topology, const Drive& drive, Index begin, Index end, double factor,
+                                         const DriveStep& step, Array2<Real> state, Real* input) {
   const double* mean = topology.drive_values.row(kDriveValue) + drive.values - drive.begin;
   const double* spread = topology.drive_values.row(kDriveSpread) + drive.values - drive.begin;
   const double* rest = topology.drive_values.row(kDriveRest) + drive.values - drive.begin;
   const Index shift = drive.first_node - drive.begin;
-  double* current = drive.row >= 0 ? state.row(drive.row) : nullptr;
+  Real* current = drive.row >= 0 ? state.row(drive.row) : nullptr;
   for (Index block = (begin + shift) / kBlockDraws; block * kBlockDraws < end + shift; block++) {
     double noise[kBlockDraws] = {};
     if (drive.kind == DriveKind::noise)
@@ -188,13 +188,13 @@ inline void current_drive(const Topology& topology, const Drive& drive, Index be
 }
 
 // Adds the given currents of a step to the neurons begin .. end of population b.
-inline void given_currents(const Topology& topology, Index b, Index begin, Index end, const DriveStep& step, Array2<double> state,
-                           double* input) {
+template <class Real> void given_currents(const Topology& topology, Index b, Index begin, Index end, const DriveStep& step,
+                                          Array2<Real> state, Real* input) {
   const GivenCurrents& given = step.given;
   if (given.values.planes == 0 || given.first[b] < 0) return;
   const Index shift = given.first[b] - topology.populations[b].target_begin;
   const double* values = given.values.row(step.sample, step.step);
-  double* current = given.row[b] >= 0 ? state.row(given.row[b]) : nullptr;
+  Real* current = given.row[b] >= 0 ? state.row(given.row[b]) : nullptr;
   for (Index neuron = begin; neuron < end; neuron++)
     add_current(values[neuron + shift], given.rest[neuron + shift], current == nullptr ? nullptr : current + neuron,
                 input[neuron]);
@@ -202,8 +202,8 @@ inline void given_currents(const Topology& topology, Index b, Index begin, Index
 
 // Drives of neurons begin .. end of population b in a step, before they advance; `input` has a row for each receptor, `tables`
 // follow the step.
-inline void apply_drives(const Topology& topology, Index b, Index begin, Index end, const DriveStep& step,
-                         const PoissonTables& tables, Array2<double> state, Array2<double> input) {
+template <class Real> void apply_drives(const Topology& topology, Index b, Index begin, Index end, const DriveStep& step,
+                                        const PoissonTables& tables, Array2<Real> state, Array2<Real> input) {
   for (Index k = 0; k < topology.drives.size; k++) {
     const Drive& drive = topology.drives[k];
     const Index first = std::max(begin, drive.begin), stop = std::min(end, drive.end);

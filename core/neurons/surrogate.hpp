@@ -10,20 +10,20 @@ namespace eprop {
 enum class Surrogate : int { kOwn = -1, kPiecewiseLinear, kExponential, kFastSigmoid, kArctan, kNone };
 
 // Surrogate gradient of one kind with a `height` (1/mV) and a `width` (mV).
-template <Surrogate kind> [[gnu::always_inline]] inline double surrogate(double u, double height, double width) {
+template <Surrogate kind, class Real> [[gnu::always_inline]] inline Real surrogate(Real u, Real height, Real width) {
   if constexpr (kind == Surrogate::kPiecewiseLinear) {
-    const double below_tip = 1.0 - std::abs(u) / width;
-    return height * (below_tip > 0.0 ? below_tip : 0.0);
+    const Real below_tip = Real{1} - std::abs(u) / width;
+    return height * (below_tip > Real{0} ? below_tip : Real{0});
   } else if constexpr (kind == Surrogate::kExponential) {
     return height * std::exp(-std::abs(u) / width);
   } else if constexpr (kind == Surrogate::kFastSigmoid) {
-    const double d = 1.0 + std::abs(u) / width;
+    const Real d = Real{1} + std::abs(u) / width;
     return height / (d * d);
   } else if constexpr (kind == Surrogate::kNone) {
-    return 0.0;
+    return Real{0};
   } else {
-    const double d = u / width;
-    return height / (1.0 + d * d);
+    const Real d = u / width;
+    return height / (Real{1} + d * d);
   }
 }
 

@@ -9,24 +9,24 @@
 namespace eprop {
 
 // Learning signals that arrive in step t at neurons begin .. end if each pair of readout and neuron has its own delay.
-inline void gather_delayed_signals(Index t, Index begin, Index end, Array2<const double> feedback, const Neurons& neurons,
+inline void gather_delayed_signals(Index t, Index begin, Index end, Array2<const double> feedback, Array1<double> signal,
                                    Array2<double> error, Array2<const Index> delay) {
   const Index mask = error.rows - 1;
   for (Index k = 0; k < error.columns; k++) {
     const double* weight = feedback.row(k);
     for (Index neuron = begin; neuron < end; neuron++)
-      if (t >= delay(k, neuron)) neurons.signal[neuron] += error((t - delay(k, neuron)) & mask, k) * weight[neuron];
+      if (t >= delay(k, neuron)) signal[neuron] += error((t - delay(k, neuron)) & mask, k) * weight[neuron];
   }
 }
 
 // The learning signals that arrive in step t at neurons begin .. end: errors of earlier steps, times the feedback weights.
 // Returns whether they are known to be zero; `silent`: they are zero already.
-inline bool gather_signals(Index t, Index begin, Index end, Array2<const double> feedback, const Neurons& neurons,
+inline bool gather_signals(Index t, Index begin, Index end, Array2<const double> feedback, Array1<double> signals,
                            Array2<double> error, Array2<const Index> delay, bool silent) {
-  double* signal = neurons.signal.data;
+  double* signal = signals.data;
   const bool delayed = t == 0 || delay.size() > 0;
   if (delayed) std::fill(signal + begin, signal + end, 0.0);
-  if (t > 0 && delayed) gather_delayed_signals(t, begin, end, feedback, neurons, error, delay);
+  if (t > 0 && delayed) gather_delayed_signals(t, begin, end, feedback, signals, error, delay);
   if (delayed) return false;
   return learning_signals(error.row((t - 1) & (error.rows - 1)), feedback, begin, end, silent, signal);
 }

@@ -90,7 +90,7 @@ template <class PairRule> inline void pair_spikes(PairedSynapses& synapses, cons
 // A branch with an arriving spike: the postsynaptic spikes since the last one, this spike, delivery to the inputs x.
 template <class Real, class PairRule> void pair_branch(OnlineState<Real>& state, Index begin, Index end,
                                                        const PairedBranch& branch, const PairRule& rule, const double* powers,
-                                                       double* x) {
+                                                       Real* x) {
   const Array2<double>& post_trace = state.history.post_trace;
   const double* trace = post_trace.row(branch.until & (post_trace.rows - 1));
   for (Index first = begin; first < end; first += kTogether) {
@@ -148,7 +148,7 @@ Index deliver_pairs(OnlineState<Real>& state, const ArrivingRows& arriving, cons
   const Index until = known_until(group, t);
   const double* traces = state.history.post_trace.row(until & (state.history.post_trace.rows - 1));
   const std::uint32_t* targets = state.topology.targets.data;
-  double* x = state.neurons.input.row(group.receptor);
+  Real* x = state.neurons.input.row(group.receptor);
   Index events = 0;
   fetch_traces(targets, start[rows[arriving.first]], start[rows[arriving.first] + 1], traces);
   with_pair_rule(group, [&](const auto& rule) {

@@ -59,16 +59,16 @@ template <class Real> Index learn_group(OnlineRun<Real>& run, const DelayGroup& 
 
 // Delivers the arrivals of step t at the targets of a partition; the inputs of target 0 begin at `inputs`.
 template <class Real, class Stored, class Target>
-void deliver(OnlineRun<Real>& run, Index partition, Index t, const Stored* weight, const Target* targets, double* inputs) {
+void deliver(OnlineRun<Real>& run, Index partition, Index t, const Stored* weight, const Target* targets, Real* inputs) {
   OnlineState<Real>& state = run.state;
   const Index* start = state.topology.branch_start.row(partition);
   for (const ArrivingRows& arriving : state.deliveries.arrivals) {
     const DelayGroup& group = *arriving.group;
-    double* x = inputs + group.receptor * state.neurons.input.columns;
+    Real* x = inputs + group.receptor * state.neurons.input.columns;
     const bool pairs = learns_pairs(group), plus = group.rule == Rule::eprop_plus;
     const Index events = plus    ? learn_group(run, group, partition, t)
                          : pairs ? deliver_pairs(state, arriving, start, weight, t)
-                                 : deliver_static<Real>(state.deliveries.rows, arriving, start, targets, weight, x);
+                                 : deliver_static(state.deliveries.rows, arriving, start, targets, weight, x);
     if (group.counts_events) run.notes[partition].events += events;
   }
 }
@@ -77,7 +77,7 @@ void deliver(OnlineRun<Real>& run, Index partition, Index t, const Stored* weigh
 template <class Real> void deliver(OnlineRun<Real>& run, Index partition, Index t) {
   OnlineState<Real>& state = run.state;
   const Topology& topology = state.topology;
-  double* x = state.neurons.input.row(0);
+  Real* x = state.neurons.input.row(0);
   with_weights(state.synapses, [&](const auto* weight) {
     if (topology.near_targets.size == 0) return deliver(run, partition, t, weight, topology.targets.data, x);
     deliver(run, partition, t, weight, topology.near_targets.data, x + topology.bounds(0, partition));
@@ -104,7 +104,7 @@ template <class Real>
 void advance_partition(OnlineState<Real>& state, Index partition, const DriveStep& drive, bool drops, PoissonTables& tables) {
   const Topology& topology = state.topology;
   tables.follow(topology, drive);
-  const NeuronStep step{topology, drive, tables, drops, state.neurons.state, state.neurons.input, state.active.data()};
+  const NeuronStep<Real> step{topology, drive, tables, drops, state.neurons.state, state.neurons.input, state.active.data()};
   std::int32_t* spikes = state.spikes[partition].data();
   Index count = 0;
   for (Index b = 0; b < topology.populations.size; b++) {
@@ -112,7 +112,7 @@ void advance_partition(OnlineState<Real>& state, Index partition, const DriveSte
     const Positions range = own_neurons(topology, population, partition);
     if (population.role == Role::neuron && range.size() > 0) {
       const Index before = count, group = state.trace_group[b];
-      double* psi = group >= 0 || state.keeps_psi ? state.neurons.psi.data : nullptr;
+      Real* psi = group >= 0 || state.keeps_psi ? state.neurons.psi.data : nullptr;
       count = step_neurons(step, b, range, psi, spikes, count, [](Index, Index) {});
       if (group >= 0)
         follow_rates(state.neurons.rate, range, topology.trace_groups[group].kappa_rate, spikes + before, count - before);
@@ -155,7 +155,7 @@ void gather_external(const OnlineState<Real>& state, const Request& request, Ind
 }
 
 // Whether the inputs of neurons begin .. end are finite at all receptors.
-bool inputs_finite(Array2<double> input, Index begin, Index end) {
+template <class Real> bool inputs_finite(Array2<Real> input, Index begin, Index end) {
   bool finite = true;
   for (Index receptor = 0; receptor < input.rows; receptor++) finite &= all_finite(input.row(receptor) + begin, end - begin);
   return finite;
@@ -169,11 +169,11 @@ template <class Real> void step_partition(OnlineRun<Real>& run, const Request& r
   const Topology& topology = state.topology;
   const Index begin = topology.bounds(0, partition), end = topology.bounds(0, partition + 1);
   const Index first_readout = topology.bounds(1, partition), last_readout = topology.bounds(1, partition + 1);
-  double* readout_input = state.neurons.input.row(0) + topology.n_neurons();
+  Real* readout_input = state.neurons.input.row(0) + topology.n_neurons();
   PartitionNotes& notes = run.notes[partition];
   notes.watch.record(kBetween);
   const Array2<double> feedback = state.feedback.weight;
-  notes.silent = gather_signals(t, begin, end, {feedback.data, feedback.rows, feedback.columns}, state.neurons,
+  notes.silent = gather_signals(t, begin, end, {feedback.data, feedback.rows, feedback.columns}, state.neurons.signal,
                                 state.history.error, topology.signal_delay, notes.silent);
   if (!request.external.empty()) {
     gather_external(state, request, column, begin, end);
@@ -346,10 +346,10 @@ template <class Real> void read_probes(OnlineRun<Real>& run, const Request& requ
     const Index *probe = request.probes.row(m), row = probe[1], index = probe[2], group = probe[3];
     switch (static_cast<Probe>(probe[0])) {
       case Probe::state:
-        out[m] = state.neurons.state(row, index);
+        out[m] = static_cast<double>(state.neurons.state(row, index));
         break;
       case Probe::psi:
-        out[m] = state.neurons.psi[index];
+        out[m] = static_cast<double>(state.neurons.psi[index]);
         break;
       case Probe::signal:
         out[m] = state.neurons.signal[index];
@@ -399,7 +399,7 @@ template <class Real> void begin_run(OnlineRun<Real>& run, const Request& reques
 template <class Real> void rest(OnlineRun<Real>& run) {
   OnlineState<Real>& state = run.state;
   const Sizes& sizes = run.network.sizes;
-  std::copy_n(run.network.initial.data, run.network.initial.size(), state.neurons.state.data);
+  copy_as<Real>(run.network.initial, state.neurons.state.data);
   for (Index k = 0; k < state.neurons.y.size; k++) state.neurons.y[k] = state.topology.readouts[k].y_start;
   std::fill_n(state.axons.times.data, state.axons.times.size, AxonTimes{-1, 0, -1});
   state.history.block_steps = sizes.block_steps;
@@ -568,12 +568,12 @@ namespace {
 // While the voltage and the inputs of a core model are finite, its other state is finite, so one row is enough.
 template <class Real> Divergence state_divergence(const OnlineRun<Real>& run) {
   const OnlineState<Real>& state = run.state;
-  const Array2<double>& rows = state.neurons.state;
+  const Array2<Real>& rows = state.neurons.state;
   // Also true for NaN and infinity.
-  const auto too_large = [](const double* v, Index n) {
+  const auto too_large = [](const auto* v, Index n) {
     std::int64_t large = 0;
 #pragma GCC ivdep
-    for (Index k = 0; k < n; k++) large |= !(std::fabs(v[k]) <= kLargestVoltage);
+    for (Index k = 0; k < n; k++) large |= !(std::fabs(static_cast<double>(v[k])) <= kLargestVoltage);
     return large != 0;
   };
   bool diverged = too_large(state.neurons.y.data, state.neurons.y.size), finite = true;

@@ -36,12 +36,13 @@ struct Axons {
   }
 };
 
-struct Neurons {
-  Array2<double> state;        // (state rows, neurons)
-  Array2<double> input;        // (receptors, neurons + readouts)
-  Array1<double> psi, signal;  // (neurons,) surrogate gradient; learning signal that arrived in this step
-  Array2<double> rate;         // (2, neurons) running rate now, and one step before
-  Array1<double> y;            // (readouts,)
+template <class Real> struct Neurons {
+  Array2<Real> state;     // (state rows, neurons)
+  Array2<Real> input;     // (receptors, neurons + readouts)
+  Array1<Real> psi;       // (neurons,) surrogate gradient
+  Array1<double> signal;  // (neurons,) learning signal that arrived in this step
+  Array2<double> rate;    // (2, neurons) running rate now, and one step before
+  Array1<double> y;       // (readouts,)
 
   static constexpr auto fields() {
     using S = Neurons;
@@ -273,7 +274,7 @@ template <class Real> struct OnlineState {
   Moves& moves;
   Feedback& feedback;
   Axons axons;
-  Neurons neurons;
+  Neurons<Real> neurons;
   History<Real> history;
   SpikeLog log;
   PostSpikes post;

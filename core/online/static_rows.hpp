@@ -38,26 +38,26 @@ template <class Target, class Stored> EPROP_INLINE void fetch_ahead(const std::v
 }
 
 // Adds the weights of the synapses begin .. end, or whole numbers of a level, to the inputs of their targets.
-template <class Real = double, class Target, class Stored>
-inline void deliver_branch(Index begin, Index end, const Target* targets, const Stored* weight, double* x, double level = 1.0) {
+template <class Real, class Target, class Stored>
+inline void deliver_branch(Index begin, Index end, const Target* targets, const Stored* weight, Real* x, double level = 1.0) {
 #pragma GCC unroll 4
   for (Index synapse = begin; synapse < end; synapse++) {
     if constexpr (std::is_integral_v<Stored>)
-      x[targets[synapse]] += static_cast<double>(static_cast<Real>(level * weight[synapse]));
+      x[targets[synapse]] += static_cast<Real>(level * weight[synapse]);
     else
-      x[targets[synapse]] += static_cast<double>(weight[synapse]);
+      x[targets[synapse]] += weight[synapse];
   }
 }
 
 // Spikes of a delay group at static synapses of a partition, whose inputs begin at x; returns the number of synapses.
 template <class Real, class Target, class Stored> Index deliver_static(const std::vector<Index>& rows,
                                                                        const ArrivingRows& arriving, const Index* start,
-                                                                       const Target* targets, const Stored* weight, double* x) {
+                                                                       const Target* targets, const Stored* weight, Real* x) {
   Index events = 0;
   for (Index k = arriving.first; k < arriving.stop; k++) {
     const Index begin = start[rows[k]], end = start[rows[k] + 1];
     fetch_ahead(rows, k, start, targets, weight);
-    deliver_branch<Real>(begin, end, targets, weight, x, arriving.group->level);
+    deliver_branch(begin, end, targets, weight, x, arriving.group->level);
     events += end - begin;
   }
   return events;

@@ -55,6 +55,11 @@ template <class T> struct Array3 {
   }
 };
 
+// Copies an array as numbers of another type.
+template <class To, class From> void copy_as(const Array2<From>& from, To* to) {
+  for (Index k = 0; k < from.size(); k++) to[k] = static_cast<To>(from.data[k]);
+}
+
 inline Index power_of_two(Index n) {  // smallest power of two that is at least n, because rings are indexed with a mask
   Index p = 1;
   while (p < n) p *= 2;

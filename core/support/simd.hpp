@@ -303,9 +303,9 @@ template <int entries, int size, class T> EPROP_INLINE void store_records(const 
 }
 
 // Adds numbers to the inputs of N targets, one after the other, because a target may occur twice.
-template <int N, class V> EPROP_INLINE void deliver(double* x, const std::uint32_t* targets, const V& w) {
-  const auto wide = convert<double, N>(w);
-  unroll<N>([&](auto i) EPROP_INLINED { x[targets[i]] += element<N>(wide, i); });
+template <int N, class T, class V> EPROP_INLINE void deliver(T* x, const std::uint32_t* targets, const V& w) {
+  const auto added = convert<T, N>(w);
+  unroll<N>([&](auto i) EPROP_INLINED { x[targets[i]] += element<N>(added, i); });
 }
 
 EPROP_INLINE void prefetch(const void* address) { __builtin_prefetch(address); }

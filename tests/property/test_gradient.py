@@ -1,7 +1,7 @@
 """The gradient of a single layer, the readouts', against finite differences of the loss. Both by the engine.
 
 The weights onto the readouts do not act on the spikes, so that their gradient is a true derivative; those onto neurons have
-none, which is why there are surrogates (for these see `tests/oracle/test_oracle_d.py`).
+none, which is why there are surrogates (for these see `test_any_network.py`).
 """
 
 from __future__ import annotations

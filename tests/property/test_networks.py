@@ -1,87 +1,19 @@
-"""Delays are relays or earlier targets, Poisson sources draw anew, and time steps have any length."""
+"""Poisson sources draw anew, and time steps have any length."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
-from hypothesis import given
 
 import eprop as ep
-from compare import assert_close, assert_same
+from compare import assert_same
 from eprop.checks import time_driven
-from networks import PROJECTIONS, Case, case, check_run
-from strategies import SEEDS, examples, st
+from networks import case, check_run
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
-TOLERANCE = 1e-10  # see test_time_driven.py
 PLUS = ep.EPropPlus(optimizer=ep.GradientDescent(2e-3), c_reg=0.05, cutoff=20.0)
 SAMPLE = ep.EProp(optimizer=ep.GradientDescent(2e-2), c_reg=0.5)
-each_rule = pytest.mark.parametrize("rule", [PLUS, SAMPLE], ids=["e-prop+", "e-prop"])
-
-
-def learn(net: ep.Network, c: Case, inputs: Any = None, targets: Any = None, **options: Any) -> dict[str, np.ndarray]:
-    """Run a network once with the stimulus: voltages and outputs of each population, and the weights learned."""
-    sim = ep.Simulator(net, threads=1, **options)
-    record = [(p.name, "v") for p in net.populations if p.model.role == "neuron"]
-    given = inputs or {"in": c.inputs}, targets or {"out": c.targets}
-    run = sim.run(len(c.inputs) * net.dt, *given, c.window, record=record)
-    voltages = {name: run[name, "v"] for name, _ in record}
-    return voltages | run.y | {p.name: sim.connections(p.name)[2] for p in net.projections}
-
-
-def add_copy(net: ep.Network, c: Case, delays: Any = None, pre: Any = None) -> dict[str, ep.Population]:
-    """Add the network of a case to another one; some projections have another delay, or come from another population."""
-    made = {p.name: net.add(p.model, p.size, p.name) for p in c.network.populations}
-    for p in c.network.projections:
-        net.connect(
-            (pre or {}).get(p.name, made[p.pre.name]), made[p.post.name], p.connectivity, weight=p.weight.values, rule=p.rule,
-            delay=(delays or {}).get(p.name, p.delay), name=p.name,
-        )  # fmt: skip
-    for f in c.network.feedback_projections:
-        net.feedback(made[f.pre.name], made[f.post.name], f.kind)
-    return made
-
-
-def delayed(c: Case, **delays: float) -> ep.Network:
-    """The case's network with another delay of the projection ``input``, ``recurrent`` or ``readout``."""
-    net = ep.Network(dt=c.network.dt)
-    add_copy(net, c, delays={PROJECTIONS[name]: delay for name, delay in delays.items()})
-    return net
-
-
-# ---------------------------------------------------------------------------------------------------- delays
-
-
-@each_rule
-@examples(0.1)
-@given(seed=SEEDS, delay=st.integers(2, 4))
-def test_a_recurrent_delay_is_a_chain_of_relays(rule, seed, delay):
-    """A delay of ``d`` steps is ``d - 1`` relays on the way, which pass on each spike in the step it arrives."""
-    c = case(seed, rule, steps=100, sizes=(5, 6, 2), rate=0.2, original=rule is SAMPLE)
-    wanted, net = learn(delayed(c, recurrent=float(delay)), c), ep.Network()
-    # Forgets within a step, and spikes at each input: 0.5 <= 0.75 < 2 x 0.5.
-    chain = [net.add(ep.LIF(tau_m=1e-3, v_th=0.5), 6, f"relay{k}") for k in range(delay - 1)]
-    made = add_copy(net, c, pre={"rec->rec": chain[-1]})
-    for pre, post in zip([made["rec"], *chain], chain, strict=False):
-        net.connect(pre, post, ep.OneToOne(), weight=0.75)
-    found = learn(net, c)
-    assert_close({name: found[name] for name in wanted}, wanted, TOLERANCE)
-
-
-def test_a_delay_to_readouts_is_an_earlier_target():
-    """With e-prop, a delay of ``d`` steps to the readouts is a sample whose targets come ``d - 1`` steps earlier."""
-    c = case(4, SAMPLE.replace(c_reg=0.0), steps=100, sizes=(5, 6, 2), rate=0.2, original=True)
-    c.window[-3:] = 0.0
-    near = learn(c.network, c)
-    early = np.roll(c.targets, 3, axis=0)
-    c.window[:] = np.roll(c.window, 3)
-    far = learn(delayed(c, readout=4.0), c, targets={"out": early})
-    assert_same(far.pop("out")[3:], near.pop("out")[:-3])
-    assert np.abs(near["in->rec"] - c.weights["input"][np.nonzero(c.masks["input"])]).max() > 1e-6
-    assert_close(far, near, 0.0, to_rounding=1e-14)
 
 
 # ---------------------------------------------------------------------------------------------------- Poisson sources

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-import eprop as ep
-from conformance.registry import MODELS
-from networks import Case, case
+from networks import Case
 from rollout_networks import check_lanes
 from strategies import SEEDS, examples, networks, sample_rules, st
 
@@ -30,17 +28,3 @@ def test_rollouts_equal_traces_that_run_on(c: Case, seed: int, lengths: list[int
         return np.flatnonzero(np.random.default_rng([seed, step]).random(N) < 0.08).tolist()
 
     check_lanes(c.network, N, lengths, channels_of(c, 11), ended, alive=False, largest=1.0)
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_rollouts_of_every_model_equal_traces_that_run_on(model: str) -> None:
-    c = case(
-        3,
-        ep.EProp(optimizer=ep.GradientDescent(1e-2), c_reg=0.2),
-        steps=80,
-        rate=0.2,
-        neuron=MODELS[model],
-        tau_out=12.0,
-    )
-    ended = {30: [0], 31: [1], 55: [1]}
-    assert check_lanes(c.network, N, (20,) * 4, channels_of(c, 7), lambda step: ended.get(step, [])) > 10

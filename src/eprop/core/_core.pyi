@@ -926,10 +926,6 @@ class Request:
 
 LANES_PER_THREAD: int
 
-READ: int
-
-UNREADABLE: int
-
 class EpisodesDouble:
     """
     Lanes of e-prop in parallel, samples or environments; weights of one type.
@@ -1003,13 +999,10 @@ class EpisodesDouble:
         Run samples begin:stop of a request; returns the next sample, after the chunk during which 50 ms have passed.
         """
 
-    def step(self, channels: tuple[object, ...], y: NDArray[numpy.float64]) -> int:
+    def step(self, channels: tuple[object, ...], y: NDArray[numpy.float64]) -> bool | None:
         """
-        One step of all lanes. Returns READ, UNREADABLE, the number of a lane with wrong channels, or of one that diverged plus the number of lanes.
+        One step of all lanes. Returns whether all outputs are plausible; None, and has done nothing, if Python must read the events.
         """
-
-    def read_events(self, channels: tuple[object, ...], n_steps: int) -> tuple[int, NDArray[numpy.int64], NDArray[numpy.int32]]:
-        """A result as of `step`, event_start and event_channels of a request."""
 
     def reset(self, lanes: NDArray[numpy.int64]) -> None:
         """End the episodes of some lanes: they are at rest."""
@@ -1106,13 +1099,10 @@ class EpisodesSingle:
         Run samples begin:stop of a request; returns the next sample, after the chunk during which 50 ms have passed.
         """
 
-    def step(self, channels: tuple[object, ...], y: NDArray[numpy.float64]) -> int:
+    def step(self, channels: tuple[object, ...], y: NDArray[numpy.float64]) -> bool | None:
         """
-        One step of all lanes. Returns READ, UNREADABLE, the number of a lane with wrong channels, or of one that diverged plus the number of lanes.
+        One step of all lanes. Returns whether all outputs are plausible; None, and has done nothing, if Python must read the events.
         """
-
-    def read_events(self, channels: tuple[object, ...], n_steps: int) -> tuple[int, NDArray[numpy.int64], NDArray[numpy.int32]]:
-        """A result as of `step`, event_start and event_channels of a request."""
 
     def reset(self, lanes: NDArray[numpy.int64]) -> None:
         """End the episodes of some lanes: they are at rest."""
@@ -1337,7 +1327,28 @@ class Phase(enum.IntEnum):
 
 largest_voltage: float
 
-class Neurons:
+class NeuronsSingle:
+    """See `Neurons` in core/online/state.hpp."""
+
+    @property
+    def state(self) -> numpy.ndarray: ...
+
+    @property
+    def input(self) -> numpy.ndarray: ...
+
+    @property
+    def psi(self) -> numpy.ndarray: ...
+
+    @property
+    def signal(self) -> numpy.ndarray: ...
+
+    @property
+    def rate(self) -> numpy.ndarray: ...
+
+    @property
+    def y(self) -> numpy.ndarray: ...
+
+class NeuronsDouble:
     """See `Neurons` in core/online/state.hpp."""
 
     @property
@@ -1398,7 +1409,7 @@ class OnlineSingle:
     def events(self, arg: int, /) -> None: ...
 
     @property
-    def neurons(self) -> Neurons: ...
+    def neurons(self) -> NeuronsSingle: ...
 
     @property
     def logged_steps(self) -> int:
@@ -1529,7 +1540,7 @@ class OnlineDouble:
     def events(self, arg: int, /) -> None: ...
 
     @property
-    def neurons(self) -> Neurons: ...
+    def neurons(self) -> NeuronsDouble: ...
 
     @property
     def logged_steps(self) -> int:

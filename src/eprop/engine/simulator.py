@@ -61,8 +61,8 @@ class Simulator(FixedProperties):
         samples, and the neurons of networks of 2,000 neurons or more. A smaller network runs in one thread, unless a number is
         given, because threads wait for each other at every step.
     precision : {"double", "single"}
-        Type of the numbers per synapse, of all propagators except that of the current block, and with `EProp` of the history
-        of neurons during a sample. The state of neurons and readouts is always in double precision.
+        Type of the numbers per synapse, of the state and inputs of neurons, of all propagators except that of the current
+        block, and with `EProp` of the history of neurons during a sample. Readouts are always in double precision.
     comm : Communicator, optional
         Ranks that simulate the network together, see `eprop.parallel`. The default is this process alone. If the network
         learns by `EProp`, each rank has the whole network and runs its part of every mini-batch, and of the lanes; otherwise it

@@ -27,7 +27,9 @@ class Drive(Description):
 
     per_node = True
 
-    def _check_modulation(self, modulation: Modulation | None) -> None:
+    def validate(self) -> None:
+        """Check the modulation."""
+        modulation = getattr(self, "modulation", None)
         if modulation is not None and not callable(modulation):
             raise ParameterError(f"{type(self).__name__}.modulation must be a function of time, got {modulation!r:.60}")
 
@@ -49,10 +51,6 @@ class PoissonDrive(Drive):
     weight: float = param(0.1, nest="weight", doc="weight of a spike, in the unit of the neuron's input")
     modulation: Modulation | None = None
 
-    def validate(self) -> None:
-        """Check the modulation."""
-        self._check_modulation(self.modulation)
-
 
 @dataclass(frozen=True)
 class GaussianNoise(Drive):
@@ -62,10 +60,6 @@ class GaussianNoise(Drive):
     mean: float = param(0.0, unit="pA", nest="mean", doc="mean")
     modulation: Modulation | None = None
 
-    def validate(self) -> None:
-        """Check the modulation."""
-        self._check_modulation(self.modulation)
-
 
 @dataclass(frozen=True)
 class Current(Drive):
@@ -73,10 +67,6 @@ class Current(Drive):
 
     amplitude: float = param(100.0, unit="pA", nest="amplitude", doc="current")
     modulation: Modulation | None = None
-
-    def validate(self) -> None:
-        """Check the modulation."""
-        self._check_modulation(self.modulation)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import numbers
 from collections.abc import Callable, Sequence
@@ -21,13 +22,13 @@ from eprop.network.connectivity import AllToAll, ConnectionRule, Explicit
 from eprop.network.distributions import CONNECTIONS, DELAYS, Array, Constant, Distribution, as_distribution
 from eprop.network.drives import Current, Drive, GaussianNoise, PoissonDrive
 from eprop.network.feedback import Adaptive, Feedback, RandomFeedback, Symmetric
-from eprop.network.parts import FeedbackProjection, Population, Projection, Stimulation, amount
+from eprop.network.parts import FeedbackProjection, Population, Projection, Stimulation
 from eprop.network.positions import Positions
-from eprop.network.precision import FixedPoint, check_precision
+from eprop.network.precision import FixedPoint
 from eprop.network.receptors import receptor_of
-from eprop.network.rewiring import Rewiring, check_rewiring, is_silent, silent_of
-from eprop.network.signs import check_given_signs, check_sign, signed_constants, signs_of_nodes
-from eprop.network.support import check_combinations
+from eprop.network.rewiring import Rewiring, is_silent, silent_of
+from eprop.network.signs import signs_of_nodes
+from eprop.network.support import check_projection
 from eprop.parameters import (
     Description,
     FixedProperties,
@@ -39,7 +40,6 @@ from eprop.parameters import (
     short,
 )
 from eprop.rules import EProp, Rule, Static
-from eprop.rules.bounds import outside
 
 _Part = TypeVar("_Part", Population, Projection)
 
@@ -152,11 +152,8 @@ class Network(FixedProperties):
             )
         if isinstance(size, bool) or not isinstance(size, numbers.Integral) or not 1 <= size < 2**31:
             raise NetworkError(f"Network.add: size must be a whole number from 1 to 2^31-1, got {size!r}")
-        name = _name("add", f"{type(model).__name__.lower()}{len(self._populations)}" if name is None else name)
-        if any(p.name == name for p in self._populations):
-            raise NetworkError(f"Network.add: a population {name!r} exists already")
-        if any(p.name == name for p in self._projections):
-            raise NetworkError(f"Network.add: a projection {name!r} exists; give this population another name")
+        default = f"{type(model).__name__.lower()}{len(self._populations)}"
+        name = _new_name("add", default if name is None else name, self._populations, self._projections)
         _check_sizes(name, model, int(size))
         if isinstance(model, Readout) and model.loss.softmax and size == 1:
             raise NetworkError(
@@ -253,24 +250,16 @@ class Network(FixedProperties):
         if post.model.role == "source":
             raise NetworkError(f"{post.name!r} is a source and takes no connections")
         connectivity.check(pre.size, post.size, pre is post)
-        name = _name("connect", f"{pre.name}->{post.name}" if name is None else name)
-        if any(p.name == name for p in self._projections):
-            raise NetworkError(f"a projection {name!r} exists already; give this one another name=")
-        if any(p.name == name for p in self._populations):
-            raise NetworkError(f"a population {name!r} exists; give this projection another name=")
+        default = f"{pre.name}->{post.name}"
+        name = _new_name("connect", default if name is None else name, self._populations, self._projections)
         connectivity = connectivity.between(name, pre.positions, post.positions)
         delay = self._delays(name, connectivity, delay, pre, post)
         weights = _weights(weight, connectivity, pre, post)
-        check_sign(name, sign, pre, weights, rule)
-        check_precision(name, precision, rule)
         receptor = receptor_of(name, receptor, weights, (pre, post), sign)
         projection = Projection(
             name, pre, post, connectivity, weights, rule, delay, len(self._projections), receptor, sign, rewiring, precision,
         )  # fmt: skip
-        check_given_signs(projection, _is_everywhere(connectivity, pre, post))
-        _check_bounds(projection)
-        check_rewiring(projection)
-        check_combinations(projection)
+        check_projection(projection)
         self._projections.append(projection)
         return projection
 
@@ -371,9 +360,8 @@ class Network(FixedProperties):
         if population.model.role != "neuron":
             kind = type(population.model).__name__
             raise NetworkError(f"Network.stimulate acts on neurons, but {population.name!r} is a {kind}")
-        name = _name("stimulate", f"drive{len(self._stimulations)}" if name is None else name)
-        if any(s.name == name for s in self._stimulations):
-            raise NetworkError(f"Network.stimulate: a stimulation {name!r} exists already")
+        default = f"drive{len(self._stimulations)}"
+        name = _new_name("stimulate", default if name is None else name, self._stimulations)
         _check_sizes(name, drive, population.size)
         made = Stimulation(name, population, drive, len(self._stimulations))
         self._stimulations.append(made)
@@ -481,36 +469,22 @@ class Network(FixedProperties):
     def __repr__(self) -> str:
         lines = [f"Network(dt={self.dt:g} ms, seed={self.seed})"]
         lines += [f"  {p.name}: {p.size} x {p.model_text}" for p in self._populations]
-        lines += [
-            f"  {p.name}: {short(p.connectivity)}, weight {p.weight_text}, {short(p.rule)}, "
-            f"delay {amount(p.delay, 'ms')}{f', {short(p.rewiring)}' if p.rewiring else ''}"
-            for p in self._projections
-        ]
+        lines += [f"  {p.name}: {p.text}" for p in self._projections]
         lines += [f"  {s.name}: {short(s.drive)} onto {s.population.name}" for s in self._stimulations]
-        lines += [f"  {f.name}: {short(f.kind)}, delay {amount(f.delay, 'ms')}" for f in self._feedback]
+        lines += [f"  {f.name}: {f.text}" for f in self._feedback]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         """Tables of populations, projections and feedback, for notebooks; few columns, to be read on a narrow page."""
         populations = [(p.name, p.size, p.model_text) for p in self._populations]
-        projections = [
-            (p.name, f"{short(p.connectivity)}, weight {p.weight_text}, {short(p.rule)}, delay {amount(p.delay, 'ms')}")
-            for p in self._projections
-        ]
-        feedback = [
-            (f"{f.pre.name}->{f.post.name}", f"{short(f.kind)}, delay {amount(f.delay, 'ms')}") for f in self._feedback
-        ]
-        parts = [
-            table(f"Network, dt = {self.dt:g} ms, seed {self.seed}", populations, ("population", "nodes", "model"))
-        ]
-        if projections:
-            parts.append(table("", projections, ("projection", "connections, weight, rule, delay")))
-        if self._stimulations:
-            rows = [(s.population.name, short(s.drive)) for s in self._stimulations]
-            parts.append(table("", rows, ("stimulation of", "drive")))
-        if feedback:
-            parts.append(table("", feedback, ("feedback", "weights, delay")))
-        return "".join(parts)
+        tables = (
+            ("projection", "connections, weight, rule, delay", [(p.name, p.text) for p in self._projections]),
+            ("stimulation of", "drive", [(s.population.name, short(s.drive)) for s in self._stimulations]),
+            ("feedback", "weights, delay", [(f"{f.pre.name}->{f.post.name}", f.text) for f in self._feedback]),
+        )
+        title = f"Network, dt = {self.dt:g} ms, seed {self.seed}"
+        nodes = table(title, populations, ("population", "nodes", "model"))
+        return nodes + "".join(table("", rows, columns) for *columns, rows in tables if rows)
 
     def _own(self, call: str, *given: Population | str) -> tuple[Population, ...]:
         """Populations of this network, from populations or names."""
@@ -549,17 +523,7 @@ class Network(FixedProperties):
         NetworkError
             If ``change`` does not return a `Rule`, or known weights or signs do not fit the new rule.
         """
-        made = self.copy()
-        made._projections = [_with_rule(p, change(p)) for p in self._projections]
-        for p in made._projections:
-            if not isinstance(p.rule, Rule):
-                raise NetworkError(f"{p.name}: with_rules needs a rule for each projection, got {brief(p.rule)}")
-            check_sign(p.name, p.sign, p.pre, p.weight, p.rule)
-            check_precision(p.name, p.precision, p.rule)
-            _check_bounds(p)
-            check_rewiring(p)
-            check_combinations(p)
-        return made
+        return self._with_projections([_with_rule(p, change(p)) for p in self._projections])
 
     def with_precision(self, precision: FixedPoint | None) -> Network:
         """Return the same network with weights of few bits in all projections, or with ``None`` those of the simulator.
@@ -573,12 +537,14 @@ class Network(FixedProperties):
         --------
         >>> sim = ep.Simulator(net.with_precision(ep.FixedPoint(bits=8)))
         """
+        return self._with_projections([dataclasses.replace(p, precision=precision) for p in self._projections])
+
+    def _with_projections(self, projections: list[Projection]) -> Network:
+        """A copy with other projections between the same populations, which are checked."""
         made = self.copy()
-        made._projections = [dataclasses.replace(p, precision=precision) for p in self._projections]
-        for p in made._projections:
-            check_precision(p.name, p.precision, p.rule)
-            check_rewiring(p)
-            check_combinations(p)
+        made._projections = projections
+        for p in projections:
+            check_projection(p)
         return made
 
     def has_parts_of(self, other: Network) -> bool:
@@ -600,10 +566,8 @@ class Network(FixedProperties):
     ) -> float | Distribution | Array:
         """Check delays; the build checks the drawn ones."""
         try:
-            many = isinstance(delay, (Distribution, Array, np.ndarray, list, tuple, type)) or scipy.sparse.issparse(
-                delay
-            )
-            if not many:
+            known = (Distribution, Array, np.ndarray, list, tuple, type)
+            if not isinstance(delay, known) and not scipy.sparse.issparse(delay):
                 return self.dt if delay is None else self._delay(delay)
             delays = _of_connections("delay", delay, rule, pre, post)
             if isinstance(delays, Constant):
@@ -678,6 +642,8 @@ def _of_connections(
 
 def _with_rule(p: Projection, rule: Rule) -> Projection:
     """The same connections with another rule; they stay where it cannot move them."""
+    if not isinstance(rule, Rule):
+        raise NetworkError(f"{p.name}: with_rules needs a rule for each projection, got {brief(rule)}")
     moves = isinstance(rule, EProp) or type(rule) is type(p.rule)
     return dataclasses.replace(p, rule=rule, rewiring=p.rewiring if moves else None)
 
@@ -721,9 +687,14 @@ def _positive(label: str, value: object, unit: str) -> float:
     return float(value)
 
 
-def _name(call: str, name: object) -> str:
+def _new_name(call: str, name: object, *known: Sequence[Any]) -> str:
+    """The name of a new part, which no known part has."""
     if not isinstance(name, str) or not name.strip() or "/" in name:
         raise NetworkError(f"Network.{call}: name must be a text without '/', got {name!r}")
+    for part in itertools.chain(*known):
+        if part.name == name:
+            kind = type(part).__name__.lower()
+            raise NetworkError(f"Network.{call}: a {kind} {name!r} exists already; give another name=")
     return name
 
 
@@ -745,25 +716,3 @@ def _check_sizes(name: str, description: Description, size: int) -> None:
             raise NetworkError(f"{name}: {part.name} has {len(value.values)} values for {size} nodes")
         if isinstance(value, Description):
             _check_sizes(name, value, size)
-
-
-def _is_everywhere(rule: ConnectionRule, pre: Population, post: Population) -> bool:
-    """Whether each entry of a matrix of weights is a connection."""
-    return isinstance(rule, AllToAll) and (pre is not post or rule.autapses)
-
-
-def _check_bounds(p: Projection) -> None:
-    """Raise if known initial weights lie outside the rule's bounds.
-
-    The build checks drawn weights, and a matrix unless all its entries are connections.
-    """
-    if not isinstance(p.weight, (Array, Constant)):
-        return
-    values = p.weight.values if isinstance(p.weight, Array) else np.array(signed_constants(p, p.weight.value))
-    everywhere = _is_everywhere(p.connectivity, p.pre, p.post)
-    if (values.ndim == 1 or everywhere) and outside(values, p.rule.bounds):
-        low, high = p.rule.bounds
-        raise NetworkError(
-            f"weights of {p.name} span {values.min():.9g}..{values.max():.9g} {p.weight_unit}, outside the bounds "
-            f"{low:.9g}..{high:.9g}"
-        )

@@ -123,15 +123,19 @@ class Projection:
         more = [text for text in (self.receptor, signs.get(self.sign or ""), bits) if text]
         return amount(self.weight, self.weight_unit) + (f" ({', '.join(more)})" if more else "")
 
-    def __repr__(self) -> str:
+    @property
+    def text(self) -> str:
+        """Connections, weights, rule, delays and rewiring."""
         facts = (
             short(self.connectivity),
             f"weight {self.weight_text}",
             short(self.rule),
             f"delay {amount(self.delay, 'ms')}",
-            *([short(self.rewiring)] if self.rewiring else []),
         )
-        return f"Projection({self.name!r}: {', '.join(facts)})"
+        return ", ".join([*facts, *([short(self.rewiring)] if self.rewiring else [])])
+
+    def __repr__(self) -> str:
+        return f"Projection({self.name!r}: {self.text})"
 
 
 @dataclass(frozen=True, repr=False)
@@ -186,9 +190,13 @@ class FeedbackProjection:
         """Name in messages."""
         return f"feedback {self.pre.name}->{self.post.name}"
 
+    @property
+    def text(self) -> str:
+        """Weights and delays."""
+        return f"{short(self.kind)}, delay {amount(self.delay, 'ms')}"
+
     def __repr__(self) -> str:
-        facts = f"{short(self.kind)}, delay {amount(self.delay, 'ms')}"
-        return f"FeedbackProjection({self.pre.name!r} -> {self.post.name!r}: {facts})"
+        return f"FeedbackProjection({self.pre.name!r} -> {self.post.name!r}: {self.text})"
 
 
 def amount(value: float | Distribution | Array, unit: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eprop.errors import NetworkError, ParameterError
-from eprop.parameters import Description, brief, instead_of, param
+from eprop.parameters import Description, brief, param
 from eprop.rules import Rule
 
 ROUNDINGS = STOCHASTIC, NEAREST = "stochastic", "nearest"
@@ -108,24 +108,10 @@ MOST, SHARES = 1_000_000, np.linspace(1.0, 0.2, 33)
 SLACK = 1e-6
 
 
-def check_precision(name: str, precision: object, rule: Rule) -> None:
-    """Check the argument ``precision`` of a projection.
-
-    Raises
-    ------
-    NetworkError
-        If it is no format, or none of its levels lies within the bounds of the rule.
-    """
-    if precision is None:
-        return
-    if not isinstance(precision, FixedPoint):
-        raise NetworkError(f"{name}: precision must be FixedPoint(bits=8), or None{instead_of(precision, FixedPoint)}")
-    if precision.scale is not None:
-        check_levels(name, precision, rule)
-
-
 def check_levels(name: str, precision: FixedPoint, rule: Rule) -> None:
     """Raise `NetworkError` unless some level lies within the bounds of the rule."""
+    if precision.scale is None:  # the build chooses one
+        return
     (low, high), (lowest, highest) = rule.bounds, precision.limits(*rule.bounds)
     if lowest > highest:
         raise NetworkError(

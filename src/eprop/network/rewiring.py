@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from eprop.errors import NetworkError, ParameterError
+from eprop.errors import ParameterError
 from eprop.network.connectivity import AllToAll, ConnectionRule
 from eprop.network.distributions import as_distribution
 from eprop.network.parts import Projection
@@ -105,22 +105,6 @@ def silent_of(p: Projection, index: int) -> Projection | None:
 def is_silent(p: Projection) -> bool:
     """Whether the synapses of a projection are those of `silent_of`."""
     return p.name.endswith(SILENT)
-
-
-def check_rewiring(p: Projection) -> None:
-    """Check the argument ``rewiring`` of `Network.connect`.
-
-    Raises
-    ------
-    NetworkError
-        If it is no `Rewiring`.
-    """
-    if p.rewiring is None:
-        return
-    if not isinstance(p.rewiring, Rewiring):
-        raise NetworkError(
-            f"{p.name}: rewiring must be a Rewiring, such as ep.Rewiring(every=25), got {p.rewiring!r:.80}"
-        )
 
 
 def can_move(rule: object) -> bool:

@@ -15,7 +15,7 @@ from eprop.errors import NetworkError
 from eprop.network.distributions import Array, Distribution, Glorot
 from eprop.network.parts import Population, Projection
 from eprop.parameters import brief, param, refuse_masks, short
-from eprop.rules import PairRule, Rule
+from eprop.rules import PairRule
 
 #: By the sign of the source, or by that of the initial weight.
 SOURCE, FIXED = "source", "fixed"
@@ -93,7 +93,7 @@ def _readonly(signs: Signs) -> Signs:
     return signs
 
 
-def check_sign(name: str, sign: object, pre: Population, weight: Distribution | Array, rule: Rule) -> None:
+def check_sign(p: Projection) -> None:
     """Check the argument ``sign`` of `Network.connect`, before anything is drawn.
 
     Raises
@@ -101,6 +101,7 @@ def check_sign(name: str, sign: object, pre: Population, weight: Distribution | 
     NetworkError
         If the word is unknown, sources have no sign, or weights or rule contradict the signs.
     """
+    name, sign, pre, weight, rule = p.name, p.sign, p.pre, p.weight, p.rule
     if sign not in (None, SOURCE, FIXED):
         raise NetworkError(
             f'{name}: sign must be "source" (all synapses of a source have its sign) or "fixed" (each keeps the sign of its '
@@ -130,16 +131,6 @@ def check_sign(name: str, sign: object, pre: Population, weight: Distribution | 
             f"{name}: {short(weight)} is negative, but {pre.name!r} has excitatory nodes; give positive values: inhibitory nodes "
             "take them with a minus"
         )
-
-
-def check_given_signs(p: Projection, everywhere: bool) -> None:
-    """Check given weights whose sources are known: those of a list, or of a matrix with connections ``everywhere``."""
-    if not isinstance(p.weight, Array) or p.sign != SOURCE:
-        return
-    if p.weight.values.ndim == 1:
-        signed_weights(p, p.connectivity.sources, p.weight.values)  # type: ignore[attr-defined]
-    elif everywhere:
-        signed_weights(p, np.tile(np.arange(p.pre.size), p.post.size), p.weight.values.ravel())
 
 
 def ends_of_weights(sign: object, pre: Population, weight: Distribution | Array) -> tuple[float, float]:

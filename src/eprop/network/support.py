@@ -1,13 +1,24 @@
-"""Features that a projection cannot have together: each combination is refused here, by one line of a table."""
+"""Checks of a projection: its signs, precision and known weights, and the features that it cannot have together.
+
+Each combination is refused by one line of a table.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from eprop.errors import NetworkError
+from eprop.network.connectivity import AllToAll
+from eprop.network.distributions import Array, Constant
 from eprop.network.parts import Projection
+from eprop.network.precision import FixedPoint, check_levels
 from eprop.network.rewiring import Rewiring, can_move
+from eprop.network.signs import SOURCE, check_sign, signed_constants, signed_weights
+from eprop.parameters import instead_of
 from eprop.rules import EProp, EPropPlus, PairRule
+from eprop.rules.bounds import outside
 
 
 def _each_step(p: Projection) -> bool:
@@ -67,17 +78,54 @@ REFUSED: tuple[tuple[Callable[[Projection], bool], str], ...] = (
 )
 
 
-def check_combinations(p: Projection) -> None:
-    """Check that a projection can have all its features together.
+def check_projection(p: Projection) -> None:
+    """Check what `Network.connect` got, before anything is drawn.
 
     Raises
     ------
     NetworkError
-        If it cannot.
+        If an argument has a wrong type, known weights are beyond the bounds of the rule or contradict their signs, or the
+        projection cannot have all its features together.
     """
+    if p.precision is not None and not isinstance(p.precision, FixedPoint):
+        wanted = f"FixedPoint(bits=8), or None{instead_of(p.precision, FixedPoint)}"
+        raise NetworkError(f"{p.name}: precision must be {wanted}")
+    if p.rewiring is not None and not isinstance(p.rewiring, Rewiring):
+        wanted = f"a Rewiring, such as ep.Rewiring(every=25), got {p.rewiring!r:.80}"
+        raise NetworkError(f"{p.name}: rewiring must be {wanted}")
+    check_sign(p)
+    if p.precision is not None:
+        check_levels(p.name, p.precision, p.rule)
+    if isinstance(p.weight, Constant):
+        check_bounds(p, np.array(signed_constants(p, p.weight.value)))
+    elif isinstance(p.weight, Array):
+        _check_given_weights(p, p.weight.values)
     for holds, words in REFUSED:
         if holds(p):
             said = words.format(
                 rule=type(p.rule).__name__, kind=type(p.connectivity).__name__, stays=p.connectivity.stays
             )
             raise NetworkError(f"{p.name}: {said}")
+
+
+def _check_given_weights(p: Projection, values: np.ndarray) -> None:
+    """Check a list of weights, or a matrix if each entry is a connection; the build checks other matrices."""
+    everywhere = isinstance(p.connectivity, AllToAll) and (p.pre is not p.post or p.connectivity.autapses)
+    if values.ndim == 2 and not everywhere:
+        return
+    if p.sign == SOURCE:
+        sources = np.tile(np.arange(p.pre.size), p.post.size) if values.ndim == 2 else p.connectivity.sources  # type: ignore[attr-defined]
+        signed_weights(p, sources, values.ravel())
+    check_bounds(p, values)
+
+
+def check_bounds(p: Projection, values: np.ndarray) -> None:
+    """Raise `NetworkError` if initial weights lie outside the bounds of the rule."""
+    if outside(values, p.rule.bounds):
+        low, high = p.rule.bounds
+        drawn = not isinstance(p.weight, (Array, Constant))
+        hint = "; Normal and other distributions take low= and high=" if drawn else ""
+        raise NetworkError(
+            f"weights of {p.name} span {values.min():.9g}..{values.max():.9g} {p.weight_unit}, outside the bounds "
+            f"{low:.9g}..{high:.9g} of its {'optimiser' if hasattr(p.rule, 'optimizer') else 'rule'}{hint}"
+        )

@@ -85,6 +85,21 @@ def test_a_state_knows_more_spikes_than_there_is_room_for():
     assert_same(other.state(), sim.state())
 
 
+@pytest.mark.parametrize("cut", [63, 68])
+def test_a_state_knows_the_intervals_before_a_spike_on_its_way(cut):
+    """After a silence, the steps that an optimiser took are counted from the interval before the last one."""
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(1e-2, decay=1e-2), cutoff=20.0)
+    connections = {"in->rec": {"weight": 3.0, "delay": 5.0}, "rec->out": {"weight": 0.5, "delay": 5.0}}
+    net = small_network((1, 1, 1), connections, neuron=ep.LIF(tau_m=2.0), rule=rule, feedback=ep.Adaptive())
+    one, other = (ep.Simulator(net, threads=1) for _ in range(2))
+    x = np.isin(np.arange(90), (10, 20, 60))[:, None]
+    one.run(cut, {"in": x[:cut]}, {"out": [1.0]})
+    other.set_state(one.state())
+    for sim in (one, other):
+        sim.run(90 - cut, {"in": x[cut:]}, {"out": [1.0]})
+    assert_same(other.state(), one.state())
+
+
 def relay(neurons: int) -> ep.Network:
     """Each neuron spikes a delay after its own input has; all reach a few others."""
     connections = {

@@ -113,6 +113,25 @@ def test_ranks_divide_samples_and_lanes(n: int, threads: int, precision: str, mo
             assert_same(found, wanted, f"rank {rank} of {n}, {room} bytes")
 
 
+def test_ranks_divide_what_each_lane_is_told() -> None:
+    """Windows, of which learned constants take the mean as well, and modulators."""
+    neuron = ep.LIF(v_th=ep.Learned(0.5, low=0.2, high=2.0))
+    connections, rule = {"in->rec": 0.4, "rec->out": ep.Normal(0.0, 0.5)}, ep.EProp(average_gradient=True)
+    net = small_network((4, 5, 2), connections, neuron=neuron, rule=rule, feedback=ep.RandomFeedback())
+    rng = np.random.default_rng(1)
+    inputs, targets = {"in": rng.random((3, 30, 4)) < 0.3}, {"out": rng.normal(size=(3, 30, 2))}
+    window, modulator = np.arange(30) >= np.array([[5], [12], [25]]), rng.normal(size=(3, 30))
+
+    def work(**options: Any) -> dict[str, np.ndarray]:
+        sim = ep.Simulator(net, threads=1, **options)
+        return sim.lanes(sim.samples(3, 30, inputs, targets, window)).backward(modulator=modulator)
+
+    wanted = work()
+    assert wanted["rec.v_th"].any()
+    for found in on_ranks(2, lambda comm: work(comm=comm)):
+        assert_same(found, wanted)
+
+
 def test_ranks_refuse_rollouts_together() -> None:
     """What one rank refuses, all refuse."""
 
@@ -127,7 +146,7 @@ def test_ranks_refuse_rollouts_together() -> None:
         state = lanes.state()
         nan = np.full((5, 30, 2), np.nan if comm.rank else 0.0)
         for words, call in (
-            ("refused on rank 1|out of range", lambda: lanes.step([[], [9 * comm.rank]])),
+            ("refused on rank 1|lane 1: channels must lie", lambda: lanes.step([[], [9 * comm.rank]])),
             ("refused on rank 1|hold values", lambda: rollout.backward(nan)),
             ("rank 1 got other arguments", lambda: rollout.backward(np.full((5, 30, 2), float(comm.rank)))),
             ("calls .* where rank", lambda: sim.lanes(samples_of(sim)) if comm.rank else rollout.backward()),

@@ -180,7 +180,7 @@ def test_several_steps_at_once_have_the_bits_of_one_after_the_other() -> None:
     assert_same(many.run(2), np.stack([one.step().copy() for _ in range(2)], axis=1))
     with refuse(r"must have shape \(2, 4, 5\), got \(3, 4, 5\)"):
         many.run(2, events[:3])
-    with refuse("channels of lane 0 are out of range, or a channel"):
+    with refuse("input 'in' must hold only zeros and ones"):
         many.run(2, np.full((2, N, 5), 2, np.uint8))
 
 
@@ -227,14 +227,14 @@ NONE = [np.zeros(0, int)] * 2
 @refusals(
     (lambda lanes: lanes.step(NONE), ep.errors.InputError, "by the names of the event sources"),
     (lambda lanes: lanes.step({"c": NONE}), ep.errors.InputError, "no event source named 'c'"),
-    (lambda lanes: lanes.step({"a": [np.array([0]), np.array([4])]}), ep.errors.InputError, "lane 1 are out of range, or"),
-    (lambda lanes: lanes.step({"b": [np.array([1, 1]), np.array([3])]}), ep.errors.InputError, "lane 0 are out of range"),
+    (lambda lanes: lanes.step({"a": [np.array([0]), np.array([4])]}), ep.errors.InputError, "lane 1: channels must lie"),
+    (lambda lanes: lanes.step({"b": [np.array([1, 1]), np.array([3])]}), ep.errors.InputError, "lane 0: a channel has two"),
     (lambda lanes: lanes.step({"a": NONE[:1]}), ep.errors.InputError, "for each of 2 lanes"),
     (lambda lanes: lanes.step({"a": "ab"}), ep.errors.InputError, "for each of 2 lanes"),
     (lambda lanes: lanes.step({"a": [np.array([0.5]), np.array([1])]}), ep.errors.InputError, "a list of whole numbers"),
     (lambda lanes: lanes.step({"a": np.zeros((2, 3))}), ep.errors.InputError, r"must have shape \(2, 4\), got \(2, 3\)"),
-    (lambda lanes: lanes.step({"a": np.full((2, 4), 2.0)}), ep.errors.InputError, "must be zeros and ones"),
-    (lambda lanes: lanes.step({"a": np.full((2, 4), 2, np.uint8)}), ep.errors.InputError, "lane 0 are out of range, or a"),
+    (lambda lanes: lanes.step({"a": np.full((2, 4), 2.0)}), ep.errors.InputError, "must hold only zeros and ones"),
+    (lambda lanes: lanes.step({"a": np.full((2, 4), 2, np.uint8)}), ep.errors.InputError, "must hold only zeros and ones"),
     (lambda lanes: lanes.run(0), ep.errors.InputError, "number of steps must be a whole number >= 1"),
     (lambda lanes: lanes.reset([-1, 5]), ep.errors.InputError, "indices of lanes, 0..1, or 2 booleans"),
     (lambda lanes: lanes.reset([0.5]), ep.errors.InputError, "indices of lanes, 0..1, or 2 booleans"),
@@ -266,7 +266,8 @@ DAMAGES = [
         ("sources", lambda values: values + 99, "nodes that do not exist"),
         ("sources", lambda values: values - 99, "nodes that do not exist"),
         ("sources", lambda values: np.sort(values)[::-1], "in the wrong order"),
-        ("counts", lambda values: values - 1, "does not tell the spikes|in the wrong order"))),
+        ("counts", lambda values: values - 1, "does not tell the spikes|in the wrong order"),
+        ("counts", lambda values: np.where(np.arange(values.size) < values.size - 1, values, 2**63 - 1), "does not tell"))),
     ("counters", lambda values: values - 10**6, "its counters must be"),
     ("counters", lambda values: values + 2**40, "cuts has"),  # room would be made for as many
     *((name, lambda values: values[:-1], "damaged") for name in (
@@ -279,6 +280,7 @@ DAMAGES = [
     ("neurons", lambda values: values * np.nan, "not finite"),
     ("psi", lambda values: values + 0j, "must be real numbers"),
     ("y", lambda values: values[:, None], "damaged: y has another number of axes"),
+    ("traces", lambda _: 0.0, "damaged: traces has another number of axes"),
     ("cuts", lambda values: values + 10**6, "at the latest after step"),
 ]  # fmt: skip
 

@@ -41,18 +41,6 @@ def test_gradients_of_parts_add_up_to_that_of_the_whole(neuron: str) -> None:
     assert_close(total, whole.backward(errors))
 
 
-def test_a_rollout_can_be_continued_twice() -> None:
-    """By a state, from rest as well; it has no samples."""
-    sim = ep.Simulator(network("ALIF", "more"), threads=1)
-    one, other, more = sim.lanes(samples_of(sim)), sim.lanes(5), samples_of(sim, seed=2)
-    other.set_state(one.state())
-    with refuse("backward: give errors"):
-        other.backward()
-    assert_same(other.backward(one.errors), one.backward())
-    assert_same(one.forward(more), other.forward(more))
-    assert_same(one.backward(), other.backward())
-
-
 def test_samples_whose_episodes_end_start_again_at_rest() -> None:
     sim = ep.Simulator(network("ALIF", "more", c_reg=0.0), threads=1)
     (first, kept), more = (sim.lanes(samples_of(sim)) for _ in range(2)), samples_of(sim, seed=2)
@@ -115,6 +103,7 @@ def refusing() -> Any:
     (lambda _, r, __: r.backward(np.full((5, 30, 2), 1e308)), ep.errors.DivergenceError, "a gradient became infinite"),
     (lambda sim, r, _: r.forward(samples_of(sim, 4)), ep.errors.InputError, "there are 5 lanes, got 4 samples"),
     (lambda _, r, __: r.forward(3), ep.errors.InputError, "take Samples"),
+    (lambda sim, *_: (lanes := sim.lanes(5), lanes.step(), lanes.backward()), ep.errors.InputError, "backward: give errors"),
     (lambda _, r, __: r.step(), ep.errors.InputError, "step: these lanes simulate samples"),
     (lambda sim, *_: (lanes := sim.lanes(5), lanes.step(), lanes.forward(samples_of(sim))), ep.errors.InputError,
      "forward: these lanes make steps without samples"),

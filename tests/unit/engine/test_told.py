@@ -103,22 +103,6 @@ def test_signals_alone_teach(rule):
     np.testing.assert_array_equal(sim.connections("in->rec")[2], before["in->rec"])
 
 
-def test_a_modulator_of_ones_and_signals_of_zeros_change_nothing():
-    """And a modulator of zeros leaves nothing to learn from, the errors of the last step included."""
-    sim = ep.Simulator(network(RULES["e-prop"], c_reg=0.0), threads=1)
-
-    def gradients(**told):
-        return sim.lanes(sim.samples(2, STEPS, {"in": np.stack([EVENTS, EVENTS])}, AIMS, **told)).backward()
-
-    wanted = gradients()
-    assert_same(gradients(modulator=np.ones(STEPS)), wanted)
-    assert_same(gradients(signals={"rec": np.zeros((2, STEPS, 5))}), wanted)
-    assert wanted["in->rec"].any()
-    silenced = gradients(modulator=np.zeros(STEPS))
-    assert not silenced["in->rec"].any()
-    assert_same(silenced["rec->out"], wanted["rec->out"])
-
-
 def test_windows_of_readouts():
     """Each population has its own; one that is left out has ones."""
     net = network(RULES["e-prop"])

@@ -103,7 +103,7 @@ def test_what_is_no_network_or_population_is_refused(refusal, parts):
     (lambda p: p.net.connect(p.x, p.x), NetworkError, "'in' is a source and takes no connections"),
     (lambda p: p.net.connect(p.out, p.rec), NetworkError, r"emits no spikes; to send its error back, use feedback\(\)"),
     (lambda p: [p.connect(), p.connect()], NetworkError, "a projection 'in->rec' exists already"),
-    (lambda p: p.connect(name="rec"), NetworkError, "a population 'rec' exists; give this projection another name="),
+    (lambda p: p.connect(name="rec"), NetworkError, "connect: a population 'rec' exists already; give another name="),
     (lambda p: [p.connect(), p.net.add(ep.LIF(), 1, "in->rec")], NetworkError, "a projection 'in->rec' exists"),
     *(
         (lambda p, v=v: p.connect(name=v), NetworkError, f"^Network.connect: {NAME}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -145,22 +144,6 @@ def test_synapses_have_the_order_of_a_projection_without_signs():
     assert_same((nodes, delays), (kept_nodes, kept_delays))
     order, kept_order = (np.lexsort((w, delays, *nodes)) for w in (drawn, kept))
     assert_same(drawn[order], kept[kept_order])
-
-
-@dataclass(frozen=True)
-class SignDescent(ep.GradientDescent):
-    """A step of the size of the learning rate, whatever the gradient."""
-
-    def step(self, weights, gradients, moments, n):
-        return weights - self.eta * np.sign(gradients)
-
-
-def test_optimiser_in_python_is_clipped_as_well():
-    net = one_by_one([0.1, -0.1, 0.1, -0.1], "fixed", ep.EProp(optimizer=SignDescent(0.03)))
-    sim = ep.Simulator(net, threads=1)
-    learn(sim, -1.0)
-    assert_same(sim.connections("in->out")[2][[0, 2]], np.zeros(2))
-    assert (sim.connections("in->out")[2][[1, 3]] < -0.1).all()
 
 
 def test_gradients_of_ones_own_stop_at_zero():

@@ -135,10 +135,3 @@ def test_a_readout_synapse_interval_by_interval():
 def test_optimising_each_entry_is_optimising_the_sum_for_gradient_descent():
     at_spikes, at_steps = (ran(PLUS.replace(each_step=each))[0].weight for each in (False, True))
     assert_close(at_steps, at_spikes, 0.0, to_rounding=1e-13)
-
-
-def test_softmax_errors():
-    targets = np.tile([1.0, 0.0], (STEPS, 1))
-    _, run = ran(readout=READOUT.replace(loss=ep.CrossEntropy()), targets={"out": targets})
-    np.testing.assert_allclose(run.error.sum(axis=1), 0.0, atol=1e-15)
-    np.testing.assert_allclose(run.error + targets, np.exp(run.y) / np.exp(run.y).sum(axis=1, keepdims=True))

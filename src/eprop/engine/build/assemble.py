@@ -10,7 +10,13 @@ import numpy as np
 
 from eprop.engine.build.built import Built, Sizes, has_near_targets
 from eprop.engine.build.check import check_memory, check_network, check_sizes
-from eprop.engine.build.connections import ConnectionBuilder, DrawnDelays, draw_synapses, find_ghosts
+from eprop.engine.build.connections import (
+    ConnectionBuilder,
+    DrawnConnections,
+    DrawnDelays,
+    build_synapses,
+    find_ghosts,
+)
 from eprop.engine.build.constants import Constant, check_constants, constants_of, product_tables
 from eprop.engine.build.delay_groups import (
     add_filter_slots,
@@ -98,15 +104,16 @@ def build(
     run_on_all_ranks(ranks.comm, "Simulator", partial(check_memory, sizes, partitions, threads, neighbours))
     bounds = np.stack([split(ranks.n_neurons, partitions), split(sizes.n_readouts, partitions)])
     near, groups, none = has_near_targets(sizes, partitions), sizes.groups, np.empty(0)
-    builder = ConnectionBuilder(sizes, drawn, nodes.classes, report)
-    branch_start, targets, weight, synapse_counts = draw_synapses(builder, bounds, dtype, threads, near=near)
+    by_target = sorted(network.projections, key=lambda p: p.post.index)
+    builder = ConnectionBuilder(sizes, by_target, DrawnConnections(sizes, drawn, nodes.classes), report)
+    branch_start, targets, weight, synapse_counts = build_synapses(builder, bounds, dtype, threads, near=near)
     formats = set_levels(sizes, branch_start, weight)
     if (stored := level_type(network)) is not None:
         levels = np.empty(weight.size, stored)
         store_levels(formats, network, groups, branch_start, weight, levels)
         weight = levels
     params, initial, leak, sharing = neuron_arrays(network, nodes.models, ranks)
-    add_loops(nodes.table, nodes.neurons, sharing)
+    add_loops(nodes.table, nodes.neurons, sharing, np.dtype(dtype))
     feedback, signal_delay = feedback_of(nodes, sizes.n_readouts)
     topology = Topology(
         **_tables_of(sizes, nodes),

@@ -14,10 +14,10 @@ import numpy as np
 
 from eprop.engine.build.built import Sizes, has_near_targets
 from eprop.engine.build.connections import steps_of
-from eprop.engine.build.feedback import check_tied, tied_of
+from eprop.engine.build.feedback import followed_by
 from eprop.engine.build.levels import level_type
 from eprop.engine.build.neurons import neurons_of
-from eprop.engine.build.records import ONLINE, Tied
+from eprop.engine.build.records import ONLINE
 from eprop.errors import FilterWarning, MemoryLimitError, NetworkError, NoFeedbackWarning, warn
 from eprop.free_memory import available_memory
 from eprop.models import Readout
@@ -68,8 +68,11 @@ def check_network(network: Network) -> None:
         if isinstance(projection.rule, PairRule):
             _check_pairs(network, projection, projection.rule)
     for feedback in network.feedback_projections:
-        if tied_of(feedback) != Tied.no and rules:
-            check_tied(network, feedback)
+        if len(followed := followed_by(network, feedback)) > 1:
+            raise NetworkError(
+                f"{type(feedback.kind).__name__} feedback to {feedback.post.name!r} needs one projection onto "
+                f"{feedback.pre.name!r}, got {len(followed)}"
+            )
 
 
 def _check_shared(network: Network) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,7 +30,8 @@ from eprop.network.distributions import Array, ByPair, Pairs
 from eprop.network.network import LONGEST_DELAY
 from eprop.network.parts import FeedbackProjection
 from eprop.network.signs import FIXED, sign_classes, signed_weights, signs_of_synapses
-from eprop.rules.bounds import inward, outside
+from eprop.network.support import check_bounds
+from eprop.rules.bounds import inward
 
 #: Synapses per chunk: enough targets together that writes to a branch are contiguous.
 CHUNK = 1 << 21
@@ -100,8 +101,7 @@ def draw_delays(
     if isinstance(p.delay, float):
         return np.full(sources.size, steps_of(p.delay, network.dt))
     seed = random.derive(network.seed, random.DELAY, p.index, *again)
-    drawn = _values(p, p.delay, targets, indptr, sources, seed)
-    return rounded(p.name, drawn if isinstance(p.delay, Array) else _not_negative(p.name, drawn), network.dt)
+    return rounded(p.name, _values(p, p.delay, targets, indptr, sources, seed), network.dt)
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def draw_signal_delays(network: Network, f: FeedbackProjection, first: int, stop
     indptr = np.arange(n + 1) * f.pre.size
     seed = random.derive(network.seed, random.DELAY, random.FEEDBACK, f.index)
     drawn = delay.drawn(name, first, stop, indptr, (float(f.pre.size), float(f.post.size)), seed)
-    return rounded(name, _not_negative(name, drawn).reshape(n, f.pre.size).T, network.dt)
+    return rounded(name, drawn.reshape(n, f.pre.size).T, network.dt)
 
 
 def rounded(name: str, delays: np.ndarray, dt: float) -> np.ndarray:
@@ -169,8 +169,13 @@ def rounded(name: str, delays: np.ndarray, dt: float) -> np.ndarray:
     Raises
     ------
     NetworkError
-        If a delay is not finite or too long: unbounded distributions may draw any value.
+        If a delay is negative, not finite or too long: unbounded distributions may draw any value.
     """
+    if delays.size and (delays.min() < 0.0 or delays.max() <= 0.0):
+        raise NetworkError(
+            f"delays of {name} must be > 0 ms, but {delays.min():g}..{delays.max():g} ms were drawn; exclude values below one "
+            "step, for a normal distribution with Normal(mean, sd, low=...)"
+        )
     steps = np.rint(delays / dt)
     if steps.size and not (np.isfinite(steps.min()) and steps.max() <= LONGEST_DELAY):
         raise NetworkError(
@@ -178,16 +183,6 @@ def rounded(name: str, delays: np.ndarray, dt: float) -> np.ndarray:
             f"but {delays.min():g}..{delays.max():g} ms were drawn"
         )
     return np.maximum(steps.astype(np.int64), 1)
-
-
-def _not_negative(name: str, drawn: np.ndarray) -> np.ndarray:
-    """Return the drawn delays; raise `NetworkError` if one is negative."""
-    if drawn.size and (drawn.min() < 0.0 or drawn.max() <= 0.0):
-        raise NetworkError(
-            f"delays of {name} must be > 0 ms, but {drawn.min():g}..{drawn.max():g} ms were drawn; exclude values below one "
-            "step, for a normal distribution with Normal(mean, sd, low=...)"
-        )
-    return drawn
 
 
 def _values(
@@ -276,44 +271,63 @@ class Branches(NamedTuple):
         return (sign * self.sources + local) * self.delays + delay
 
 
+class Connections(NamedTuple):
+    """Connections onto a range of targets, by target, then source.
+
+    Attributes
+    ----------
+    indptr : (targets + 1,) int64
+    sources : (connections,) int32
+    groups : (connections,) int
+        Delay groups, counted from the first one of the projection; any numbers if it has only one.
+    values : (connections,) float64
+        One number for each: a weight or a score; (0,) if all are 0.
+    """
+
+    indptr: np.ndarray
+    sources: np.ndarray
+    groups: np.ndarray
+    values: np.ndarray
+
+
+#: Gives the connections of a projection onto the targets ``first:stop``; at first without values, which may take time to draw.
+GiveTwice = Callable[[Projection, int, int, bool], Connections]
+
+
 class ConnectionBuilder:
-    """Draws the connections of any range of targets in chunks, and finds the branch of each connection.
+    """Writes the connections of some projections onto any range of targets in chunks, branch by branch.
 
     Parameters
     ----------
     sizes : Sizes
-    drawn : dict
-        Drawn delays that were kept, by the index of the projection.
-    classes : dict
-        Readout classes by the index of the population.
+    projections : sequence of Projection
+        By ascending populations of targets: so targets ascend within a branch of a bundle.
+    give : callable
+        Called twice for each chunk of targets, see `GiveTwice`: to count and to store.
     report : callable
-        Called with each number of drawn connections.
+        Called with each number of connections.
     """
 
     def __init__(
         self,
         sizes: Sizes,
-        drawn: dict[int, DrawnDelays],
-        classes: dict[int, ReadoutClasses],
-        report: Callable[[int], None],
+        projections: Sequence[Projection],
+        give: GiveTwice,
+        report: Callable[[int], None] = lambda connections: None,
     ):
-        self.drawn, self.report = drawn, report
-        self.network, self.ranks, self.classes = sizes.network, sizes.rank_partition, classes
-        # Populations of targets in ascending order: so targets ascend within a branch of a bundle.
-        self.projections = sorted(self.network.projections, key=lambda p: p.post.index)
-        self.populations, self.n_branches = sizes.populations, sizes.n_branches
-        self.branches = [Branches.of(sizes, p) for p in self.network.projections]
-        self.delays = [sizes.groups["delay"][rows] for rows in sizes.delay_groups]
+        self.projections, self.give, self.report = projections, give, report
+        self.ranks, self.populations, self.n_branches = sizes.rank_partition, sizes.populations, sizes.n_branches
+        self.branches = {p.index: Branches.of(sizes, p) for p in projections}
 
-    def count(self, targets: TargetRange, counts: np.ndarray) -> np.ndarray:
+    def count(self, targets: TargetRange, counts: np.ndarray) -> dict[int, int]:
         """Add the connections onto some targets of each branch to ``counts``; return those of each projection."""
-        of_projections = np.zeros(len(self.projections), np.int64)
+        of_projections = dict.fromkeys(self.branches, 0)
         for p in self.projections:
             for chunk in chunks(p, *self._nodes(targets, p.post)):
-                indptr, sources = draw_connections(self.network, p, *chunk)
-                of_projections[p.index] += sources.size
-                self.report(sources.size)
-                lib.count_synapses(self._branches(p, chunk, indptr, sources), counts[self.branches[p.index].span])
+                branches = self._given(p, chunk, False)[1]
+                of_projections[p.index] += branches.size
+                self.report(branches.size)
+                lib.count_synapses(branches, counts[self.branches[p.index].span])
         return of_projections
 
     def place(
@@ -322,41 +336,23 @@ class ConnectionBuilder:
         """Write the connections onto some targets at the positions ``places`` (branches,), and advance the positions.
 
         Targets are counted from ``base`` on.
-
-        Raises
-        ------
-        NetworkError
-            If a weight is out of bounds.
         """
         for p in self.projections:
-            first_target, own = self._first_target(p.post), places[self.branches[p.index].span]
+            own = self.branches[p.index]
+            here = places[own.span]
             # With one delay, branches ascend as sources do.
-            tile = TILE if self.delays[p.index].size == 1 else max(own.size, 1)
+            tile = TILE if own.delays == len(own.signs) == 1 else max(here.size, 1)
             for chunk in chunks(p, *self._nodes(targets, p.post)):
-                indptr, sources = draw_connections(self.network, p, *chunk)
-                values = draw_weights(self.network, p, chunk, indptr, sources)
-                values = np.ascontiguousarray(_within_bounds(p, values, weight.dtype.type), np.float64)
-                branches = self._branches(p, chunk, indptr, sources)
-                first = chunk[0] + first_target - base
-                lib.place_synapses(indptr, branches, values, first, own, target, weight, tile)
-                self.report(sources.size)
+                one, branches = self._given(p, chunk, True)
+                values = one.values if one.values.size else np.zeros(branches.size)
+                first = chunk[0] + self._first_target(p.post) - base
+                lib.place_synapses(one.indptr, branches, values, first, here, target, weight, tile)
+                self.report(branches.size)
 
-    def _branches(self, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray) -> np.ndarray:
-        """Branch of each connection, relative to the first branch of the bundle."""
-        own, groups = self.branches[p.index], np.zeros(1, np.int64)
-        if own.delays > 1:
-            kept, known = self.drawn.get(p.index), self.delays[p.index][: own.delays]
-            delays = draw_delays(self.network, p, targets, indptr, sources) if kept is None else kept.onto(*targets)
-            classes = self.classes.get(p.post.index)
-            n_classes = 1 if classes is None else classes.decay.size
-            of_delay = np.zeros(1 + known[-1], np.int64)
-            of_delay[known[::n_classes]] = np.arange(0, own.delays, n_classes)
-            groups = of_delay[delays]
-            if classes is not None:
-                groups += np.repeat(classes.of_readout[slice(*targets)], np.diff(indptr))
-        if len(own.signs) > 1:
-            groups = groups + own.delays * (draw_signs(self.network, p, targets, indptr, sources) < 0)
-        return own.at(self.ranks.local_ids(p.pre, sources), groups)
+    def _given(self, p: Projection, chunk: tuple[int, int], values: bool) -> tuple[Connections, np.ndarray]:
+        """Connections onto some nodes, and the branch of each, relative to the first branch of the bundle."""
+        one = self.give(p, *chunk, values)
+        return one, self.branches[p.index].at(self.ranks.local_ids(p.pre, one.sources), one.groups)
 
     def _first_target(self, p: Population) -> int:
         """Local target id of node 0 of a population, also if another rank owns it."""
@@ -367,6 +363,56 @@ class ConnectionBuilder:
     def _nodes(self, targets: TargetRange, p: Population) -> tuple[int, int]:
         """Nodes of a population in a range of targets."""
         return targets.within(p, self._first_target(p) - (self.ranks.n_neurons if p.model.role == "readout" else 0))
+
+
+class DrawnConnections:
+    """Gives the connections of a network, which it draws.
+
+    Parameters
+    ----------
+    sizes : Sizes
+    drawn : dict
+        Drawn delays that were kept, by the index of the projection.
+    classes : dict
+        Readout classes by the index of the population.
+    """
+
+    def __init__(self, sizes: Sizes, drawn: dict[int, DrawnDelays], classes: dict[int, ReadoutClasses]):
+        self.network, self.dtype, self.drawn, self.classes = sizes.network, sizes.dtype.type, drawn, classes
+        self.delays = [sizes.groups["delay"][rows] for rows in sizes.delay_groups]
+
+    def __call__(self, p: Projection, first: int, stop: int, values: bool) -> Connections:
+        """Connections onto some targets; weights with ``values``.
+
+        Raises
+        ------
+        NetworkError
+            If a weight is out of bounds.
+        """
+        targets, weights = (first, stop), np.zeros(0)
+        indptr, sources = draw_connections(self.network, p, first, stop)
+        if values:
+            drawn = draw_weights(self.network, p, targets, indptr, sources)
+            weights = np.ascontiguousarray(_within_bounds(p, drawn, self.dtype), np.float64)
+        return Connections(indptr, sources, self._groups(p, targets, indptr, sources), weights)
+
+    def _groups(self, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray) -> np.ndarray:
+        """Delay group of each connection, counted from the first one."""
+        groups, signs = np.zeros(1, np.int64), sign_classes(p)
+        each = len(self.delays[p.index]) // len(signs)
+        if each > 1:
+            kept, known = self.drawn.get(p.index), self.delays[p.index][:each]
+            delays = draw_delays(self.network, p, targets, indptr, sources) if kept is None else kept.onto(*targets)
+            classes = self.classes.get(p.post.index)
+            n_classes = 1 if classes is None else classes.decay.size
+            of_delay = np.zeros(1 + known[-1], np.int64)
+            of_delay[known[::n_classes]] = np.arange(0, each, n_classes)
+            groups = of_delay[delays]
+            if classes is not None:
+                groups += np.repeat(classes.of_readout[slice(*targets)], np.diff(indptr))
+        if len(signs) > 1:
+            groups = groups + each * (draw_signs(self.network, p, targets, indptr, sources) < 0)
+        return groups
 
 
 def find_ghosts(network: Network, ranks: RankPartition, threads: int) -> None:
@@ -396,10 +442,28 @@ def _drawn_sources(
             yield p.pre, draw_connections(network, p, first, last)[1]
 
 
-def draw_synapses(
-    builder: ConnectionBuilder, bounds: np.ndarray, dtype: type, threads: int, *, near: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Draw all synapses onto the targets of a rank.
+class Synapses(NamedTuple):
+    """All synapses of a rank.
+
+    Attributes
+    ----------
+    branch_start : (partitions, branches + 1) int64
+    targets : (synapses,) uint32, or uint16 if they are near
+    values : (synapses,) dtype
+    of_projections : (projections,) int64
+        Synapses of each projection of the builder.
+    """
+
+    branch_start: np.ndarray
+    targets: np.ndarray
+    values: np.ndarray
+    of_projections: np.ndarray
+
+
+def build_synapses(
+    builder: ConnectionBuilder, bounds: np.ndarray, dtype: type | np.dtype, threads: int, *, near: bool = False
+) -> Synapses:
+    """Write the synapses onto the targets of a rank; threads divide the targets.
 
     Parameters
     ----------
@@ -407,54 +471,36 @@ def draw_synapses(
     bounds : (2, partitions + 1)
         Ranges of neurons and of readouts of each partition.
     dtype : type
-        Type of the weights.
+        Type of the values.
     threads : int
     near : bool
         Count targets from the first neuron of their partition, see `eprop.engine.build.built.has_near_targets`.
-
-    Returns
-    -------
-    branch_start : (partitions, branches + 1) int64
-    targets : (synapses,) uint32, or uint16 if they are near
-    weight : (synapses,) dtype
-    of_projections : (projections,) int64
-        Synapses of each projection.
-    """
-    of_projections = dict[int, np.ndarray]()
-
-    def count(k: int, targets: TargetRange, places: np.ndarray) -> None:
-        of_projections[k] = builder.count(targets, places)
-
-    ranges, places, branch_start = count_by_branch(bounds, builder.n_branches, threads, count)
-    total = int(branch_start[-1, -1])
-    targets: np.ndarray = np.empty(total, np.uint16 if near else np.uint32)
-    base = bounds[0] if near else np.zeros_like(bounds[0])
-    weight: np.ndarray = np.empty(total, dtype)
-
-    def place(k: int) -> None:
-        builder.place(ranges[k], places[k], int(base[ranges[k].partition]), targets, weight)
-
-    run_in_threads(place, len(ranges), threads)
-    return branch_start, targets, weight, np.sum(list(of_projections.values()), axis=0)
-
-
-def count_by_branch(
-    bounds: np.ndarray, branches: int, threads: int, count: Callable[[int, TargetRange, np.ndarray], None]
-) -> tuple[list[TargetRange], np.ndarray, np.ndarray]:
-    """Let ``count(k, targets, counts)`` count the synapses of each branch onto each range of targets, in threads.
-
-    Returns the ranges, the positions at which their synapses begin (ranges, branches), and ``branch_start``.
     """
     partitions = bounds.shape[1] - 1
     ranges = target_ranges(bounds, -(-threads // partitions))
     each = len(ranges) // partitions
-    places = np.zeros((len(ranges), branches), np.int64)
-    run_in_threads(lambda k: count(k, ranges[k], places[k]), len(ranges), threads)
-    start = np.zeros((partitions, branches + 1), np.int64)
+    places = np.zeros((len(ranges), builder.n_branches), np.int64)
+    counts = [dict[int, int]() for _ in ranges]
+
+    def count(k: int) -> None:
+        counts[k] = builder.count(ranges[k], places[k])
+
+    run_in_threads(count, len(ranges), threads)
+    start = np.zeros((partitions, builder.n_branches + 1), np.int64)
     for part in range(partitions):
         first = int(start[part - 1, -1]) if part else 0
         lib.synapse_places(places[part * each : (part + 1) * each], start[part], first)
-    return ranges, places, start
+    total = int(start[-1, -1])
+    targets: np.ndarray = np.empty(total, np.uint16 if near else np.uint32)
+    base = bounds[0] if near else np.zeros_like(bounds[0])
+    values: np.ndarray = np.empty(total, dtype)
+
+    def place(k: int) -> None:
+        builder.place(ranges[k], places[k], int(base[ranges[k].partition]), targets, values)
+
+    run_in_threads(place, len(ranges), threads)
+    of_projections = [sum(each[index] for each in counts) for index in sorted(builder.branches)]
+    return Synapses(start, targets, values, np.array(of_projections, np.int64))
 
 
 def target_ranges(bounds: np.ndarray, each: int) -> list[TargetRange]:
@@ -471,17 +517,12 @@ def _within_bounds(p: Projection, values: np.ndarray, dtype: type) -> np.ndarray
     """Check that weights are within the bounds of the rule and the range of their precision, and convert them."""
     if values.size == 0:
         return values
-    (low, high), least, most, largest = p.rule.bounds, values.min(), values.max(), float(np.finfo(dtype).max)
+    least, most, largest = values.min(), values.max(), float(np.finfo(dtype).max)
     if not max(-least, most) <= largest:  # also true for NaN
         raise NetworkError(
             f"weights of {p.name} span {least:g}..{most:g} {p.weight_unit}, but must be finite, and at most {largest:g}"
         )
-    if outside(values, p.rule.bounds):
-        hint = "; Normal and other distributions take low= and high=" if isinstance(p.weight, Distribution) else ""
-        raise NetworkError(
-            f"weights of {p.name} span {least:.9g}..{most:.9g} {p.weight_unit}, outside the bounds "
-            f"{low:.9g}..{high:.9g} of its {'optimiser' if hasattr(p.rule, 'optimizer') else 'rule'}{hint}"
-        )
+    check_bounds(p, values)
     return values.clip(*inward(p.rule.bounds, dtype))
 
 

@@ -157,7 +157,7 @@ def constants_of(nodes: Nodes) -> tuple[Constant, ...]:
             try:
                 how.check_within(f"{p.name}.{name}", columns[name])
                 for end in (how.low, how.high):
-                    _validated(with_columns(p.model, columns | {name: np.full(p.size, end)}))
+                    with_columns(p.model, columns | {name: np.full(p.size, end)}).validate()
             except ParameterError as error:
                 raise NetworkError(str(error)) from None
             followed = nodes.components[p.index].kept if p.index in nodes.components else (0,)
@@ -166,10 +166,6 @@ def constants_of(nodes: Nodes) -> tuple[Constant, ...]:
             span = slice(stop, stop := stop + (1 if how.shared else p.size))
             out.append(Constant(p, name, how, info[name].learned == "log", start, products, followed, span))
     return tuple(out)
-
-
-def _validated(model: Any) -> None:
-    model.validate()
 
 
 def _product(p: Population, component: int, row: str | None, kept: tuple[int, ...]) -> Product:

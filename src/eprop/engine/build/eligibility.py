@@ -6,6 +6,7 @@ targets of an axon: a *spike filter*, stored once per axon. All other components
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -163,26 +164,21 @@ def filter_powers(decay: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
         with np.errstate(divide="ignore", over="ignore"):
             powers = decay[0, 0] ** np.arange(n)
             return powers.reshape(n, 1, 1), (1.0 / powers).reshape(n, 1, 1)
-    powers, inverses = np.empty((n, size, size)), np.empty((n, size, size))
-    powers[0] = inverses[0] = np.eye(size)
     try:
         back = np.linalg.inv(decay)
     except np.linalg.LinAlgError:
         back = np.full_like(decay, np.nan)
     with np.errstate(over="ignore", invalid="ignore"):
-        for k in range(1, n):
-            powers[k], inverses[k] = decay @ powers[k - 1], back @ inverses[k - 1]
-    return powers, inverses
+        powers, inverses = (
+            list(itertools.accumulate([np.eye(size), *[step] * (n - 1)], lambda power, step: step @ power))
+            for step in (decay, back)
+        )
+    return np.array(powers), np.array(inverses)
 
 
 def doublings(decay: np.ndarray, bits: int) -> np.ndarray:
     """``decay`` to the powers 1, 2, 4, ..., shape (bits, D, D)."""
-    out = np.empty((bits, *decay.shape))
-    power = decay
-    for bit in range(bits):
-        out[bit] = power
-        power = power @ power
-    return out
+    return np.array(list(itertools.accumulate(range(bits - 1), lambda power, _: power @ power, initial=decay)))
 
 
 #: Smallest alpha^n and kappa^n to divide by: a division may cost three to four of sixteen digits, or two of seven.

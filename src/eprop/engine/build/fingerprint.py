@@ -57,13 +57,9 @@ def description_of(network: Network, *, whole: bool = False) -> dict[str, str]:
     for q in network.projections:
         for what in ("connectivity", "rule", "delay", *(("weight",) if whole else ())):
             _describe(f"{q.name}.{what}", getattr(q, what), out, whole)
-        if q.receptor is not None:
-            out[f"{q.name}.receptor"] = repr(q.receptor)
-        _describe(f"{q.name}.sign", q.sign, out, whole)
-        if q.rewiring is not None:
-            _describe(f"{q.name}.rewiring", q.rewiring, out, whole)
-        if q.precision is not None:
-            _describe(f"{q.name}.precision", q.precision, out, whole)
+        for what in ("receptor", "sign", "rewiring", "precision"):
+            if what == "sign" or getattr(q, what) is not None:
+                _describe(f"{q.name}.{what}", getattr(q, what), out, whole)
     for s in network.stimulations:
         _describe(f"{s.name} onto {s.population.name}", s.drive, out, whole)
     for f in network.feedback_projections:

@@ -89,12 +89,10 @@ def values_of(description: Description, size: int, seed: int, name: str) -> dict
     Raises
     ------
     NetworkError
-        If a list has another length, or a drawn value violates a bound of its parameter.
+        If a drawn value violates a bound of its parameter.
     """
     columns = _columns(description, size, seed)
     for parameter, column in columns.items():
-        if column.shape != (size,):
-            raise NetworkError(f"{name}: {parameter} has {column.size} values for {size} neurons")
         for value in (column.min(), column.max()):
             try:
                 description.replace(**{parameter: float(value)})

@@ -86,7 +86,7 @@ def add_models(table: np.ndarray, neurons: list[Population], components: dict[in
         row["leaky"] = c.size == 1 and not c.spike.any() and bool((c.arrival == 1.0).all() and (c.output == 1.0).all())
 
 
-def add_loops(table: np.ndarray, neurons: list[Population], sharing: dict[int, Sharing]) -> None:
+def add_loops(table: np.ndarray, neurons: list[Population], sharing: dict[int, Sharing], dtype: np.dtype) -> None:
     """Write to the table of populations the loops over their neurons; functions of a user are compiled.
 
     ``sharing`` has an entry for each population with neurons of this rank, by its index.
@@ -96,7 +96,7 @@ def add_loops(table: np.ndarray, neurons: list[Population], sharing: dict[int, S
         if p.index in sharing:
             row, alike = table[p.index], sharing[p.index]
             row["sharing"] = alike
-            row["model"], row["own_function"] = loop_of(p.model, alike != Sharing.each)
+            row["model"], row["own_function"] = loop_of(p.model, alike != Sharing.each, dtype)
 
 
 def poisson_rates(network: Network, populations: np.ndarray, neurons: dict[int, list[Any]]) -> np.ndarray:

@@ -8,10 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from eprop import random
-from eprop.engine.build.connections import draw_connections, draw_delays
+from eprop.engine.build.connections import Connections, draw_connections, draw_delays
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.weights import branches_at, synapse_order
-from eprop.engine.state.wiring import Connections
 from eprop.network import Projection
 from eprop.network.rewiring import SILENT_RATE, is_silent
 from eprop.network.signs import SOURCE, sign_classes, signs_of_synapses

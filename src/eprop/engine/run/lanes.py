@@ -18,11 +18,10 @@ from eprop.engine.run.core_inputs import External, set_external
 from eprop.engine.run.episodes import TERMS, Episodes, request_of
 from eprop.engine.run.guards import check_outputs
 from eprop.engine.run.inputs import check_samples, check_switch, keys_of
-from eprop.engine.run.lane_events import ChannelReader, chosen_parts
 from eprop.engine.run.optimizers import lengths_of
 from eprop.engine.run.probes import Core
 from eprop.engine.run.sample_events import without_dropped
-from eprop.engine.run.samples import Arrangement, Samples, count_of
+from eprop.engine.run.samples import Arrangement, Samples, by_source, count_of
 from eprop.engine.state.checks import MOST_COUNTED, NETWORK, checked_numbers, damaged
 from eprop.engine.state.weights import all_synapses
 from eprop.errors import DivergenceError, InputError, Status, check_status, warn
@@ -68,7 +67,6 @@ class Lanes:
         self._here = slice(int(self._own[0]), int(self._own[-1]) + 1) if self._own.size else slice(0, 0)
         make = partial(episodes.make_lanes, self._own.size, steps, True, self._learns)
         self._core: Core = run_on_all_ranks(comm, "lanes", make)
-        self._reader = ChannelReader(episodes.layout, self.n)
         self._y = np.zeros((self.n, self._arrays.built.n_readouts))  # of the last step
         self._samples: Samples | None = None  # of the last `forward`,
         self._request: Any = None  # and its request
@@ -158,19 +156,15 @@ class Lanes:
             If an output is not finite, or exceeds 1e9 mV.
         """
         with self._episodes.lock:
-            if self._episodes.comm.size > 1:
+            found = None
+            if self._episodes.comm.size == 1:
+                self._prepare()
+                found = self._core.step(by_source(channels, self._episodes.layout), self._y)
+            if found is None:  # the core does not read events in this form, or they do not fit
                 self._y[...] = self._run(1, channels)[:, 0]
-                return self._y
-            self._prepare()
-            parts = self._reader.parts(channels)
-            found = self._core.step(parts, self._y)
-            if found == lib.UNREADABLE:
-                found = self._core.step(self._reader.readable(parts, 1), self._y)
-            if found >= self.n:
+            elif not found:
                 self._check_diverged("step")
                 check_outputs("step", self._y)
-            if found != lib.READ:
-                self._reader.refuse(found)
             return self._y
 
     def run(self, n_steps: int, channels: object = None) -> Floats:
@@ -373,11 +367,9 @@ class Lanes:
             steps, threads = self.steps + n_steps, max(self._arrays.threads, 1)
             sizes = self._own.size, steps, True, self._learns, threads
             run_on_all_ranks(self._episodes.comm, "lanes", partial(self._episodes.check_room, *sizes))
-        read = partial(self._read, n_steps, channels)
-        start, events = run_on_all_ranks(self._episodes.comm, "step", read)
-        request = self._request_of_steps(n_steps)
-        request.event_start, request.event_channels = start, events
-        self._simulate(request, "step")
+        read = partial(Arrangement(self._episodes.layout, self.n, n_steps, one="lane").lanes, channels)
+        samples = run_on_all_ranks(self._episodes.comm, "step", read)
+        self._simulate(self._request_of_steps(n_steps, self._of_rank(samples)), "step")
         return self.y
 
     def _simulate(self, request: lib.Request, call: str) -> None:
@@ -404,33 +396,26 @@ class Lanes:
                 self.errors += own_errors
                 self.loss += own_losses.sum(axis=1)
 
-    def _read(self, n_steps: int, channels: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Events of the lanes of this rank in some steps, for a request."""
-        parts, here = self._reader.parts(channels), self._here
-        if self._own.size < self.n:
-            parts = chosen_parts(self._reader.readable(parts, n_steps), here)
-        found, start, events = self._core.read_events(parts, n_steps)
-        if found == lib.UNREADABLE:
-            found, start, events = self._core.read_events(self._reader.readable(parts, n_steps), n_steps)
-        if found != lib.READ:
-            self._reader.refuse(found + here.start)
-        return start, events
-
-    def _request_of_steps(self, n_steps: int) -> lib.Request:
-        """Make a request for steps without events."""
+    def _request_of_steps(self, n_steps: int, samples: Samples | None = None) -> lib.Request:
+        """Make a request for steps with the events of samples, or without events."""
         request, n = lib.Request(), self._own.size
         request.n_steps, request.learn, request.samples = n_steps, self._learns, np.arange(n)
-        request.event_start = np.zeros((len(self._episodes.layout.sources), n * n_steps + 1), np.int64)
+        if samples is None:
+            request.event_start = np.zeros((len(self._episodes.layout.sources), n * n_steps + 1), np.int64)
+        else:
+            request.event_start, request.event_channels = samples.event_start, samples.event_channels
         return request
 
     def _request_of(self, samples: Samples) -> lib.Request:
-        """Make a request for the samples of this rank; of none, any sample gives the arrays their shapes."""
-        given, own = self._episodes.losses.without_targets(samples), self._own
-        if own.size < self.n:
-            given = given[own if own.size else [0]]
-        request = request_of(self._arrays, given, np.arange(own.size))
+        """Make a request for the samples of this rank."""
+        given = self._of_rank(self._episodes.losses.without_targets(samples))
+        request = request_of(self._arrays, given, np.arange(self._own.size))
         request.learn = request.drops = self._learns
         return request
+
+    def _of_rank(self, samples: Samples) -> Samples:
+        """The samples of this rank; of none, any sample gives the arrays their shapes."""
+        return samples if self._own.size == self.n else samples[self._own if self._own.size else [0]]
 
     def _set_random(self, clocks: np.ndarray) -> None:
         """Let steps without samples draw from the lanes' own seeds."""

@@ -14,12 +14,12 @@ import numpy as np
 
 from eprop import random
 from eprop.core import lib
-from eprop.engine.build.connections import Branches
+from eprop.engine.build.connections import Branches, Synapses
 from eprop.engine.run.candidates import Candidates
 from eprop.engine.run.timing import PhaseTimer
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.weights import of_all_ranks, synapse_order
-from eprop.engine.state.wiring import Give, Tables, giving, placed
+from eprop.engine.state.wiring import Give, giving, placed
 from eprop.errors import warn
 from eprop.network import Projection
 from eprop.network.rewiring import BATCHES, GROW, SILENT, TIME, Rewiring, is_silent
@@ -62,7 +62,7 @@ class _Step:
         Number of the mini-batch after which it takes place, or of steps in which the network has learned.
     moving : list of (Projection, float)
         Projections, and the share of their synapses that move.
-    absent : Tables
+    absent : Synapses
         Candidates, and their scores.
     topology : Topology
         The network's, with the candidates as synapses.
@@ -70,7 +70,7 @@ class _Step:
 
     time: int
     moving: list[tuple[Projection, float]]
-    absent: Tables
+    absent: Synapses
     topology: Any
 
 
@@ -215,7 +215,7 @@ class Rewirer:
         if not moving:
             return None
         began, arrays = time.perf_counter(), self._arrays
-        absent = placed(arrays.network, arrays.built, [p for p, _ in moving], give, arrays.threads)
+        absent = placed(arrays.built, [p for p, _ in moving], give, arrays.threads)
         self._timer.add_since("rewiring", began)
         return _Step(time_, moving, absent, topology_with(arrays, absent))
 
@@ -272,7 +272,7 @@ def _move(arrays: Arrays, step: _Step, p: Projection, share: float) -> None:
     arrays.moves.last[p.index] = moved
 
 
-def topology_with(arrays: Arrays, tables: Tables) -> Any:
+def topology_with(arrays: Arrays, tables: Synapses) -> Any:
     """The topology with other connections."""
     topology = arrays.built.topology
     return type(topology)(**topology.arrays() | {"branch_start": tables.branch_start, "targets": tables.targets})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +127,10 @@ def _of_offsets(label: str, size: int, given: Any, form: Arrangement, start: np.
         return found
     if (ptr[:, 1:] < ptr[:, :-1]).any() or ptr.min() < 0 or ptr.max() > channels.size:
         raise InputError(f"{label}: ptr must ascend within 0..{channels.size}")
-    _check_channels(label, np.concatenate([channels[a:b] for a, b in ptr[:, [0, -1]]]), size)
+    steps = np.zeros(form.n_steps + 1, np.int64)
+    k = next(k for k, row in enumerate(ptr) if lib.copy_events(row[None], exact, size, steps) is None)
+    label = f"{label}, {form.one} {k}"
+    _check_channels(label, channels[ptr[k, 0] : ptr[k, -1]], size)
     raise InputError(f"{label}: a channel has two events in one step; keep one")
 
 
@@ -142,8 +145,8 @@ def _of_dense(label: str, size: int, given: Any, form: Arrangement, start: np.nd
         channels = lib.find_ones(np.ascontiguousarray(rows, np.float64), start)
     if channels is None:
         raise InputError(
-            f"{label} must hold only zeros and ones: at most one event per channel and step. Currents (pA) are "
-            "given by the name of a population of neurons in place of a source; encoders turn numbers into events"
+            f"{label} must hold only zeros and ones: at most one event per channel and step. Runs and samples take "
+            "currents (pA) by the name of a population of neurons in place of a source; encoders turn numbers into events"
         )
     return channels
 
@@ -155,6 +158,25 @@ def _dense_of_sparse(name: str, matrices: Sequence[Any]) -> np.ndarray:
     if len({matrix.shape for matrix in matrices}) > 1:
         raise InputError(f"input {name!r}: the sparse matrices (steps, size) of all samples must have one shape")
     return np.stack([matrix.astype(np.uint8).toarray() for matrix in matrices])
+
+
+def of_lanes(name: str, size: int, given: Any, n: int, n_steps: int) -> Any:
+    """Events of a source in some steps of ``n`` lanes in the form of samples: an array, or a pair ``(ptr, channels)``."""
+    label = f"input {name!r}"
+    if n_steps == 1 and not (isinstance(given, np.ndarray) and given.ndim > 1):
+        if isinstance(given, np.ndarray | str | Mapping) or not hasattr(given, "__len__") or len(given) != n:
+            raise InputError(f"{label} must be a list with an array for each of {n} lanes, or an array ({n}, {size})")
+        parts = [np.atleast_1d(real_numbers(f"{label}, lane {k}", part, InputError)) for k, part in enumerate(given)]
+        for k, part in enumerate(parts):
+            if part.ndim != 1 or (part.size and part.dtype.kind not in "iu"):
+                raise InputError(f"{label}, lane {k} must be a list of whole numbers, got {given[k]!r:.80}")
+        stop = np.cumsum([part.size for part in parts])
+        return np.stack([[0, *stop[:-1]], stop], axis=1), np.concatenate([part.astype(np.int64) for part in parts])
+    dense = real_numbers(label, given, InputError)
+    shape = (n, size) if n_steps == 1 and dense.ndim != 3 else (n_steps, n, size)
+    if dense.shape != shape:
+        raise InputError(f"{label} must have shape {shape}, got {dense.shape}")
+    return dense.reshape(n_steps, n, size).swapaxes(0, 1)
 
 
 def without_dropped(network: Network, samples: Samples, clock: int) -> Samples:

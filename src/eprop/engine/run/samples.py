@@ -12,7 +12,7 @@ import numpy as np
 from eprop.core import lib
 from eprop.engine.build.check import NOTICEABLE, check_room, refusing_failed_allocations
 from eprop.engine.run.results import ByValue
-from eprop.engine.run.sample_events import find_events
+from eprop.engine.run.sample_events import find_events, of_lanes
 from eprop.errors import InputError
 from eprop.models import EventSource, Readout
 from eprop.network import Network
@@ -238,10 +238,20 @@ class Arrangement:
     n, n_steps : int
     run : bool
         Whether the arrays are those of a run: one sample, without an axis of samples.
+    one : str
+        What a sample is called.
     """
 
-    def __init__(self, layout: SampleLayout, n: int, n_steps: int, run: bool = False):
-        self.layout, self.n, self.n_steps, self.run = layout, n, n_steps, run
+    def __init__(self, layout: SampleLayout, n: int, n_steps: int, run: bool = False, one: str = "sample"):
+        self.layout, self.n, self.n_steps, self.run, self.one = layout, n, n_steps, run, one
+
+    def lanes(self, channels: object) -> Samples:
+        """Make the samples of lanes, from events by steps, lanes and channels; see `Lanes.run`."""
+        n, n_steps, sources = self.n, self.n_steps, self.layout.sources
+        given = zip(sources, by_source(channels, self.layout), strict=True)
+        return self.samples(
+            Given({p.name: of_lanes(p.name, p.size, part, n, n_steps) for p, part in given if part is not None})
+        )
 
     def samples(self, given: Given) -> Samples:
         """Make the samples.
@@ -253,7 +263,7 @@ class Arrangement:
         layout, n, n_steps, sources = self.layout, self.n, self.n_steps, len(self.layout.sources)
         if n * n_steps > MOST_STEPS:
             raise InputError(
-                f"{n} samples of {n_steps} steps are more than {MOST_STEPS} steps; give them in several parts"
+                f"{n} {self.one}s of {n_steps} steps are more than {MOST_STEPS} steps; give them in several parts"
             )
         needed = 8 * n * n_steps * (sources + 1)
         if needed > NOTICEABLE:
@@ -431,6 +441,31 @@ def by_name(what: str, given: object) -> dict[str, Any]:
             raise InputError(f"{name!r} is given twice, by its name and as a population")
         out[name] = value
     return out
+
+
+def by_source(channels: object, layout: SampleLayout) -> tuple[Any, ...]:
+    """Events of lanes in the user's form, see `Lanes.step`: those of each event source, or None."""
+    names = layout.sizes[0]
+    if type(channels) is not dict and not isinstance(channels, Mapping):
+        if len(names) == 1:
+            return (_as_bytes(channels),)
+        if channels is None:
+            return (None,) * len(names)
+        raise InputError(
+            f"step takes channels by the names of the event sources ({', '.join(names) or 'none'}) in a dictionary"
+        )
+    given = by_name("channels", channels)
+    for name in given:
+        if name in layout.neurons:
+            raise InputError(f"lanes take no currents into {name!r}; Lanes.forward and train do, from samples")
+        if name not in names:
+            raise InputError(f"no event source named {name!r}; there are: {', '.join(names) or 'none'}")
+    return tuple(_as_bytes(given.get(name)) for name in names)
+
+
+def _as_bytes(given: object) -> Any:
+    """View booleans as bytes, which the core reads; return other values unchanged."""
+    return given.view(np.uint8) if type(given) is np.ndarray and given.dtype == np.bool_ else given
 
 
 def check_names(

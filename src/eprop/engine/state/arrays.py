@@ -38,7 +38,7 @@ class Arrays:
         Its arrays with one entry per synapse, and what rewiring has moved.
     online : Online
         The core's loop over time, with the clock ``t`` (steps), ``events`` and the spike log.
-    neurons : lib.Neurons
+    neurons : lib.NeuronsDouble or lib.NeuronsSingle
         Its arrays of nodes that receive input.
     updates : int
         Optimiser steps so far (e-prop).

@@ -7,13 +7,14 @@ from functools import partial
 
 import numpy as np
 
+from eprop.engine.build.connections import Connections
 from eprop.engine.build.fingerprint import has_formats_of
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.ranks.exchange import Axis, Exchange
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.checks import COUNTS, FILTERED, GROUP, NETWORK, POST_TIMES, SOURCE, SOURCES, TIMES, checked
 from eprop.engine.state.weights import all_synapses, branches_at, synapse_order
-from eprop.engine.state.wiring import Connections, giving, replace_tables
+from eprop.engine.state.wiring import giving, replace_tables
 from eprop.parallel import Communicator
 
 # Weights are numbers in a state, also if the network stores levels.
@@ -127,7 +128,7 @@ def _set_wiring(arrays: Arrays, part: Mapping[str, np.ndarray]) -> None:
             given[p.index] = Connections(indptr, part[SOURCE][span], part[GROUP][span], np.zeros(targets.size))
 
     rewired = [p for p in arrays.network.projections if p.rewiring is not None]
-    replace_tables(arrays.network, arrays.built, rewired, giving(arrays.built, given), arrays.threads)
+    replace_tables(arrays.built, rewired, giving(arrays.built, given), arrays.threads)
     arrays.note_moved()
 
 

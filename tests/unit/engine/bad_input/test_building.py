@@ -92,7 +92,7 @@ MIRRORED = "Symmetric feedback to .* follows .*, which must have no multapses"
              NetworkError, "in->rec: EPropPlus.cutoff must be at least two steps of 1 ms, at most 1000000, got"),
     (lambda: ep.Simulator(network(ep.EPropPlus(cutoff=2.0), dt=2.0), threads=1), NetworkError,
      "in->rec: EPropPlus.cutoff must be at least two steps of 2 ms"),
-    *each_of([ep.FixedIndegree(5, multapses=True), ep.Explicit(sources=[0, 0], targets=[1, 1])],
+    *each_of([ep.FixedIndegree(5, multapses=True), ep.FixedTotalNumber(500), ep.Explicit(sources=[0, 0], targets=[1, 1])],
              lambda rule: built({"connectivity": rule, "rule": PLUS}, feedback=True), NetworkError, MIRRORED),
     (lambda: built({"rule": ep.EProp(), "name": "a"}, {"rule": ep.EProp(), "name": "b"}, feedback=True), NetworkError,
      "needs one projection onto 'out', got 2"),

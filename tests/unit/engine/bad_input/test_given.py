@@ -196,8 +196,8 @@ SAMPLE_INPUTS = [
     *(({"in": (ptr, [0, 1])}, "ptr must ascend within 0..2") for ptr in (
         PTR[:, ::-1].astype(np.uint64), PTR + 1, PTR - 1, PTR[:, ::-1])),
     *(({"in": (ptr, np.zeros(9, np.int32))}, "ptr must ascend within 0..9") for ptr in (FALLING, FALLING.astype(np.uint8))),
-    ({"in": (PTR, [0, 4])}, "channels must lie in 0..3, got 0..4"),
-    ({"in": (PTR, [-1, 0])}, "channels must lie in 0..3, got -1..0"),
+    ({"in": (PTR, [0, 4])}, "sample 1: channels must lie in 0..3, got 4..4"),
+    ({"in": (PTR, [-1, 0])}, "sample 0: channels must lie in 0..3, got -1..-1"),
     ({"in": (PTR * 2, [1, 1, 2, 3])}, "a channel has two events in one step"),
     ({"in": (PTR * 3, [1, 0, 1, 2, 3, 0])}, "a channel has two events in one step"),
 ]  # fmt: skip
