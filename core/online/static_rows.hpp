@@ -49,10 +49,11 @@ inline void deliver_branch(Index begin, Index end, const Target* targets, const 
   }
 }
 
-// Spikes of a delay group at static synapses of a partition, whose inputs begin at x; returns the number of synapses.
-template <class Real, class Target, class Stored> Index deliver_static(const std::vector<Index>& rows,
-                                                                       const ArrivingRows& arriving, const Index* start,
-                                                                       const Target* targets, const Stored* weight, Real* x) {
+// Spikes of a delay group at static synapses of a partition, whose inputs begin at x; returns the number of synapses. In line, x
+// is added up anew for each synapse: 4 to 6 % of a step of 100 neurons.
+template <class Real, class Target, class Stored>
+__attribute__((noinline)) Index deliver_static(const std::vector<Index>& rows, const ArrivingRows& arriving, const Index* start,
+                                       const Target* targets, const Stored* weight, Real* x) {
   Index events = 0;
   for (Index k = arriving.first; k < arriving.stop; k++) {
     const Index begin = start[rows[k]], end = start[rows[k] + 1];
