@@ -53,7 +53,7 @@ inline void deliver_branch(Index begin, Index end, const Target* targets, const 
 // is added up anew for each synapse: 4 to 6 % of a step of 100 neurons.
 template <class Real, class Target, class Stored>
 __attribute__((noinline)) Index deliver_static(const std::vector<Index>& rows, const ArrivingRows& arriving, const Index* start,
-                                       const Target* targets, const Stored* weight, Real* x) {
+                                               const Target* targets, const Stored* weight, Real* x) {
   Index events = 0;
   for (Index k = arriving.first; k < arriving.stop; k++) {
     const Index begin = start[rows[k]], end = start[rows[k] + 1];
