@@ -77,9 +77,6 @@ class Topology:
     def groups(self) -> numpy.ndarray: ...
 
     @property
-    def delivery_order(self) -> numpy.ndarray: ...
-
-    @property
     def trace_groups(self) -> numpy.ndarray: ...
 
     @property

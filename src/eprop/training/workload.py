@@ -145,7 +145,7 @@ def zeros_of_sources(arrays: Arrays) -> np.ndarray:
         own = at[(at >= part[0]) & (at < part[-1])]
         np.add.at(of_branches, np.searchsorted(part, own, side="right") - 1, 1)
     for group in built.groups[built.groups["counts_events"] != 0]:
-        first = built.populations["first_source"][group["source_population"]]
+        first = built.topology.populations["first_source"][group["source_population"]]
         zeros[first : first + group["n_branches"]] += of_branches[branches_of(group)]
     return zeros
 
@@ -158,7 +158,7 @@ def _operations(arrays: Arrays, counts: SpikeCounts, zeros: np.ndarray) -> int:
         if p.name in counts.spikes:
             # Expected spikes are rounded, so that the sum does not depend on the ranks.
             spikes = np.rint(counts.spikes[p.name]).astype(np.int64)[built.rank_partition.global_ids(p)]
-            total += int(spikes @ degrees[_sources(built.populations, p)])
+            total += int(spikes @ degrees[_sources(built.topology.populations, p)])
     return arrays.exchange.total(total)
 
 

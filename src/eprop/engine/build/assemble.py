@@ -21,7 +21,6 @@ from eprop.engine.build.constants import Constant, check_constants, constants_of
 from eprop.engine.build.delay_groups import (
     add_filter_slots,
     delay_groups_of,
-    delivery_order,
     group_table,
     pair_powers,
 )
@@ -31,24 +30,17 @@ from eprop.engine.build.eligibility import (
     block_steps_of,
     decay_powers,
     filter_tables,
-    kinds_of,
+    learning_receptor,
     least_left,
     propagator_table,
     sort_components,
     trace_groups_of,
 )
-from eprop.engine.build.feedback import adaptive_pairs, add_eprop_constants, error_latency_of_pairs, feedback_of
+from eprop.engine.build.feedback import adaptive_pairs, error_latency_of_pairs, feedback_of
 from eprop.engine.build.fingerprint import fingerprint_of
 from eprop.engine.build.levels import level_type, set_levels, source_nodes, store_levels
 from eprop.engine.build.neurons import Nodes, ReadoutClasses, differing, neuron_arrays, neurons_of, readout_table
-from eprop.engine.build.populations import (
-    add_loops,
-    add_models,
-    learning_receptor,
-    poisson_rates,
-    populations_of,
-    split,
-)
+from eprop.engine.build.populations import poisson_rates, population_table
 from eprop.engine.build.records import Topology, out_degrees
 from eprop.engine.own_neuron import validate_user_model
 from eprop.engine.ranks.collective import run_on_all_ranks
@@ -103,21 +95,23 @@ def build(
     constants = sizes.constants
     check_sizes(sizes.n_sources, sizes.n_branches)
     run_on_all_ranks(ranks.comm, "Simulator", partial(check_memory, sizes, partitions, threads, neighbours))
-    bounds = np.stack([split(ranks.n_neurons, partitions), split(sizes.n_readouts, partitions)])
+    bounds = np.array([np.linspace(0, n, partitions + 1) for n in (ranks.n_neurons, sizes.n_readouts)], np.int64)
     near, groups, none = has_near_targets(sizes, partitions), sizes.groups, np.empty(0)
     by_target = sorted(network.projections, key=lambda p: p.post.index)
     builder = ConnectionBuilder(sizes, by_target, DrawnConnections(sizes, drawn, nodes.classes), report)
     branch_start, targets, weight, synapse_counts = build_synapses(builder, bounds, dtype, threads, near=near)
-    formats = set_levels(network, ranks, groups, branch_start, weight)
+    formats = set_levels(sizes, branch_start, weight)
     if (stored := level_type(network)) is not None:
         levels = np.empty(weight.size, stored)
         store_levels(formats, network, groups, branch_start, weight, levels)
         weight = levels
     params, initial, leak, sharing = neuron_arrays(network, nodes.models, ranks)
-    add_loops(nodes.table, nodes.neurons, sharing, np.dtype(dtype))
+    populations = population_table(sizes, nodes, sharing)
     feedback, signal_delay = feedback_of(nodes, sizes.n_readouts)
     topology = Topology(
+        populations=populations,
         **_tables_of(sizes, nodes),
+        poisson_rates=poisson_rates(network, populations, nodes.models),
         branch_start=branch_start,
         targets=none.astype(np.uint32) if near else targets,
         near_targets=targets if near else none.astype(np.uint16),
@@ -130,7 +124,7 @@ def build(
         **product_tables(constants),
         effects=np.zeros((sum(len(c.products) for c in constants), ranks.n_neurons + sizes.n_readouts)),
         gains=np.ones(constants[-1].span.stop if constants else 0),
-        out_degrees=out_degrees(nodes.table, groups, branch_start),
+        out_degrees=out_degrees(populations, groups, branch_start),
         source_nodes=source_nodes(network, ranks),
     )
     return Built(
@@ -149,9 +143,9 @@ def build(
 
 def _nodes_of(network: Network, ranks: RankPartition) -> Nodes:
     """Models and eligibilities of all populations."""
-    dt, table = network.dt, populations_of(network, ranks)
+    dt = network.dt
     models = {p.index: neurons_of(network, p) for p in network.populations if p.model.per_node}
-    nodes = Nodes(network, ranks, table, models, {}, {}, {})
+    nodes = Nodes(network, ranks, models, {}, {}, {})
     for p in network.populations:
         if p.model.role == "readout":
             nodes.classes[p.index] = ReadoutClasses.of(models[p.index], p.size, dt)
@@ -160,7 +154,6 @@ def _nodes_of(network: Network, ranks: RankPartition) -> Nodes:
             some = differing(p, models)
             c = sort_components(p.name, [m.eligibility(dt) for m in some], learning_receptor(network, p))
             nodes.components[p.index], nodes.left[p.index] = c, least_left(c, [m.largest_psi(dt) for m in some])
-    add_models(table, nodes.neurons, nodes.components)
     return nodes
 
 
@@ -169,17 +162,15 @@ def _sizes_of(
 ) -> tuple[Sizes, dict[int, DrawnDelays]]:
     """Kinds of eligibility, trace groups, delay groups, blocks; and the drawn delays."""
     network, ranks = nodes.network, nodes.ranks
-    kinds = kinds_of(nodes, dtype)
-    trace_groups = trace_groups_of(nodes)
-    groups, drawn = delay_groups_of(nodes, threads, report)
-    table = group_table(nodes, groups, dtype)
-    add_eprop_constants(nodes, table)
-    block_steps = block_steps_of(nodes, trace_groups, kinds, dtype)
-    tables = nodes.table, table, trace_groups, add_filter_slots(table, len(nodes.table))
+    trace_groups = trace_groups_of(nodes, dtype)
+    groups, drawn = delay_groups_of(nodes, trace_groups.of_populations, threads, report)
+    table = group_table(nodes, trace_groups, groups, dtype)
+    block_steps = block_steps_of(nodes, trace_groups, dtype)
+    tables = table, trace_groups, add_filter_slots(table, len(network.populations))
     leaders = np.empty(len(network.projections), np.int64)
     for own in groups:
         leaders[[p.index for p in own[0].bundle]] = own[0].leader.index
-    return Sizes(network, ranks, np.dtype(dtype), *tables, kinds, block_steps, leaders, constants), drawn
+    return Sizes(network, ranks, np.dtype(dtype), *tables, block_steps, leaders, constants), drawn
 
 
 def _tables_of(sizes: Sizes, nodes: Nodes) -> dict[str, Any]:
@@ -187,17 +178,14 @@ def _tables_of(sizes: Sizes, nodes: Nodes) -> dict[str, Any]:
     block, traces, groups = sizes.block_steps, sizes.trace_groups, sizes.groups
     tabled = max(sizes.cutoff + block, block * max(sizes.span_blocks, 1), TABLED_POWERS) + 2
     return {
-        "populations": nodes.table,
         "pair_powers": pair_powers(groups, sizes.pair_cutoff),
         "groups": groups,
-        "delivery_order": delivery_order(groups),
         "trace_groups": traces.table,
-        "readouts": readout_table(nodes),
-        "poisson_rates": poisson_rates(nodes.network, nodes.table, nodes.models),
+        "readouts": readout_table(nodes, traces.of_populations),
         "decays": decay_powers(traces.table, tabled),
         **filter_tables(traces.filters, sizes.n_filters, tabled),
         "trace_consumers": sizes.trace_consumers,
         "kinds": np.array(sizes.kinds, np.int64).reshape(-1, 5),
-        "eligibility": propagator_table(nodes, sizes.kinds),
+        "eligibility": propagator_table(nodes, traces),
         "adjoint": adjoint_table(nodes),
     }

@@ -11,8 +11,8 @@ from eprop.core import lib
 from eprop.engine.build.constants import Constant, products_of
 from eprop.engine.build.eligibility import TraceGroups, span_blocks_of
 from eprop.engine.build.levels import level_type
-from eprop.engine.build.neurons import n_state_rows
-from eprop.engine.build.records import Kind, Role, Rule, Topology
+from eprop.engine.build.neurons import n_receptors, n_state_rows
+from eprop.engine.build.records import Kind, Rule, Topology
 from eprop.engine.ranks.partition import RankPartition
 from eprop.network import Adaptive, FixedPoint, Network
 from eprop.rules import EProp, EPropPlus, PairRule
@@ -85,11 +85,9 @@ class Sizes:
     rank_partition : RankPartition
     dtype : dtype
         Type of the numbers per synapse.
-    populations, groups : tables of populations and of delay groups, see `Topology`
+    groups : table of delay groups, see `Topology`
     trace_groups : TraceGroups
     trace_consumers : (populations, slots, 2), see `Topology`
-    kinds : tuple of Kind
-        Kinds of eligibility of the targets of e-prop+.
     block_steps : int
         Steps of a block.
     leaders : (projections,)
@@ -101,11 +99,9 @@ class Sizes:
     network: Network
     rank_partition: RankPartition
     dtype: np.dtype
-    populations: np.ndarray
     groups: np.ndarray
     trace_groups: TraceGroups
     trace_consumers: np.ndarray
-    kinds: tuple[Kind, ...]
     block_steps: int
     leaders: np.ndarray
     constants: tuple[Constant, ...]
@@ -125,7 +121,8 @@ class Sizes:
     @property
     def n_sources(self) -> int:
         """Nodes that can spike and that this rank owns or listens to."""
-        return int(self.populations["size"][self.populations["role"] != Role.readout].sum())
+        spiking = (p for p in self.network.populations if p.model.role != "readout")
+        return sum(self.rank_partition.n_local_sources(p) for p in spiking)
 
     @property
     def n_branches(self) -> int:
@@ -158,8 +155,8 @@ class Sizes:
         corrections = [kind.layout["n_corrections"] for kind in self.kinds if kind.anchored]
         return lib.Sizes(
             neurons=self.n_neurons, readouts=self.n_readouts, sources=self.n_sources, synapses=synapses,
-            populations=len(self.populations), delay_groups=len(self.groups), trace_groups=len(self.trace_groups.table),
-            state_rows=n_state_rows(network), receptors=2 if (self.populations["inhibitory_row"] >= 0).any() else 1,
+            populations=len(network.populations), delay_groups=len(self.groups), trace_groups=len(self.trace_groups.table),
+            state_rows=n_state_rows(network), receptors=n_receptors(network),
             constants=self.constants[-1].span.stop if self.constants else 0, products=len(products_of(self.constants)),
             rewired=len(network.projections) if self.rewired else 0, level_bytes=0 if stored is None else stored.itemsize,
             adaptive_feedback=any(isinstance(f.kind, Adaptive) for f in network.feedback_projections),
@@ -209,6 +206,11 @@ class Sizes:
         return span_blocks_of(self.cutoff // self.block_steps)
 
     # ---------------------------------------------------------------- eligibility
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Kinds of eligibility of the targets of e-prop+."""
+        return self.trace_groups.kinds
 
     @property
     def crosses(self) -> bool:

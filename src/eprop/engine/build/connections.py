@@ -316,7 +316,7 @@ class ConnectionBuilder:
         report: Callable[[int], None] = lambda connections: None,
     ):
         self.projections, self.give, self.report = projections, give, report
-        self.ranks, self.populations, self.n_branches = sizes.rank_partition, sizes.populations, sizes.n_branches
+        self.ranks, self.n_branches = sizes.rank_partition, sizes.n_branches
         self.branches = {p.index: Branches.of(sizes, p) for p in projections}
 
     def count(self, targets: TargetRange, counts: np.ndarray) -> dict[int, int]:
@@ -345,7 +345,7 @@ class ConnectionBuilder:
             for chunk in chunks(p, *self._nodes(targets, p.post)):
                 one, branches = self._given(p, chunk, True)
                 values = one.values if one.values.size else np.zeros(branches.size)
-                first = chunk[0] + self._first_target(p.post) - base
+                first = chunk[0] + self.ranks.first_target(p.post) - base
                 lib.place_synapses(one.indptr, branches, values, first, here, target, weight, tile)
                 self.report(branches.size)
 
@@ -354,15 +354,11 @@ class ConnectionBuilder:
         one = self.give(p, *chunk, values)
         return one, self.branches[p.index].at(self.ranks.local_ids(p.pre, one.sources), one.groups)
 
-    def _first_target(self, p: Population) -> int:
-        """Local target id of node 0 of a population, also if another rank owns it."""
-        if p.model.role == "neuron":
-            return self.ranks.first_target(p)
-        return int(self.populations["target_begin"][p.index])
-
     def _nodes(self, targets: TargetRange, p: Population) -> tuple[int, int]:
         """Nodes of a population in a range of targets."""
-        return targets.within(p, self._first_target(p) - (self.ranks.n_neurons if p.model.role == "readout" else 0))
+        return targets.within(
+            p, self.ranks.first_target(p) - (self.ranks.n_neurons if p.model.role == "readout" else 0)
+        )
 
 
 class DrawnConnections:

@@ -17,10 +17,10 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.connections import DrawnDelays, draw_all_delays, rounded, steps_of
-from eprop.engine.build.eligibility import rules_of
+from eprop.engine.build.eligibility import TraceGroups, rules_of
 from eprop.engine.build.feedback import tied_of
 from eprop.engine.build.neurons import Nodes
-from eprop.engine.build.records import DELAY_GROUP, LEARN_AT_SPIKES, Role, Rule
+from eprop.engine.build.records import DELAY_GROUP, LEARN_AT_SPIKES, Rule
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import ParameterError
 from eprop.free_memory import available_memory
@@ -68,27 +68,28 @@ class DelayGroup:
         return self.bundle[0]
 
 
-def bundles_of(nodes: Nodes) -> list[tuple[Projection, ...]]:
-    """All bundles; the table of populations has the trace groups.
+def bundles_of(network: Network, trace_groups: np.ndarray) -> list[tuple[Projection, ...]]:
+    """All bundles; ``trace_groups`` (populations,) has the first trace group of each population.
 
     Targets of e-prop+ are in one bundle if they are in one trace group. Projections between the same two populations are in
     different bundles. E-prop sums inputs projection by projection, so its networks have no bundles of several projections; nor
-    have projections with weights of few bits, whose scales differ, and projections whose synapses move.
+    have projections whose synapses move, or learn with few bits. Static weights of few bits have one scale per bundle.
     """
-    alone = bool(rules_of(nodes.network, EProp))
+    alone = bool(rules_of(network, EProp))
     bundles = dict[tuple[object, ...], list[Projection]]()
     pairs = Counter[tuple[int, int]]()
-    for p in nodes.network.projections:
+    for p in network.projections:
         pairs[pair := (p.pre.index, p.post.index)] += 1
-        group = nodes.table["trace_group"][p.post.index] if isinstance(p.rule, EPropPlus) else -1
-        key = (p.pre.index, p.rule, p.receptor == INHIBITORY, sign_classes(p), group, pairs[pair])
-        single = alone or p.precision is not None or p.rewiring is not None or p.post.model.role == "readout"
+        group = trace_groups[p.post.index] if isinstance(p.rule, EPropPlus) else -1
+        key = (p.pre.index, p.rule, p.receptor == INHIBITORY, sign_classes(p), group, pairs[pair], p.precision)
+        learns_few_bits = p.precision is not None and p.rule.plastic
+        single = alone or learns_few_bits or p.rewiring is not None or p.post.model.role == "readout"
         bundles.setdefault((p.index,) if single else key, []).append(p)
     return [tuple(sorted(bundle, key=lambda p: p.post.index)) for bundle in bundles.values()]
 
 
 def delay_groups_of(
-    nodes: Nodes, threads: int, report: Callable[[int], None]
+    nodes: Nodes, trace_groups: np.ndarray, threads: int, report: Callable[[int], None]
 ) -> tuple[list[list[DelayGroup]], dict[int, DrawnDelays]]:
     """Delay groups of each bundle, by sign, then ascending delay, then class; the same on every rank.
 
@@ -97,7 +98,7 @@ def delay_groups_of(
     network, ranks = nodes.network, nodes.ranks
     synapses = sum(p.connectivity.expected(p.pre.size, p.post.size) for p in network.projections) / ranks.comm.size
     groups, kept = [], dict[int, DrawnDelays]()
-    for bundle in bundles_of(nodes):
+    for bundle in bundles_of(network, trace_groups):
         occurring = set[int]()
         for p in bundle:
             if (delays := _given_delays(network, p)) is None:
@@ -125,33 +126,31 @@ def _given_delays(network: Network, p: Projection) -> set[int] | None:
     return None
 
 
-def group_table(nodes: Nodes, groups: list[list[DelayGroup]], dtype: type) -> np.ndarray:
-    """Make the table of delay groups (delay groups,); write the positions of the constants of pair rules to that of populations.
+def group_table(nodes: Nodes, traces: TraceGroups, groups: list[list[DelayGroup]], dtype: type) -> np.ndarray:
+    """Make the table of delay groups (delay groups,); ``groups`` has those of each bundle.
 
-    ``groups`` has those of each bundle. Bounds of weights are rounded inwards to ``dtype``.
+    Bounds of weights are rounded inwards to ``dtype``.
     """
-    network, ranks, populations = nodes.network, nodes.ranks, nodes.table
+    network, ranks = nodes.network, nodes.ranks
     parts = list(itertools.chain(*groups))
     table = np.zeros(len(parts), DELAY_GROUP)
     tied = {(f.post.index, f.pre.index): tied_of(f) for f in network.feedback_projections}
     first_branches, strides = _branches(groups, ranks)
     for number, part in enumerate(parts):
-        row, p, post = table[number], part.leader, populations[part.leader.post.index]
-        onto_readouts = post["role"] == Role.readout
+        row, p, post = table[number], part.leader, part.leader.post
+        onto_readouts = post.model.role == "readout"
         row["projection"], row["source_population"] = p.index, p.pre.index
         row["first_branch"], row["n_branches"] = first_branches[number], ranks.n_local_sources(p.pre)
         row["branch_stride"], row["receptor"] = strides[number], p.receptor == INHIBITORY
         row["rule"], row["delay"], row["onto_readouts"] = p.rule.code, part.delay, onto_readouts
         # The classes of a readout population are consecutive trace groups.
-        row["trace_group"], row["kind"] = post["trace_group"] + part.readout_class, post["kind"]
-        own = [q.post.index for q in part.bundle]
-        reached = own
+        row["trace_group"] = traces.of_populations[post.index] + part.readout_class
+        row["kind"] = traces.kind_of[post.index]
+        reached = [q.post for q in part.bundle]
         if row["rule"] == Rule.eprop_plus:  # propagators are found for a whole trace group
-            reached = np.flatnonzero(populations["trace_group"] == post["trace_group"]).tolist()
-        row["target_begin"], row["target_end"] = (
-            populations["target_begin"][reached[0]],
-            populations["target_end"][reached[-1]],
-        )
+            alike = traces.of_populations == traces.of_populations[post.index]
+            reached = [network.populations[index] for index in np.flatnonzero(alike)]
+        row["target_begin"], row["target_end"] = ranks.targets(reached[0]).start, ranks.targets(reached[-1]).stop
         row["first_group"] = number
         if strides[number] > 1 and number and _follows(part, parts[number - 1]):
             row["first_group"] = table[number - 1]["first_group"]
@@ -160,11 +159,9 @@ def group_table(nodes: Nodes, groups: list[list[DelayGroup]], dtype: type) -> np
         row["tied_feedback"] = tied.get((p.pre.index, p.post.index), 0)
         # For neurons, the input scale is part of their eligibility.
         row["input_scale"] = nodes.classes[p.post.index].scale[part.readout_class] if onto_readouts else 1.0
-        if isinstance(p.rule, PairRule):
-            populations["pair_group"][own] = number
         _write_rule(row, p, network.dt)
         row["w_min"], row["w_max"] = inward(signed_bounds(p.rule.bounds, part.sign), dtype)
-        row["first_node"] = post["target_begin"] if onto_readouts else ranks.first_target(p.post)
+        row["first_node"] = ranks.first_target(post)
     return table
 
 
@@ -231,14 +228,6 @@ def _branches(groups: list[list[DelayGroup]], ranks: RankPartition) -> tuple[lis
             strides[number] = [each if neighbours else 1] * len(own)
             at += sources * len(own)
     return list(itertools.chain(*firsts)), list(itertools.chain(*strides))
-
-
-def delivery_order(groups: np.ndarray) -> np.ndarray:
-    """Order in which delay groups add to the inputs of a step: largest delay offset first, equal ones in table order.
-
-    With samples, all branches of an axon add their weights in this order when a spike reaches the first branch.
-    """
-    return np.argsort(-groups["delay_offset"], kind="stable")
 
 
 def add_filter_slots(groups: np.ndarray, n_populations: int) -> np.ndarray:

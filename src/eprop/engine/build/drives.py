@@ -6,7 +6,7 @@ import numpy as np
 
 from eprop import random
 from eprop.core import lib
-from eprop.engine.build.neurons import Nodes, values_of
+from eprop.engine.build.neurons import Nodes, row_of, values_of
 from eprop.engine.build.records import DRIVE
 from eprop.errors import InputError, NetworkError
 from eprop.models import Neuron
@@ -35,7 +35,7 @@ def drive_tables(nodes: Nodes) -> dict[str, np.ndarray]:
         if first == stop:
             continue
         own = values[:, first:stop]
-        target = int(nodes.table["target_begin"][p.index])
+        target = nodes.ranks.targets(p).start
         kind, same = _KINDS[type(stimulation.drive)], (own == own[:, :1]).all(axis=1)
         rows.append((kind, target, target + stop - first, first, stimulation.index, row, receptor, *same[:2], begin))
         columns.append(own)
@@ -64,7 +64,7 @@ def values_of_drive(network: Network, stimulation: Stimulation, models: list[Neu
     gain, rest = found
     mean = given["mean"] if isinstance(drive, GaussianNoise) else given["amplitude"]
     values[0], values[1], values[2] = mean * gain, given.get("sd", np.zeros(p.size)) * gain, rest
-    return values, row_of_current(models[0])
+    return values, row_of(models[0], "current")
 
 
 def current_gains(models: list[Neuron], size: int, dt: float) -> tuple[Floats, Floats] | None:
@@ -74,11 +74,6 @@ def current_gains(models: list[Neuron], size: int, dt: float) -> tuple[Floats, F
         return None
     gain, rest = np.broadcast_to(np.array(gains, np.float64), (size, 2)).T
     return gain, rest
-
-
-def row_of_current(model: Neuron) -> int:
-    """Row of the state that takes a current, or -1."""
-    return model.state_rows.index("current") if "current" in model.state_rows else -1
 
 
 def receptor_of_drive(stimulation: Stimulation, weights: Floats) -> str | None:

@@ -20,7 +20,7 @@ from eprop.engine.build.records import MOST_FILTERS, MOST_OWN, MOST_OWN_BESIDE_F
 from eprop.engine.ranks.parallelism import PRECISIONS
 from eprop.errors import NetworkError
 from eprop.models import Eligibility
-from eprop.network import Network
+from eprop.network import Network, Population
 from eprop.rules import EProp, EPropPlus
 
 
@@ -51,10 +51,43 @@ class Components:
         """Number of components."""
         return self.arrival.shape[1]
 
+    @property
+    def fed_back(self) -> bool:
+        """Whether the neuron's own spikes act on it."""
+        return bool(self.spike.any())
+
+    @property
+    def leaky(self) -> bool:
+        """Whether it is one component that filters spikes, without factors."""
+        return self.size == 1 and not self.fed_back and bool((self.arrival == 1.0).all() and (self.output == 1.0).all())
+
 
 def rules_of(network: Network, kind: type) -> list[Any]:
     """The rules of one kind, one for each projection that has it."""
     return [p.rule for p in network.projections if isinstance(p.rule, kind)]
+
+
+def learning_receptor(network: Network, population: Population) -> str | None:
+    """The receptor of all projections onto a population that learn by its eligibility.
+
+    None if the population has one receptor, or no projection learns.
+
+    Raises
+    ------
+    NetworkError
+        If projections onto both receptors learn: a neuron has the propagators of one eligibility.
+    """
+    found = dict[str, str]()
+    for p in network.projections:
+        if p.post is population and p.receptor is not None and isinstance(p.rule, EProp | EPropPlus):
+            found.setdefault(p.receptor, p.name)
+    if len(found) > 1:
+        both = " and ".join(f"{name} ({receptor})" for receptor, name in sorted(found.items()))
+        raise NetworkError(
+            f"{both} learn at both receptors of {population.name!r}; let the projections of one receptor be static or learn by "
+            "STDP, or give the neurons one time constant (tau_syn_in=None)"
+        )
+    return next(iter(found), None)
 
 
 def sort_components(name: str, eligibilities: Sequence[Eligibility], receptor: str | None = None) -> Components:
@@ -198,21 +231,30 @@ _Source = tuple[EPropPlus, int, str | None]
 
 @dataclass(frozen=True)
 class TraceGroups:
-    """Targets with the same trace constants.
+    """Targets with the same trace constants, and kinds of their eligibility.
 
     Attributes
     ----------
     table : (trace groups,) TRACE_GROUP
     filters : list of (decay, arrival)
         Spike filter of each trace group, (D, D), and the increase at a spike, (D,).
+    of_populations : (populations,) int64
+        First trace group of each population, or -1.
+    kinds : tuple of Kind
+        The distinct kinds of e-prop+ that run the network.
+    kind_of : (populations,) int64
+        Position of the kind of each population.
     """
 
     table: np.ndarray
     filters: list[tuple[np.ndarray, np.ndarray]]
+    of_populations: np.ndarray
+    kinds: tuple[Kind, ...]
+    kind_of: np.ndarray
 
 
-def kinds_of(nodes: Nodes, dtype: type) -> tuple[Kind, ...]:
-    """The distinct kinds of e-prop+ that run a network; writes their positions to the table of populations.
+def kinds_of(nodes: Nodes, dtype: type) -> tuple[tuple[Kind, ...], np.ndarray]:
+    """The distinct kinds of e-prop+ that run a network, and the position of that of each population (populations,).
 
     All neurons with the same numbers of components, and with or without reward, have one kind: their synapses keep block-start
     states if this is possible for all these neurons, and if there are such loops.
@@ -235,20 +277,22 @@ def kinds_of(nodes: Nodes, dtype: type) -> tuple[Kind, ...]:
             anchored[form] = anchored.get(form, True) and kept and index not in exact
     two_kappas = any(rule.kappa != rule.kappa_regularisation for _, rule in plus)  # None: both are equal
     compiled = {form: Kind(*form[1:], anchored[form], two_kappas, form[0]).compiled(dtype) for form in sorted(anchored)}
-    if not compiled and plus:  # only readouts learn
-        return (Kind(1, 0, True, two_kappas).compiled(dtype),)
-    kinds = list(dict.fromkeys(compiled.values()))
+    kinds, kind_of = list(dict.fromkeys(compiled.values())), np.zeros(len(nodes.network.populations), np.int64)
+    if not kinds and plus:  # only readouts learn
+        kinds = [Kind(1, 0, True, two_kappas).compiled(dtype)]
     for index, form in forms.items():
-        nodes.table["kind"][index] = kinds.index(compiled[form])
-    return tuple(kinds)
+        kind_of[index] = kinds.index(compiled[form])
+    return tuple(kinds), kind_of
 
 
-def trace_groups_of(nodes: Nodes) -> TraceGroups:
-    """Trace groups of the targets of e-prop+; writes them to the table of populations.
+def trace_groups_of(nodes: Nodes, dtype: type) -> TraceGroups:
+    """Trace groups and kinds of the targets of e-prop+.
 
     A readout population has one trace group for each class. Populations of neurons with the same constants share one if they
     follow each other and one source reaches both with the same rule: then its projections onto them are a bundle.
     """
+    kinds, kind_of = kinds_of(nodes, dtype)
+    of_populations = np.full(kind_of.size, -1)
     rows: list[tuple[float, ...]] = []
     filters: list[tuple[np.ndarray, np.ndarray]] = []
     reached = dict[int, set[_Source]]()
@@ -263,17 +307,17 @@ def trace_groups_of(nodes: Nodes) -> TraceGroups:
         else:
             own, left = nodes.classes[index].filters, np.nan
         row = _constants_of_traces(nodes, index, next(iter(sources))[0], left)
-        parts: list[Any] = [row, *(np.append(decay, b) for decay, b in own), nodes.table["kind"][[index]]]
+        parts: list[Any] = [row, *(np.append(decay, b) for decay, b in own), kind_of[[index]]]
         constants = np.concatenate(parts).tobytes()
         if c is not None and constants == last and not sources.isdisjoint(before):
-            nodes.table["trace_group"][index], before = shared, sources
+            of_populations[index], before = shared, sources
             continue
-        nodes.table["trace_group"][index] = len(rows)
+        of_populations[index] = len(rows)
         if c is not None:
             before, last, shared = sources, constants, len(rows)
         filters += own
         rows += [row] * len(own)
-    return TraceGroups(np.array(rows, TRACE_GROUP), filters)
+    return TraceGroups(np.array(rows, TRACE_GROUP), filters, of_populations, kinds, kind_of)
 
 
 #: ``kappa`` of e-prop+ where no readout can give it.
@@ -320,12 +364,11 @@ def filter_tables(filters: list[tuple[np.ndarray, np.ndarray]], size: int, n: in
     return {"filters": table, "doublings": doubled, "arrivals": arrivals}
 
 
-def propagator_table(nodes: Nodes, kinds: tuple[Kind, ...]) -> np.ndarray:
+def propagator_table(nodes: Nodes, groups: TraceGroups) -> np.ndarray:
     """Constants of propagators (rows, padded neurons)."""
-    learning = [i for i in nodes.components if nodes.table["trace_group"][i] >= 0]
-    table = _side_by_side(
-        nodes, {i: propagator_constants(nodes.components[i], kinds[nodes.table["kind"][i]]) for i in learning}
-    )
+    learning = {i: c for i, c in nodes.components.items() if groups.of_populations[i] >= 0}
+    kinds = {i: groups.kinds[groups.kind_of[i]] for i in learning}
+    table = _side_by_side(nodes, {i: propagator_constants(c, kinds[i]) for i, c in learning.items()})
     n = table.shape[1]
     return np.pad(table, ((0, 0), (0, lib.padded(n) - n)))
 
@@ -344,17 +387,17 @@ def _side_by_side(nodes: Nodes, parts: dict[int, np.ndarray]) -> np.ndarray:
     """Join tables of populations (rows, n or 1) into one with a column per own neuron."""
     out = np.zeros((max((len(part) for part in parts.values()), default=0), nodes.ranks.n_neurons))
     for index, part in parts.items():
-        begin, end = nodes.table[["target_begin", "target_end"]][index]
-        own = slice(*nodes.ranks.own(nodes.network.populations[index]))
-        out[: len(part), begin:end] = part if part.shape[1] == 1 else part[:, own]
+        p = nodes.network.populations[index]
+        own = slice(*nodes.ranks.own(p))
+        out[: len(part), nodes.ranks.targets(p)] = part if part.shape[1] == 1 else part[:, own]
     return out
 
 
-def block_steps_of(nodes: Nodes, groups: TraceGroups, kinds: tuple[Kind, ...], dtype: type) -> int:
+def block_steps_of(nodes: Nodes, groups: TraceGroups, dtype: type) -> int:
     """Steps of a block: the most that states may be moved back without losing too many digits of their ``dtype``."""
     power, table = SMALLEST_POWER[np.dtype(dtype).itemsize], groups.table
-    learns = nodes.table["trace_group"] >= 0
-    own = [left for i, left in nodes.left.items() if learns[i] and kinds[nodes.table["kind"][i]].anchored]
+    learns, kinds = groups.of_populations >= 0, groups.kinds
+    own = [left for i, left in nodes.left.items() if learns[i] and kinds[groups.kind_of[i]].anchored]
     smallest = min([1.0, *table["kappa"], *table["kappa_reg"], *table["gamma"][table["gamma"] > 0.0], *own])
     block = LARGEST_BLOCK if all(kind.anchored for kind in kinds) else LARGEST_CROSSED_BLOCK
     while block > 1 and (smallest**block < power or not all(_divides(d, block, power) for d, _ in groups.filters)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +11,9 @@ from eprop import random
 from eprop.engine.build.connections import draw_signal_delays
 from eprop.engine.build.eligibility import rules_of
 from eprop.engine.build.neurons import Nodes
-from eprop.engine.build.records import Role, Tied
+from eprop.engine.build.records import Tied
 from eprop.errors import NetworkError
-from eprop.network import Adaptive, AllToAll, Network, RandomFeedback, Symmetric
+from eprop.network import Adaptive, AllToAll, Network, Population, RandomFeedback, Symmetric
 from eprop.network.distributions import Array
 from eprop.network.parts import FeedbackProjection, Projection
 from eprop.rules import EProp
@@ -80,9 +81,8 @@ def adaptive_pairs(nodes: Nodes, n_readouts: int) -> np.ndarray:
 
 def _part(nodes: Nodes, f: FeedbackProjection) -> tuple[slice, slice]:
     """Position of a projection in tables of (readouts, neurons)."""
-    readouts, neurons = nodes.table[f.pre.index], nodes.table[f.post.index]
-    first = readouts["target_begin"] - nodes.ranks.n_neurons
-    return np.s_[first : first + f.pre.size, neurons["target_begin"] : neurons["target_end"]]
+    first = nodes.ranks.first_target(f.pre) - nodes.ranks.n_neurons
+    return slice(first, first + f.pre.size), nodes.ranks.targets(f.post)
 
 
 def _weights(nodes: Nodes, f: FeedbackProjection, kind: RandomFeedback) -> np.ndarray:
@@ -107,33 +107,43 @@ def _pairs(nodes: Nodes, f: FeedbackProjection, kind: RandomFeedback) -> tuple[n
     return indptr, readouts, np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
 
 
-def add_eprop_constants(nodes: Nodes, groups: np.ndarray) -> None:
-    """Write the e-prop constants of each population, and its shortest delay onto a readout, to the table of populations.
+def eprop_columns(nodes: Nodes, groups: np.ndarray) -> dict[str, Any]:
+    """For the table of populations, by field: constants of e-prop, and the shortest delay onto a readout.
 
     Raises
     ------
     NetworkError
         If the readouts do not determine ``kappa``, which a rule leaves open.
     """
-    dt = nodes.network.dt
-    for q in nodes.network.populations:
-        own = [p.rule.average_gradient for p in nodes.network.projections if p.post is q and isinstance(p.rule, EProp)]
-        nodes.table["averages"][q.index] = bool(own) and all(own)
-    for p in nodes.network.projections:
-        row, rule = nodes.table[p.post.index], p.rule
-        if p.post.model.role == "readout" and p.pre.model.role == "neuron":
-            same = (groups["source_population"] == p.pre.index) & (groups["onto_readouts"] != 0)
-            nodes.table["error_latency"][p.pre.index] = groups["delay"][same].min()
-        if not isinstance(rule, EProp) or p.post.model.role != "neuron":
-            continue
-        decays = set(nodes.sent_decays(p.post)) if rule.kappa is None else {rule.kappa}
-        if len(decays) > 1:
-            raise NetworkError(f"readouts of {p.post.name!r} have different tau_m; set EProp.kappa")
-        row["kappa"] = decays.pop() if decays else 0.0
-        row["kappa_gain"] = 1.0 - row["kappa"]
-        row["c_reg"] = rule.c_reg or 0.0
-        row["rate_reg"] = rule.rate_reg * 1000.0 / dt if rule.c_reg is None else 0.0
-        row["f_target"] = rule.f_target * dt / 1000.0
+    every, latencies = nodes.network.populations, _readout_delays(nodes, groups)
+    rules = [[q.rule for q in nodes.network.projections if q.post is p and isinstance(q.rule, EProp)] for p in every]
+    constants = [_eprop_constants(nodes, p, own[0] if own else None) for p, own in zip(every, rules, strict=True)]
+    names = "kappa", "kappa_gain", "c_reg", "rate_reg", "f_target"
+    return dict(zip(names, zip(*constants, strict=True), strict=True)) | {
+        "error_latency": [min(latencies.get(p.index, {1})) for p in every],
+        "averages": [bool(own) and all(rule.average_gradient for rule in own) for own in rules],
+    }
+
+
+def _eprop_constants(nodes: Nodes, p: Population, rule: EProp | None) -> tuple[float, ...]:
+    """``kappa``, its gain, ``c_reg``, ``rate_reg`` and ``f_target``, which all e-prop projections onto neurons share."""
+    if rule is None or p.model.role != "neuron":
+        return 0.0, 1.0, 0.0, 0.0, 0.0
+    dt, decays = nodes.network.dt, set(nodes.sent_decays(p)) if rule.kappa is None else {rule.kappa}
+    if len(decays) > 1:
+        raise NetworkError(f"readouts of {p.name!r} have different tau_m; set EProp.kappa")
+    kappa = decays.pop() if decays else 0.0
+    rate_reg = rule.rate_reg * 1000.0 / dt if rule.c_reg is None else 0.0
+    return kappa, 1.0 - kappa, rule.c_reg or 0.0, rate_reg, rule.f_target * dt / 1000.0
+
+
+def _readout_delays(nodes: Nodes, groups: np.ndarray) -> dict[int, set[int]]:
+    """Delays (steps) of the synapses onto readouts of each population of neurons that has some, by its index."""
+    out = dict[int, set[int]]()
+    for group in groups[groups["onto_readouts"] != 0]:
+        if (source := int(group["source_population"])) in nodes.components:
+            out.setdefault(source, set()).add(int(group["delay"]))
+    return out
 
 
 def error_latency_of_pairs(
@@ -143,27 +153,19 @@ def error_latency_of_pairs(
 
     A neuron without a connection to a readout counts with the shortest latency of its population. (0, 0) if all are equal.
     """
-    network, populations = nodes.network, nodes.table
-    onto = groups[(groups["onto_readouts"] != 0) & (populations["role"][groups["source_population"]] == Role.neuron)]
-    delays: dict[int, set[int]] = {}
-    for group in onto:
-        delays.setdefault(int(group["source_population"]), set()).add(int(group["delay"]))
+    network, ranks, delays = nodes.network, nodes.ranks, _readout_delays(nodes, groups)
     if not rules_of(network, EProp) or all(len(found) == 1 for found in delays.values()):
         return np.zeros((0, 0), np.int64)
-    n_neurons = nodes.ranks.n_neurons
-    out = np.ones((sum(p.size for p in network.populations if p.model.role == "readout"), n_neurons), np.int64)
-    for row in populations[list(delays)]:
-        out[:, row["target_begin"] : row["target_end"]] = row["error_latency"]
+    out = np.ones((sum(p.size for p in network.populations if p.model.role == "readout"), ranks.n_neurons), np.int64)
+    for index, found in delays.items():
+        out[:, ranks.targets(network.populations[index])] = min(found)
+    onto = groups[(groups["onto_readouts"] != 0) & np.isin(groups["source_population"], list(delays))]
     for group in onto[np.argsort(-onto["delay"], kind="stable")]:  # write the shortest delay last
+        pre = network.populations[group["source_population"]]
+        own, nodes_of = ranks.own_sources(pre), ranks.targets(pre)
         for part in branch_start:
-            neurons, synapses = _own_synapses(group, populations, part)
-            out[targets[synapses].astype(np.int64) - n_neurons, neurons] = group["delay"]
+            bounds = part[group["first_branch"] + own.start : group["first_branch"] + own.stop + 1]
+            neurons = np.repeat(np.arange(nodes_of.start, nodes_of.stop), np.diff(bounds))
+            readouts = targets[bounds[0] : bounds[-1]].astype(np.int64) - ranks.n_neurons
+            out[readouts, neurons] = group["delay"]
     return out
-
-
-def _own_synapses(group: np.void, populations: np.ndarray, branch_start: np.ndarray) -> tuple[np.ndarray, slice]:
-    """Synapses of a delay group from this rank's own neurons: the neurons, and the range of the synapses."""
-    pre = populations[group["source_population"]]
-    begin, stop = pre["target_begin"] - pre["first_target"], pre["target_end"] - pre["first_target"]
-    bounds = branch_start[group["first_branch"] + begin : group["first_branch"] + stop + 1]
-    return np.repeat(np.arange(pre["target_begin"], pre["target_end"]), np.diff(bounds)), slice(bounds[0], bounds[-1])

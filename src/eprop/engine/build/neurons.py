@@ -214,9 +214,19 @@ def neuron_arrays(
     return params, initial, leak, sharing
 
 
+def row_of(model: Any, name: str | None) -> int:
+    """Row of the state of that name, or -1."""
+    return model.state_rows.index(name) if isinstance(model, Neuron) and name in model.state_rows else -1
+
+
 def n_state_rows(network: Network) -> int:
     """Rows of the state of all neurons."""
     return max((len(p.model.state_rows) for p in network.populations if isinstance(p.model, Neuron)), default=1)
+
+
+def n_receptors(network: Network) -> int:
+    """Rows of the inputs of all neurons: a second one if some have an inhibitory receptor."""
+    return 2 if any(getattr(p.model, "inhibitory_row", None) is not None for p in network.populations) else 1
 
 
 def _same_eligibility(neurons: list[Any], dt: float) -> bool:
@@ -289,8 +299,6 @@ class Nodes:
     ----------
     network : Network
     ranks : RankPartition
-    table : (populations,) POPULATION
-        Later phases of the build write their fields.
     models : dict of list
         Models of the nodes, one if all are alike.
     classes : dict of ReadoutClasses
@@ -301,16 +309,10 @@ class Nodes:
 
     network: Network
     ranks: RankPartition
-    table: np.ndarray
     models: dict[int, list[Any]]
     classes: dict[int, ReadoutClasses]
     components: dict[int, Components]
     left: dict[int, float]
-
-    @property
-    def neurons(self) -> list[Population]:
-        """Populations of neurons."""
-        return [self.network.populations[index] for index in self.components]
 
     def sent_decays(self, post: Population) -> list[float]:
         """Decays of the readouts that send errors to a population, or of the first ones: for rules without ``kappa``."""
@@ -318,8 +320,11 @@ class Nodes:
         return [float(decay) for index in senders or list(self.classes)[:1] for decay in self.classes[index].decay]
 
 
-def readout_table(nodes: Nodes) -> np.ndarray:
-    """Constants of all readouts (readouts,), voltages relative to the leak potential; after the trace groups."""
+def readout_table(nodes: Nodes, trace_groups: np.ndarray) -> np.ndarray:
+    """Constants of all readouts (readouts,), voltages relative to the leak potential.
+
+    ``trace_groups`` (populations,) has the first trace group of each population.
+    """
     network = nodes.network
     populations_of_readouts = [p for p in network.populations if isinstance(p.model, Readout)]
     table = np.zeros(sum(p.size for p in populations_of_readouts), READOUT)
@@ -332,7 +337,7 @@ def readout_table(nodes: Nodes) -> np.ndarray:
         part["drive"] = (1.0 - alpha) * [m.tau_m / m.c_m * m.i_e for m in own]
         part["y_min"] = [m.v_min - m.e_l for m in own]
         part["y_start"] = [0.0 if m.v_init is None else m.v_init - m.e_l for m in own]
-        part["trace_group"] = nodes.table["trace_group"][p.index] + nodes.classes[p.index].of_readout
+        part["trace_group"] = trace_groups[p.index] + nodes.classes[p.index].of_readout
         part["leak"] = [m.e_l for m in own]
         first += p.size
     return table

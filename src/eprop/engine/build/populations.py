@@ -1,4 +1,4 @@
-"""The table of populations, and properties of all rules of a network."""
+"""The table of populations, which is assembled from columns that follow from models and rules."""
 
 from __future__ import annotations
 
@@ -6,97 +6,88 @@ from typing import Any
 
 import numpy as np
 
-from eprop.engine.build.eligibility import Components
+from eprop.engine.build.built import Sizes
+from eprop.engine.build.feedback import eprop_columns
+from eprop.engine.build.neurons import Nodes, row_of
 from eprop.engine.build.records import POPULATION, Role, Sharing
 from eprop.engine.own_neuron import loop_of
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import NetworkError
 from eprop.models import EventSource, Neuron, PoissonSource, Readout
-from eprop.network import Network, Population
-from eprop.rules import EProp, EPropPlus
+from eprop.network import Network
+from eprop.rules import PairRule
 
-_ROLES: dict[type, Role] = {EventSource: Role.events, PoissonSource: Role.poisson, Readout: Role.readout}
+#: Fields of the table by name, with a value for each population.
+Columns = dict[str, Any]
 
-
-def populations_of(network: Network, ranks: RankPartition) -> np.ndarray:
-    """Make the table of populations (populations,), without the fields that depend on rules.
-
-    Ids of neurons come first, then ids of readouts; both follow the order of populations.
-    """
-    table = np.zeros(len(network.populations), POPULATION)
-    n_sources = n_channels = 0
-    n_targets = ranks.n_neurons
-    for p in network.populations:
-        row = table[p.index]
-        role = next((role for kind, role in _ROLES.items() if isinstance(p.model, kind)), Role.neuron)
-        row["role"], row["size"] = role, ranks.n_local_sources(p)
-        row["first_source"], row["channel"] = n_sources, n_channels
-        row["trace_group"] = row["pair_group"] = row["voltage_row"] = row["inhibitory_row"] = -1
-        row["error_latency"], row["kappa_gain"], row["dropout"] = 1, 1.0, p.dropout
-        if role != Role.readout:
-            n_sources += row["size"]
-        if role == Role.neuron:
-            first, (begin, stop) = ranks.first_target(p), ranks.own(p)
-            row["first_node"] = begin
-            row["target_begin"], row["target_end"] = np.clip((first + begin, first + stop), 0, ranks.n_neurons)
-            row["first_target"] = row["target_begin"] - ranks.own_sources(p).start
-        if isinstance(p.model, Readout):
-            row["first_target"] = row["target_begin"] = n_targets
-            n_targets += p.size
-            row["target_end"] = n_targets
-            row["softmax"] = p.model.loss.softmax
-        n_channels += role == Role.events
-    return table
+_ROLES: dict[type, Role] = {
+    EventSource: Role.events, PoissonSource: Role.poisson, Readout: Role.readout, Neuron: Role.neuron,
+}  # fmt: skip
 
 
-def learning_receptor(network: Network, population: Population) -> str | None:
-    """The receptor of all projections onto a population that learn by its eligibility.
-
-    None if the population has one receptor, or no projection learns.
-
-    Raises
-    ------
-    NetworkError
-        If projections onto both receptors learn: a neuron has the propagators of one eligibility.
-    """
-    found = dict[str, str]()
-    for p in network.projections:
-        if p.post is population and p.receptor is not None and isinstance(p.rule, EProp | EPropPlus):
-            found.setdefault(p.receptor, p.name)
-    if len(found) > 1:
-        both = " and ".join(f"{name} ({receptor})" for receptor, name in sorted(found.items()))
-        raise NetworkError(
-            f"{both} learn at both receptors of {population.name!r}; let the projections of one receptor be static or learn by "
-            "STDP, or give the neurons one time constant (tau_syn_in=None)"
-        )
-    return next(iter(found), None)
-
-
-def add_models(table: np.ndarray, neurons: list[Population], components: dict[int, Components]) -> None:
-    """Write to the table of populations which row is the voltage, and the structure of the eligibility (``components``)."""
-    for p in neurons:
-        row, c, model = table[p.index], components[p.index], p.model
-        assert isinstance(model, Neuron)
-        if "v" in model.state_rows:
-            row["voltage_row"] = model.state_rows.index("v")
-        if model.inhibitory_row is not None:
-            row["inhibitory_row"] = model.state_rows.index(model.inhibitory_row)
-        row["n_components"] = c.size
-        row["fed_back"] = c.spike.any()
-        row["leaky"] = c.size == 1 and not c.spike.any() and bool((c.arrival == 1.0).all() and (c.output == 1.0).all())
-
-
-def add_loops(table: np.ndarray, neurons: list[Population], sharing: dict[int, Sharing], dtype: np.dtype) -> None:
-    """Write to the table of populations the loops over their neurons; functions of a user are compiled.
+def population_table(sizes: Sizes, nodes: Nodes, sharing: dict[int, Sharing]) -> np.ndarray:
+    """The table of populations (populations,) POPULATION.
 
     ``sharing`` has an entry for each population with neurons of this rank, by its index.
     """
-    for p in neurons:
-        assert isinstance(p.model, Neuron)
-        if p.index in sharing:
-            row, alike = table[p.index], sharing[p.index]
-            row["sharing"] = alike
-            row["model"], row["own_function"] = loop_of(p.model, alike != Sharing.each, dtype)
+    groups = sizes.trace_groups
+    columns = places_of(nodes.network, nodes.ranks) | models_of(nodes) | loops_of(nodes, sharing, sizes.dtype)
+    columns |= {"trace_group": groups.of_populations, "kind": groups.kind_of, "pair_group": pair_groups_of(sizes)}
+    columns |= eprop_columns(nodes, sizes.groups)
+    table = np.zeros(len(nodes.network.populations), POPULATION)
+    for name in POPULATION.names or ():
+        table[name] = columns[name]
+    return table
+
+
+def places_of(network: Network, ranks: RankPartition) -> Columns:
+    """Roles, sizes and ids. Ids of neurons come first, then those of readouts; both follow the order of populations."""
+    every = network.populations
+    role = np.array([next(role for kind, role in _ROLES.items() if isinstance(p.model, kind)) for p in every])
+    size, targets = np.array([ranks.n_local_sources(p) for p in every]), [ranks.targets(p) for p in every]
+    spiking = np.where(role == Role.readout, 0, size)
+    return {
+        "role": role,
+        "size": size,
+        "first_node": [ranks.own(p)[0] for p in every],
+        "first_source": np.cumsum(spiking) - spiking,
+        "first_target": [own.start - ranks.own_sources(p).start for p, own in zip(every, targets, strict=True)],
+        "target_begin": [own.start for own in targets],
+        "target_end": [own.stop for own in targets],
+        "channel": np.cumsum(role == Role.events) - (role == Role.events),
+    }
+
+
+def models_of(nodes: Nodes) -> Columns:
+    """What the models say of rows of the state, eligibility, loss and dropout."""
+    every = nodes.network.populations
+    components = [nodes.components.get(p.index) for p in every]
+    return {
+        "voltage_row": [row_of(p.model, "v") for p in every],
+        "inhibitory_row": [row_of(p.model, getattr(p.model, "inhibitory_row", None)) for p in every],
+        "n_components": [c.size if c else 0 for c in components],
+        "fed_back": [c is not None and c.fed_back for c in components],
+        "leaky": [c is not None and c.leaky for c in components],
+        "softmax": [isinstance(p.model, Readout) and p.model.loss.softmax for p in every],
+        "dropout": [p.dropout for p in every],
+    }
+
+
+def loops_of(nodes: Nodes, sharing: dict[int, Sharing], dtype: np.dtype) -> Columns:
+    """The loops over neurons; functions of a user are compiled."""
+    every = nodes.network.populations
+    loops = {k: loop_of(every[k].model, alike != Sharing.each, dtype) for k, alike in sharing.items()}  # type: ignore[arg-type]
+    model, function = zip(*(loops.get(p.index, (0, 0)) for p in every), strict=True)
+    return {"sharing": [sharing.get(p.index, 0) for p in every], "model": model, "own_function": function}
+
+
+def pair_groups_of(sizes: Sizes) -> np.ndarray:
+    """A delay group of a pair rule onto each population, or -1, (populations,)."""
+    out = np.full(len(sizes.network.populations), -1)
+    for p, rows in zip(sizes.network.projections, sizes.delay_groups, strict=True):
+        if isinstance(p.rule, PairRule):
+            out[p.post.index] = max(out[p.post.index], rows[-1])
+    return out
 
 
 def poisson_rates(network: Network, populations: np.ndarray, neurons: dict[int, list[Any]]) -> np.ndarray:
@@ -120,8 +111,3 @@ def poisson_rates(network: Network, populations: np.ndarray, neurons: dict[int, 
             )
         rates[first : first + p.size] = own * network.dt / 1000.0
     return rates
-
-
-def split(n: int, parts: int) -> np.ndarray:
-    """Bounds of ``parts`` ranges of nearly equal size."""
-    return np.linspace(0, n, parts + 1).astype(np.int64)

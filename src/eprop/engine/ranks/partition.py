@@ -9,6 +9,7 @@ each word take half as much again.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterable
 
@@ -47,12 +48,10 @@ class RankPartition:
     def __init__(self, network: Network, comm: Communicator | None = None):
         self.comm: Communicator = comm or Serial()
         self.several = self.comm.size > 1
-        self._first_of: dict[int, int] = {}
-        total = 0
-        for p in network.populations:
-            if p.model.role == "neuron":
-                self._first_of[p.index] = total
-                total += p.size
+        neurons, readouts = ([p for p in network.populations if p.model.role == role] for role in ("neuron", "readout"))
+        firsts = itertools.accumulate((p.size for p in neurons + readouts), initial=0)
+        self._first_of = dict(zip((p.index for p in neurons + readouts), firsts, strict=False))
+        total = sum(p.size for p in neurons)
         self.bounds = np.linspace(0, total, self.comm.size + 1).astype(np.int64)
         self.first, self.stop = (int(k) for k in self.bounds[self.comm.rank : self.comm.rank + 2])
         words = total // _WORD + 1 if self.several else 0  # one more than needed, so that the last count has a word
@@ -74,8 +73,19 @@ class RankPartition:
         return begin, max(begin, min(stop - self._first_of[p.index], p.size))
 
     def first_target(self, p: Population) -> int:
-        """Local target id of node 0 of a neuron population, also if another rank owns it."""
+        """Local target id of node 0 of neurons or readouts, also if another rank owns it."""
+        if p.model.role == "readout":
+            return self._first_of[p.index] - int(self.bounds[-1]) + self.n_neurons
         return self._first_of[p.index] - self.first
+
+    def targets(self, p: Population) -> slice:
+        """Local target ids of a population's own nodes; none of sources."""
+        if p.index not in self._first_of:
+            return slice(0, 0)
+        first = self.first_target(p)
+        most = self.n_neurons if p.model.role == "neuron" else first + p.size
+        begin, stop = (min(max(first + node, 0), most) for node in self.own(p))
+        return slice(begin, stop)
 
     def add_ghost_sources(self, found: Iterable[tuple[Population, np.ndarray]]) -> None:
         """Record the sources of connections onto own targets: ``(population, sources)``, chunk by chunk.

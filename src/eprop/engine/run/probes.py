@@ -98,7 +98,7 @@ def _nodes(arrays: Arrays, record: Record) -> Found:
     """Rows of a variable of neurons or readouts."""
     built, population = arrays.built, arrays.network.population(record.name)
     index, role = _index(record, population.size), population.model.role
-    first, state_rows = int(built.populations["target_begin"][population.index]), tuple[str, ...]()
+    first, state_rows = int(built.topology.populations["target_begin"][population.index]), tuple[str, ...]()
     rows = np.zeros((index.size, PROBE_COLUMNS), np.int64)
     if role == "source":
         raise InputError(f"{record.name!r} is a source: record its spikes with spikes=[{record.name!r}]")

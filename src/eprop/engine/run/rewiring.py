@@ -297,7 +297,7 @@ def _shape(arrays: Arrays, p: Projection) -> tuple[np.ndarray, np.ndarray]:
     """Branches and targets of a projection for the core, and the signs of its classes."""
     own, (begin, end) = (
         Branches.of(arrays.built, p),
-        arrays.built.populations[["target_begin", "target_end"]][p.post.index],
+        arrays.built.topology.populations[["target_begin", "target_end"]][p.post.index],
     )
     shape = own.first, own.sources, own.delays, len(own.signs), begin, end
     return np.array(shape, np.int64), np.array(own.signs, np.int64)

@@ -12,8 +12,8 @@ import numpy as np
 from eprop import random
 from eprop.core import lib
 from eprop.engine.build.constants import is_changed_by_currents
-from eprop.engine.build.drives import current_gains, drive_factors, row_of_current
-from eprop.engine.build.neurons import neurons_of
+from eprop.engine.build.drives import current_gains, drive_factors
+from eprop.engine.build.neurons import neurons_of, row_of
 from eprop.engine.run.results import ByValue
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError
@@ -296,5 +296,5 @@ def _effect(arrays: Arrays, p: Population) -> tuple[Floats, Floats, int]:
                 f"{type(p.model).__name__} of {p.name!r} takes no current; give it a method current_gain, or spikes of an "
                 "EventSource"
             )
-        arrays.current_effects[p.index] = (*gains, row_of_current(models[0]))
+        arrays.current_effects[p.index] = (*gains, row_of(models[0], "current"))
     return arrays.current_effects[p.index]

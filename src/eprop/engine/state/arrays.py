@@ -131,7 +131,9 @@ class Arrays:
     def note_moved(self) -> None:
         """Restore what follows from the connections after some have moved."""
         built = self.built
-        built.topology.out_degrees[...] = out_degrees(built.populations, built.groups, built.topology.branch_start)
+        built.topology.out_degrees[...] = out_degrees(
+            built.topology.populations, built.groups, built.topology.branch_start
+        )
         self.online.follow_connections()
         self.wiring_changes += 1
         self.weight_changes += 1

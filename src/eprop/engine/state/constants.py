@@ -10,8 +10,8 @@ import numpy as np
 from eprop.core import lib
 from eprop.engine.build.built import Built
 from eprop.engine.build.constants import Constant
+from eprop.engine.build.eligibility import learning_receptor
 from eprop.engine.build.neurons import columns_of, with_columns
-from eprop.engine.build.populations import learning_receptor
 from eprop.errors import InputError
 from eprop.models import Readout
 from eprop.models.base import Eligibility

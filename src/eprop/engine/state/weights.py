@@ -33,7 +33,7 @@ def synapse_order(arrays: Arrays, projection: int) -> tuple[np.ndarray, np.ndarr
         own = branches_of(group)
         own = slice(own.start - first, own.stop - first, own.step)
         of_branches[1:, own], of_branches[0, own] = group["delay"], partition.global_ids(described.pre)
-    by_source, post = np.lexsort(of_branches[::-1]), built.populations[described.post.index]
+    by_source, post = np.lexsort(of_branches[::-1]), built.topology.populations[described.post.index]
     parts = []
     for k, part in enumerate(starts):  # in the order of targets
         rows = _onto(post, (built.topology, k), part[first : first + branches + 1])
