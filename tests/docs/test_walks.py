@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 HOP = re.compile(r"^\d+\. `([\w/]+\.\w+): (\w+)`", re.MULTILINE)
 #: Page, what stands before the walk, its first function, and its largest number of hops.
 WALKS = {
-    "run": ("life_of_a_spike.md", "{meth}`eprop.Simulator.run`", "src/eprop/engine/simulator.py", 11),
+    "run": ("life_of_a_spike.md", "{meth}`eprop.Simulator.run`", "src/eprop/engine/simulator.py", 12),
     "train": ("life_of_a_spike.md", "{meth}`eprop.Simulator.train`", "src/eprop/engine/simulator.py", 10),
     "command": ("life_of_a_training.md", "`eprop train nmnist` is a command", "src/eprop/cli/train.py", 7),
 }
