@@ -104,13 +104,11 @@ template <class Real> void bind_network_of(nb::module_& m, const char* name) {
            "Keep adaptive feedback unchanged after the weights of delay groups were set.")
       .def("means", &means<Real>, "pending"_a.noconvert(), "products"_a.noconvert(), "samples"_a, "length"_a,
            "Turn `pending` (synapses,), sums of gradients over samples, into means, `length` is that of the first learning "
-           "window; "
-           "return those of the constants that learn, from sums (products, targets).")
+           "window; return those of the constants that learn, from sums (products, targets).")
       .def("optimize", &optimize_all<Real>, "update"_a, "samples"_a, "length"_a, "threads"_a,
            "One optimiser step of all e-prop synapses with the means of `pending`, clipped, which is cleared; of an optimiser in "
            "Python, `pending` is the gradient then. The same of the constants that learn and `products`; with 0 samples "
-           "`pending` and "
-           "`gradient` are means already.\n\n"
+           "`pending` and `gradient` are means already.\n\n"
            "C++: `optimize` in core/network/optimizer_step.hpp.")
       .def("settle", &settle_all<Real>, "update"_a, "threads"_a,
            "Round weights of few bits after the optimiser step `update`, and tie feedback; return whether all are finite.\n\n"

@@ -87,8 +87,8 @@ template <class Real> void deliver(OnlineRun<Real>& run, Index partition, Index 
     if (learns_pairs(group)) expire_pairs(state, group, topology.branch_start.row(partition), t);
 }
 
-// Running rates f = kappa_rate f + (1 - kappa_rate) z of neurons begin .. end; `spikes` lists the neurons that spiked. Keeps
-// the rates of the step before.
+// Running rates f = kappa_rate f + (1 - kappa_rate) z of neurons begin .. end; `spikes` lists the neurons that spiked. Keeps the
+// rates of the step before.
 void follow_rates(Array2<double> rate, Positions range, double kappa_rate, const std::int32_t* spikes, Index n_spikes) {
   double* __restrict now = rate.row(0), * __restrict before = rate.row(1);
 #pragma GCC ivdep
@@ -195,11 +195,10 @@ template <class Real> void step_partition(OnlineRun<Real>& run, const Request& r
   notes.watch.record(kReadout);
 }
 
-// ------------------------------------------------------------------------------------------------------------------ all of
-// them
+// ------------------------------------------------------------------------------------------------------------------ all of them
 
-// The spikes of all populations in one step, in the order of the log. Spikes of neurons are in the lists of the partitions, or
-// in `received`, where `stop` gives their number.
+// The spikes of all populations in one step, in the order of the log. Spikes of neurons are in the lists of the partitions, or in
+// `received`, where `stop` gives their number.
 template <class Real>
 void gather_segments(OnlineRun<Real>& run, Index column, const Request& request, const std::int32_t* received, Positions known) {
   const OnlineState<Real>& state = run.state;

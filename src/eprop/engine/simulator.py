@@ -275,13 +275,11 @@ class Simulator(FixedProperties):
             given = Given(inputs, targets, window, None, signals, modulator, reward)
         if progress is not False or spikes_to is not None or interval is not None or checkpoint is not None:
             keeping = Keeping(spikes_to, interval, checkpoint, progress)
-        plain = (
-            given is None and keeping is None and record == () and spikes == () and (learn is True or learn is False)
-        )
+        recorded = not (isinstance(record, tuple) and isinstance(spikes, tuple)) or record or spikes
+        # Without anything given, recorded or told, a short run makes few calls of Python.
+        plain = given is None and keeping is None and not recorded and self.comm.size == 1
         with self._lock:
-            if (
-                plain and self.comm.size == 1 and not (learn and self._untaught)
-            ):  # the path of short runs, see test_short_runs
+            if plain and not (learn and self._untaught) and (learn is True or learn is False):
                 n_steps = checks.steps_in("duration", duration, self._layout.dt)
                 check_results(n_steps, self._layout.n_readouts)
                 recording = self._online.run(n_steps, learn)

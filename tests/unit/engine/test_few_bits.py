@@ -11,7 +11,7 @@ from eprop import random
 from eprop.checks.reference_input import mixed
 from eprop.errors import InputError, NetworkError, ParameterError
 from eprop.tasks import evidence_accumulation, nmnist
-from networks import small_network
+from networks import all_kinds, small_network
 from refusals import refusals
 
 NORMAL = ep.Normal(0.0, 0.3)
@@ -149,6 +149,7 @@ def test_levels_are_stored_where_nothing_learns_by_eprop(bits: int, itemsize: in
         np.testing.assert_allclose(weights, levels[2].formats["rec->rec"].rounded(weights), rtol=1e-6)
 
 
+@all_kinds
 @pytest.mark.tiny
 def test_weights_that_learn_at_spikes_need_no_pending_gradient():
     for optimizer, pending in ((ep.GradientDescent(0.01), 0), (ep.Adam(0.01), 12)):

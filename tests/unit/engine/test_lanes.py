@@ -165,6 +165,17 @@ def test_lanes_see_weights_that_are_set() -> None:
     assert differ(y[0], y[2])
 
 
+def test_lanes_see_the_weights_of_a_state_that_is_set() -> None:
+    """With delays, the weights of spikes in flight as well."""
+    sim, other = (ep.Simulator(network(delays="more"), threads=1) for _ in range(2))
+    lanes, wanted = sim.lanes(N), other.lanes(N)
+    for t in range(STEPS):
+        assert_same(*(one.step(channels(t)).copy() for one in (lanes, wanted)))
+        if t == STEPS // 2:
+            other.set_weights("in->rec", 0.9)
+            sim.set_state(other.state())
+
+
 def test_several_steps_at_once_have_the_bits_of_one_after_the_other() -> None:
     net = network("ALIF", "more", noise=True)
     one, many = (ep.Simulator(net, threads=1).lanes(N, steps=4) for _ in range(2))

@@ -83,6 +83,12 @@ def test_parts_of_the_network_stand_for_their_names(setting):
     assert run.y[out] is run.y["out"]
 
 
+def test_an_array_of_names_names_populations():
+    net = ep.Network(dt=1.0, seed=1)
+    net.connect(net.add(ep.PoissonSource(50.0), 5, "in"), net.add(ep.LIF(), 5, "rec"), weight=1.0)
+    assert set(ep.Simulator(net, threads=1).run(5.0, spikes=np.array(["rec", "in"])).spikes) == {"rec", "in"}
+
+
 @pytest.mark.parametrize("loss", [ep.SquaredError(), ep.CrossEntropy()], ids=["squares", "classes"])
 def test_a_run_that_is_learned_from_is_the_same_whether_it_is_recorded_or_not(loss):
     """Simulated twice where voltages are recorded, else once: outputs, spikes, what is learned, the state are the same."""

@@ -106,8 +106,8 @@ def plan_run(
             "ms: give a shorter interval or a longer run"
         )
     sample = None if given is None else Arrangement(layout, 1, n_steps, run=True).samples(given)
-    probes = NOTHING if record == () else make_probes(arrays, record)
-    spiking = [] if spikes == () else populations_that_spike(arrays.network, spikes)
+    probes = NOTHING if isinstance(record, tuple) and not record else make_probes(arrays, record)
+    spiking = [] if isinstance(spikes, tuple) and not spikes else populations_that_spike(arrays.network, spikes)
     if learn and probes.index:
         _check_recorded(arrays, probes)
     check_results(n_steps // found.interval if found else n_steps, layout.n_readouts, probes.count)

@@ -68,9 +68,7 @@ class Lanes:
         self._y = np.zeros((self.n, self._arrays.built.n_readouts))  # of the last step
         self._samples: Samples | None = None  # of the last `forward`,
         self._request: Any = None  # and its request
-        self._stepped = self._closed = (
-            False  # whether there have been steps without samples; whether the rollout is over
-        )
+        self._stepped = self._closed = False  # whether steps without samples were made; whether the rollout is over
         self._interrupted = ""  # a call after which the lanes are in no state
         self._weights = -1  # count of weight changes as of the weights that the core has
         self._wiring = self._arrays.wiring_changes
