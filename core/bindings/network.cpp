@@ -131,7 +131,7 @@ void bind_network(nb::module_& m) {
       .value("neuron", Axis::neuron)
       .value("source", Axis::source)
       .value("synapse", Axis::synapse);
-  nb::class_<Sizes>(m, "Sizes", "The numbers on which the shapes of all arrays depend, see core/network/sizes.hpp.")
+  nb::class_<Sizes>(m, "Sizes", "The numbers on which the shapes of all arrays depend, see core/network/fields.hpp.")
       .def("__init__", &make_sizes, nb::sig("def __init__(self, **numbers: int) -> None"));
   bind_arrays<Synapses<float>>(m, "SynapsesSingle", "See `Synapses` in core/network/network.hpp.");
   bind_arrays<Synapses<double>>(m, "SynapsesDouble", "See `Synapses` in core/network/network.hpp.");

@@ -5,8 +5,8 @@
 
 #include "bindings/requests.hpp"
 #include "eprop_plus/effective_weights.hpp"
-#include "network/readouts.hpp"
 #include "online/spike_state.hpp"
+#include "step/readouts.hpp"
 #include "support/finite.hpp"
 
 namespace eprop {

@@ -12,11 +12,33 @@ namespace {
 using ExternalArrays = std::tuple<In3<double>, In1<Index>, In2<double>, In2<double>>;
 using CurrentArrays = std::tuple<In3<double>, In1<Index>, In1<Index>, In1<double>>;
 
+// Results of a run; their arrays are the first that a request keeps.
+using Y = Out3<double>;
+using OfSteps = Out1<double>;
+
+void make_run(PyRequest* request, const PyRequest& options, bool learn, Index clock, const Y& y, const OfSteps& loss,
+              const OfSteps& times) {
+  new (request) PyRequest(options);
+  request->learn = learn;
+  request->drops = learn && options.drops;
+  request->clock = clock;
+  request->y = view3(y);
+  request->loss = view1(loss);
+  request->times = view1(times);
+  request->n_steps = request->y.rows;
+  request->arrays.resize(std::max<std::size_t>(options.arrays.size(), 3));
+  request->arrays[0] = nb::cast(y);
+  request->arrays[1] = nb::cast(loss);
+  request->arrays[2] = nb::cast(times);
+}
+
 class Binding {
  public:
   explicit Binding(nb::module_& m)
-      : bound(m, "Request", "Samples, and arrays for the results of their steps; see core/network/inputs.hpp.") {
+      : bound(m, "Request", "Samples, and arrays for the results of their steps; see core/step/request.hpp.") {
     bound.def(nb::init<>()).def(nb::init<const PyRequest&>(), "other"_a, "The same samples and arrays for results.");
+    bound.def("__init__", &make_run, "options"_a, "learn"_a, "clock"_a, "y"_a.noconvert(), "loss"_a.noconvert(),
+              "times"_a.noconvert(), "A run with other results; neurons drop spikes only if it learns.");
   }
 
   template <class Field, class Base> void number(const char* name, Field Base::* field, const char* doc = "") {
@@ -53,6 +75,9 @@ class Binding {
 void bind_requests(nb::module_& m) {
   using R = Request;
   Binding b(m);
+  b.array<Y>("y", &R::y, "Out: (samples, steps, readouts) mV; of a run without the leak potential.");
+  b.array<OfSteps>("loss", &R::loss, "Out: (steps of all samples,) of a run, where losses are added; (samples,) of lanes.");
+  b.array<OfSteps>("times", &R::times, "Out: (steps of all samples or 0,) steps of the network at the end of each.");
   b.number("seed", &R::seed);
   b.number("drops", &R::drops, "Whether spikes of neurons are lost, see `Population::dropout`.");
   b.number("n_steps", &R::n_steps, "Of a sample.");
@@ -76,8 +101,6 @@ void bind_requests(nb::module_& m) {
         self.currents = {view3(values), view1(first), view1(row), view1(rest)};
       },
       "Currents of the neurons in each step, their first columns, rows of the state, and what remains; see `GivenCurrents`.");
-  b.array<Out3<double>>("y", &R::y, "Out: (samples, steps, readouts) mV; of a run without the leak potential.");
-  b.array<Out1<double>>("loss", &R::loss, "Out: (steps of all samples,) of a run, where losses are added; (samples,) of lanes.");
   b.array<Out1<Index>>("spikes", &R::spikes, "Out: (samples or 0,) spikes of own neurons; a run adds them.");
   b.array<Out1<Index>>("of_neurons", &R::of_neurons, "Out: (own neurons or 0,) spikes of each; they are added.");
   // Of a run:
@@ -85,7 +108,6 @@ void bind_requests(nb::module_& m) {
   b.number("threads", &R::threads);
   b.array<In2<Index>>("probes", &R::probes, "(probes, 4): a `Probe`, row of the state or branch, index, delay group.");
   b.array<Out2<double>>("probed", &R::probed, "Out: (steps of all samples, probes)");
-  b.array<Out1<double>>("times", &R::times, "Out: (steps of all samples or 0,) steps of the network at the end of each.");
   b.array<Out1<double>>("sums", &R::sums, "Out: (5 or 0,) numbers that are added up, see `Sum`.");
   // Of lanes:
   b.array<In1<Index>>("samples", &R::samples, "(n,) indices among all samples.");

@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "bindings/convert.hpp"
-#include "network/inputs.hpp"
 #include "network/tables.hpp"
+#include "step/request.hpp"
 
 namespace eprop {
 

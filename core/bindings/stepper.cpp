@@ -12,15 +12,20 @@
 namespace eprop {
 namespace {
 
-// The thread that uses a network. The GIL makes its calls atomic, and nobody waits.
+// The thread that uses a network, for the context of a call. The GIL makes its methods atomic, and nobody waits.
 struct InUse {
-  unsigned long thread = 0;
-  Index depth = 0;  // a thread that uses the network may begin again
+  InUse(nb::callable refuse, nb::callable no_memory) : refuse(std::move(refuse)), no_memory(std::move(no_memory)) {}
 
+  nb::callable refuse;     // raises the error for a call that may not use it now; takes this object
+  nb::callable no_memory;  // raises the error for a call that got no memory; takes its error
+  unsigned long thread = 0;
+  Index depth = 0;    // a thread that uses the network may begin again,
+  bool lent = false;  // unless it is in a function of the user, such as one that shows the progress
+
+  bool is_here() const { return thread == PyThread_get_thread_ident(); }
   bool acquire() {
-    const unsigned long here = PyThread_get_thread_ident();
-    if (depth > 0 && thread != here) return false;
-    thread = here;
+    if (depth > 0 && (lent || !is_here())) return false;
+    thread = PyThread_get_thread_ident();
     depth++;
     return true;
   }
@@ -185,10 +190,28 @@ void bind_stepper(nb::module_& m) {
       .value("target", kTarget)
       .value("signal", kSignal)
       .value("error", kError);
-  nb::class_<InUse>(m, "InUse", "The thread that uses a network.")
-      .def(nb::init<>())
-      .def("acquire", &InUse::acquire, "Whether this thread may use it.")
-      .def("release", &InUse::release, "The use that `acquire` began has ended.");
+  nb::class_<InUse>(m, "InUse", "Context of a call that uses a network, which only one thread may at a time.")
+      .def(nb::init<nb::callable, nb::callable>(), "refuse"_a, "no_memory"_a,
+           nb::sig("def __init__(self, refuse: object, no_memory: object) -> None"),
+           "`refuse` takes this object, `no_memory` an error; both raise.")
+      .def(
+          "__enter__",
+          [](nb::handle self) {
+            InUse& use = nb::cast<InUse&>(self);
+            if (!use.acquire()) use.refuse(self);
+          },
+          nb::sig("def __enter__(self) -> None"))
+      .def(
+          "__exit__",
+          [](InUse& use, nb::handle kind, nb::handle problem, nb::handle) {
+            use.release();
+            if (!kind.is_none() && PyErr_GivenExceptionMatches(kind.ptr(), PyExc_MemoryError)) use.no_memory(problem);
+          },
+          "kind"_a.none(), "problem"_a.none(), "trace"_a.none(),
+          nb::sig("def __exit__(self, kind: object, problem: object, trace: object) -> None"))
+      .def_prop_rw(
+          "lent", [](const InUse& use) { return use.lent && use.is_here(); }, [](InUse& use, bool lent) { use.lent = lent; },
+          "Whether this thread is in a function of the user, which must not use it.");
   nb::class_<PyStepper>(m, "Stepper", "Arguments and results of single steps.")
       .def("__init__", &make_stepper, "topology"_a, "seed"_a, "frozen"_a, "threads"_a, "source"_a, "readouts"_a, "neurons"_a,
            "in_use"_a, "of_neurons"_a.noconvert(), "sums"_a.noconvert(), nb::keep_alive<1, 9>(), nb::keep_alive<1, 10>(),

@@ -115,7 +115,6 @@ constexpr auto topology_fields() {
   return std::tuple{
       Entry{"populations", &Topology::populations},
       Entry{"groups", &Topology::groups},
-      Entry{"delivery_order", &Topology::delivery_order},
       Entry{"trace_groups", &Topology::trace_groups},
       Entry{"readouts", &Topology::readouts},
       Entry{"poisson_rates", &Topology::poisson_rates},

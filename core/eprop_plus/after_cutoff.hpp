@@ -12,7 +12,7 @@
 #include <limits>
 
 #include "eprop_plus/block_start.hpp"
-#include "online/static.hpp"
+#include "online/static_rows.hpp"
 
 namespace eprop {
 

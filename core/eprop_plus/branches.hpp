@@ -6,7 +6,7 @@
 #include "eprop_plus/propagators.hpp"
 #include "network/few_bits.hpp"
 #include "network/optimizers.hpp"
-#include "online/static.hpp"
+#include "online/static_rows.hpp"
 
 namespace eprop {
 

@@ -8,9 +8,9 @@
 
 #include "lanes/fields.hpp"
 #include "lanes/plan.hpp"
-#include "network/inputs.hpp"
 #include "network/tables.hpp"
 #include "neurons/drives.hpp"
+#include "step/request.hpp"
 #include "support/aligned.hpp"
 #include "support/interrupt.hpp"
 

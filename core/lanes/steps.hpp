@@ -4,7 +4,7 @@
 
 #include "lanes/constants.hpp"
 #include "lanes/delivery.hpp"
-#include "step.hpp"
+#include "step/step.hpp"
 #include "support/threads.hpp"
 
 namespace eprop {

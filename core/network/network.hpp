@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "network/sizes.hpp"
+#include "network/fields.hpp"
 #include "network/tables.hpp"
 
 namespace eprop {

@@ -155,8 +155,7 @@ struct LearnedConstant {
 
 struct Topology {
   Array1<Population> populations;
-  Array1<DelayGroup> groups;           // from the build; a run works on a copy (frozen: eta = 0)
-  Array1<const Index> delivery_order;  // order in which delay groups add to the inputs of a step
+  Array1<DelayGroup> groups;  // from the build; a run works on a copy (frozen: eta = 0)
   Array1<const TraceGroup> trace_groups;
   Array1<const ReadoutConstants> readouts;
   Array1<const double> poisson_rates;   // (sources up to the last Poisson source,) spikes per step

@@ -181,48 +181,21 @@ template <class Real> void plan_deliveries(OnlineState<Real>& state, Index t, bo
   plan.arriving.clear();
   plan.expired.clear();
   plan.unrewarded.clear();
-  for (Index group = 0; group < groups;) {
-    Index stop = group + 1;
-    while (stop < groups && state.groups[stop].first_group == group) stop++;
+  for (Index group = 0; group <= groups; group++) {
     plan.arriving_start[group] = static_cast<Index>(plan.arriving.size());
     plan.expired_start[group] = static_cast<Index>(plan.expired.size());
     plan.unrewarded_start[group] = static_cast<Index>(plan.unrewarded.size());
-    if (state.groups[group].rule == Rule::eprop_plus) {
-      Array2<double>& eta = state.history.eta;  // on all ranks, whichever ranks receive spikes
-      eta(group, t & (eta.columns - 1)) =
-          premature || rounds_at_once(state.groups[group]) ? state.groups[group].optimizer.eta : 0.0;
-      plan_family(state, group, stop, t, threads);
-    }
-    for (Index follower = group + 1; follower < stop; follower++) {
-      plan.arriving_start[follower] = static_cast<Index>(plan.arriving.size());
-      plan.expired_start[follower] = static_cast<Index>(plan.expired.size());
-      plan.unrewarded_start[follower] = static_cast<Index>(plan.unrewarded.size());
-    }
-    group = stop;
-  }
-  plan.arriving_start[groups] = static_cast<Index>(plan.arriving.size());
-  plan.expired_start[groups] = static_cast<Index>(plan.expired.size());
-  plan.unrewarded_start[groups] = static_cast<Index>(plan.unrewarded.size());
-}
-
-template <class Real> void list_logged(OnlineState<Real>& state, Index t) {
-  Deliveries& plan = state.deliveries;
-  plan.logged.clear();
-  for (Index k = 0; k < state.topology.delivery_order.size; k++) {
-    const Index number = state.topology.delivery_order[k];
-    const DelayGroup& group = state.groups[number];
-    if (group.rule == Rule::eprop_plus) continue;
-    plan.logged_first[number] = static_cast<Index>(plan.logged.size());
-    const LoggedBranches branches = branches_emitted(state, group, t - group.delay);
-    for (Index position = branches.first; position < branches.stop; position++) plan.logged.push_back(branches[position]);
+    if (group == groups || state.groups[group].rule != Rule::eprop_plus || state.groups[group].first_group != group) continue;
+    Array2<double>& eta = state.history.eta;  // on all ranks, whichever ranks receive spikes
+    const bool now = premature || rounds_at_once(state.groups[group]);
+    eta(group, t & (eta.columns - 1)) = now ? state.groups[group].optimizer.eta : 0.0;
+    Index stop = group + 1;
+    while (stop < groups && state.groups[stop].first_group == group) stop++;
+    plan_family(state, group, stop, t, threads);
   }
 }
 
-#define EPROP_INSTANTIATE(Real)                                        \
-  template void plan_deliveries(OnlineState<Real>&, Index, bool, int); \
-  template void list_logged(OnlineState<Real>&, Index);
-EPROP_INSTANTIATE(float)
-EPROP_INSTANTIATE(double)
-#undef EPROP_INSTANTIATE
+template void plan_deliveries(OnlineState<float>&, Index, bool, int);
+template void plan_deliveries(OnlineState<double>&, Index, bool, int);
 
 }  // namespace eprop

@@ -18,8 +18,9 @@
 #include <algorithm>
 
 #include "network/few_bits.hpp"
+#include "online/deliveries.hpp"
 #include "online/pair_rules.hpp"
-#include "online/static.hpp"
+#include "online/static_rows.hpp"
 
 namespace eprop {
 
@@ -118,65 +119,68 @@ template <class Real, class PairRule> void finalise_pairs(OnlineState<Real>& sta
   }
 }
 
-// Fetches the traces of a branch's targets: one row of the ring is read here and there, and has left the cache since it was
-// written.
+// Whether a pair rule changes weights; a rate of 0 makes its synapses static.
+inline bool learns_pairs(const DelayGroup& group) { return group.rule == Rule::pairs && group.optimizer.eta != 0.0; }
+
+// Step up to which postsynaptic spikes have reached a synapse whose spike arrives in step t.
+inline Index known_until(const DelayGroup& group, Index t) { return t - 2 * group.delay; }
+
+// Fetches the traces of a row's targets: a row of the ring has left the cache since it was written.
 inline void fetch_traces(const std::uint32_t* targets, Index begin, Index end, const double* trace) {
   for (Index synapse = begin; synapse < end; synapse++) prefetch(trace + targets[synapse]);
 }
 
-// Spikes of a delay group that arrive in step t, and branches that expire, at the targets of a partition; returns the number of
-// synapses where spikes arrive.
-template <class Real, class PairRule>
-Index deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Index t, const PairRule& rule) {
-  const DelayGroup& group = state.groups[number];
-  const Index* start = state.topology.branch_start.row(partition);
+// The presynaptic trace in the record of a spike.
+template <class Real> double trace_at(const OnlineState<Real>& state, const DelayGroup& group, Index position) {
+  return record_filters(state.topology, state.log, position, group.filter_slot)[kAtLast * filter_size(state.topology)];
+}
+
+template <class Real> Update pair_update(const OnlineState<Real>& state, const DelayGroup& group, Index branch, Index t) {
+  return has_few_bits(group) ? update_of(group, source_node(state.topology, group, branch), t) : Update{group};
+}
+
+// Spikes of a delay group that arrive in step t, at the targets of a partition; returns the number of synapses.
+template <class Real, class Stored>
+Index deliver_pairs(OnlineState<Real>& state, const ArrivingRows& arriving, const Index* start, const Stored* weight, Index t) {
+  const DelayGroup& group = *arriving.group;
+  const std::vector<Index>& rows = state.deliveries.rows;
   const double* powers = state.topology.pair_powers.row(group.pair_powers);
-  const Index until = t - 2 * group.delay;
+  const Index until = known_until(group, t);
+  const double* traces = state.history.post_trace.row(until & (state.history.post_trace.rows - 1));
+  const std::uint32_t* targets = state.topology.targets.data;
   Real* x = state.neurons.input.row(group.receptor);
-  const auto trace_of = [&](Index position) {
-    return record_filters(state.topology, state.log, position, group.filter_slot)[kAtLast * filter_size(state.topology)];
-  };
-  const auto update = [&](Index branch) {
-    return has_few_bits(group) ? update_of(group, source_node(state.topology, group, branch), t) : Update{group};
-  };
   Index events = 0;
-  const LoggedBranches arriving = branches_emitted(state, group, t - group.delay);
-  const Array2<double>& ring = state.history.post_trace;
-  const auto fetch = [&](Index position) {
-    const Index branch = arriving[position];
-    fetch_traces(state.topology.targets.data, start[branch], start[branch + 1], ring.row(until & (ring.rows - 1)));
-  };
-  if (arriving.size() > 0) fetch(arriving.first);
-  for (Index position = arriving.first; position < arriving.stop; position++) {
-    const Index branch = arriving[position];
-    with_weights(state.synapses, [&](const auto* weight) {
-      fetch_ahead(state, start, state.topology.targets.data, weight,
-                  state.deliveries.logged_first[number] + position - arriving.first);
-    });
-    if (position + 1 < arriving.stop) fetch(position + 1);
-    const Index last = arrived_before(t, state.log.times[position & state.log.record_mask()].interval);
-    const double trace = last >= 0 && t - last <= group.cutoff ? trace_of(position) : 0.0;
-    pair_branch(state, start[branch], start[branch + 1], {last - 2 * group.delay, until, trace, update(branch)}, rule, powers, x);
-    events += start[branch + 1] - start[branch];
-  }
+  fetch_traces(targets, start[rows[arriving.first]], start[rows[arriving.first] + 1], traces);
+  with_pair_rule(group, [&](const auto& rule) {
+    for (Index k = arriving.first, position = arriving.position; k < arriving.stop; k++, position++) {
+      const Index begin = start[rows[k]], end = start[rows[k] + 1];
+      fetch_ahead(rows, k, start, targets, weight);
+      if (k + 1 < arriving.stop) fetch_traces(targets, start[rows[k + 1]], start[rows[k + 1] + 1], traces);
+      const Index last = arrived_before(t, state.log.times[position & state.log.record_mask()].interval);
+      const double trace = last >= 0 && t - last <= group.cutoff ? trace_at(state, group, position) : 0.0;
+      pair_branch(state, begin, end, {last - 2 * group.delay, until, trace, pair_update(state, group, rows[k], t)}, rule, powers,
+                  x);
+      events += end - begin;
+    }
+  });
+  return events;
+}
+
+// Branches of a delay group that expire in step t, at the targets of a partition.
+template <class Real> void expire_pairs(OnlineState<Real>& state, const DelayGroup& group, const Index* start, Index t) {
+  const Index until = known_until(group, t);
   const LoggedBranches expiring = branches_emitted(state, group, t - group.cutoff - group.delay);
   for (Index position = expiring.first; position < expiring.stop; position++) {
     const SpikeTimes& times = state.log.times[position & state.log.record_mask()];
     if (is_followed(times, group.cutoff)) continue;
     const Index branch = expiring[position];
-    const double trace = trace_with_spike(trace_of(position), times.interval, group.pre_decay);
-    finalise_pairs(state, start[branch], start[branch + 1], {until - group.cutoff, until, trace, update(branch)}, rule, powers);
+    const double trace = trace_with_spike(trace_at(state, group, position), times.interval, group.pre_decay);
+    with_pair_rule(group, [&](const auto& rule) {
+      finalise_pairs(state, start[branch], start[branch + 1],
+                     {until - group.cutoff, until, trace, pair_update(state, group, branch, t)}, rule,
+                     state.topology.pair_powers.row(group.pair_powers));
+    });
   }
-  return events;
-}
-
-// The same with the rule of the delay group; a rate of 0 makes its synapses static.
-template <class Real> Index deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Index t) {
-  const DelayGroup& group = state.groups[number];
-  if (group.optimizer.eta == 0.0) return deliver_static(state, number, partition, t);
-  Index events = 0;
-  with_pair_rule(group, [&](const auto& rule) { events = deliver_pairs(state, number, partition, t, rule); });
-  return events;
 }
 
 // Traces of the neurons begin .. end of a partition for step t + 1, and their spikes of step t. Returns whether some neuron's

@@ -1,15 +1,17 @@
 #include "online/run.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <functional>
 
 #include "eprop_plus/effective_weights.hpp"
 #include "eprop_plus/readout_synapses.hpp"
 #include "online/deliveries.hpp"
 #include "online/feedback.hpp"
 #include "online/pairs.hpp"
-#include "online/static.hpp"
-#include "step.hpp"
+#include "online/static_rows.hpp"
+#include "step/step.hpp"
 #include "support/finite.hpp"
 #include "support/threads.hpp"
 
@@ -38,39 +40,55 @@ template <class Real> void extend_propagators(OnlineRun<Real>& run, Index begin,
   }
 }
 
-// Number of arrivals at synapses of a delay group of e-prop+.
-template <class Real> Index count_events(const OnlineState<Real>& state, Index number, Index partition) {
+// Arrivals and expired branches of a delay group of e-prop+; returns the number of synapses where spikes arrive.
+template <class Real> Index learn_group(OnlineRun<Real>& run, const DelayGroup& group, Index partition, Index t) {
+  OnlineState<Real>& state = run.state;
+  const Index number = &group - state.groups.data();
   const Index* start = state.topology.branch_start.row(partition);
-  const ArrivingBranch* arriving = state.deliveries.arriving.data();
+  const std::vector<Index>& listed = state.deliveries.arriving_start;
   Index events = 0;
-  for (Index k = state.deliveries.arriving_start[number]; k < state.deliveries.arriving_start[number + 1]; k++)
-    events += start[arriving[k].branch + 1] - start[arriving[k].branch];
+  for (Index k = listed[number]; k < listed[number + 1]; k++) {
+    const Index branch = state.deliveries.arriving[k].branch;
+    events += start[branch + 1] - start[branch];
+  }
+  if (group.onto_readouts) learn_readouts(state, number, partition, t);
+  if (!group.onto_readouts && group.first_group == number)  // together with the groups that follow it
+    with_kind<Real>(run.kinds[group.kind], [&]<Kind K>() { learn<K>(state, number, partition, t); });
   return events;
 }
 
-// Delivers the arrivals of step t at the targets of a partition, delay group by delay group, and finalises expired branches.
-template <class Real> void deliver(OnlineRun<Real>& run, Index partition, Index t) {
+// Delivers the arrivals of step t at the targets of a partition; the inputs of target 0 begin at `inputs`.
+template <class Real, class Stored, class Target>
+void deliver(OnlineRun<Real>& run, Index partition, Index t, const Stored* weight, const Target* targets, Real* inputs) {
   OnlineState<Real>& state = run.state;
-  for (Index k = 0; k < state.topology.delivery_order.size; k++) {
-    const Index number = state.topology.delivery_order[k];
-    const DelayGroup& group = state.groups[number];
-    Index events = 0;
-    if (group.rule == Rule::pairs) {
-      events = deliver_pairs(state, number, partition, t);
-    } else if (group.rule != Rule::eprop_plus) {
-      events = deliver_static(state, number, partition, t);
-    } else {
-      events = count_events(state, number, partition);
-      if (group.onto_readouts) learn_readouts(state, number, partition, t);
-      if (!group.onto_readouts && group.first_group == number)  // together with the groups that follow it
-        with_kind<Real>(run.kinds[group.kind], [&]<Kind K>() { learn<K>(state, number, partition, t); });
-    }
+  const Index* start = state.topology.branch_start.row(partition);
+  for (const ArrivingRows& arriving : state.deliveries.arrivals) {
+    const DelayGroup& group = *arriving.group;
+    Real* x = inputs + group.receptor * state.neurons.input.columns;
+    const bool pairs = learns_pairs(group), plus = group.rule == Rule::eprop_plus;
+    const Index events = plus    ? learn_group(run, group, partition, t)
+                         : pairs ? deliver_pairs(state, arriving, start, weight, t)
+                                 : deliver_static(state.deliveries.rows, arriving, start, targets, weight, x);
     if (group.counts_events) run.notes[partition].events += events;
   }
 }
 
-// Running rates f = kappa_rate f + (1 - kappa_rate) z of neurons begin .. end; `spikes` lists the neurons that spiked. Keeps the
-// rates of the step before.
+// The same with the weights and targets that the network has; finalises expired branches.
+template <class Real> void deliver(OnlineRun<Real>& run, Index partition, Index t) {
+  OnlineState<Real>& state = run.state;
+  const Topology& topology = state.topology;
+  Real* x = state.neurons.input.row(0);
+  with_weights(state.synapses, [&](const auto* weight) {
+    if (topology.near_targets.size == 0) return deliver(run, partition, t, weight, topology.targets.data, x);
+    deliver(run, partition, t, weight, topology.near_targets.data, x + topology.bounds(0, partition));
+  });
+  if (!run.has_pairs) return;
+  for (const DelayGroup& group : state.groups)
+    if (learns_pairs(group)) expire_pairs(state, group, topology.branch_start.row(partition), t);
+}
+
+// Running rates f = kappa_rate f + (1 - kappa_rate) z of neurons begin .. end; `spikes` lists the neurons that spiked. Keeps
+// the rates of the step before.
 void follow_rates(Array2<double> rate, Positions range, double kappa_rate, const std::int32_t* spikes, Index n_spikes) {
   double* __restrict now = rate.row(0), * __restrict before = rate.row(1);
 #pragma GCC ivdep
@@ -177,10 +195,11 @@ template <class Real> void step_partition(OnlineRun<Real>& run, const Request& r
   notes.watch.record(kReadout);
 }
 
-// ------------------------------------------------------------------------------------------------------------------ all of them
+// ------------------------------------------------------------------------------------------------------------------ all of
+// them
 
-// The spikes of all populations in one step, in the order of the log. Spikes of neurons are in the lists of the partitions, or in
-// `received`, where `stop` gives their number.
+// The spikes of all populations in one step, in the order of the log. Spikes of neurons are in the lists of the partitions, or
+// in `received`, where `stop` gives their number.
 template <class Real>
 void gather_segments(OnlineRun<Real>& run, Index column, const Request& request, const std::int32_t* received, Positions known) {
   const OnlineState<Real>& state = run.state;
@@ -461,7 +480,11 @@ template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
   state.deliveries.arriving_start.assign(state.groups.size() + 1, 0);
   state.deliveries.expired_start.assign(state.groups.size() + 1, 0);
   state.deliveries.unrewarded_start.assign(state.groups.size() + 1, 0);
-  state.deliveries.logged_first.assign(state.groups.size(), 0);
+  state.deliveries.groups.clear();
+  for (const DelayGroup& group : state.groups)
+    state.deliveries.groups.push_back({group.delay, group.source_population, group.rule == Rule::eprop_plus, &group});
+  const auto offset = [](const ListedGroup& listed) { return listed.group->delay_offset; };
+  std::ranges::stable_sort(state.deliveries.groups, std::greater{}, offset);
   state.spikes.assign(partitions, std::vector<std::int32_t>(topology.n_neurons()));
   state.spike_count.assign(partitions, std::vector<Index>(populations, 0));
   run.notes = std::vector<PartitionNotes>(partitions);
@@ -496,7 +519,7 @@ template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Inde
     take_external(run, column, request);
     if (!run.collect && log_is_full(state.log, run.t)) grow_log(state.log, run.t);
     if (run.has_plus) plan_deliveries(state, run.t, state.synapses.pending.size == 0, request.threads);
-    list_logged(state, run.t);
+    list_rows(state, run.t);
     run.watch.record(kExchange);
     state.taught = run.has_plus && is_taught(state.topology, request, step_of(request, column)) ? 1.0 : 0.0;
     parallel_for(partitions, threads, step);

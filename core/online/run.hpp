@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "eprop_plus/eprop_plus.hpp"
-#include "network/inputs.hpp"
 #include "online/spike_log.hpp"
+#include "step/request.hpp"
 #include "support/exchange.hpp"
 
 namespace eprop {

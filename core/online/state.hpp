@@ -168,6 +168,17 @@ struct ExpiredBranch {  // a branch whose last spike arrived one cutoff ago, or 
   double z[2];         // filtered spikes as of the last spike
   double z_before[2];  // one step before
 };
+// What the search for spikes reads of a delay group, whose record is several cache lines: 5 % of a step of the microcircuit.
+struct ListedGroup {
+  Index delay, population;
+  bool eprop_plus;
+  const DelayGroup* group;
+};
+struct ArrivingRows {  // of the spikes of a delay group, one row each
+  const DelayGroup* group;
+  Index first, stop;  // numbers of the rows
+  Index position;     // of the first spike in the log
+};
 // Branches with work in a step, delay group by delay group.
 struct Deliveries {
   std::vector<ArrivingBranch> arriving;
@@ -176,9 +187,10 @@ struct Deliveries {
   std::vector<Index> expired_start;
   std::vector<ExpiredBranch> unrewarded;  // branches whose reward cutoff has passed
   std::vector<Index> unrewarded_start;
-  std::vector<Index> logged;        // arriving branches of the other rules, in the order of delivery ...
-  std::vector<Index> logged_first;  // ... and the number of the first of each delay group
-  std::vector<Index> places;        // work space of the sort
+  std::vector<Index> places;           // work space of the sort
+  std::vector<ListedGroup> groups;     // in the order of delivery, see static_rows.hpp
+  std::vector<ArrivingRows> arrivals;  // delay groups with arriving spikes, in that order
+  std::vector<Index> rows;             // their branches, but not those of e-prop+
 };
 
 // Propagators of a trace group that are already computed, in one partition.

@@ -43,7 +43,7 @@ from conformance.outcomes import (
 )  # fmt: skip
 from eprop.checks import stimuli_of as stimuli
 from eprop.checks import time_driven
-from eprop.engine.run.sample_events import without_dropped
+from eprop.engine.run.samples import without_dropped
 from networks import check_run
 from ranks_in_threads import on_ranks
 

@@ -17,7 +17,7 @@ PAGES = [
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts),
 ]
 ROLE = re.compile(r"\{(?:func|class|mod|meth|attr|data)\}`~?([\w.]+)`")
-# A source file, and a function or class that it defines: `core/network/readouts.hpp: readout_errors`.
+# A source file, and a function or class that it defines: `core/step/readouts.hpp: readout_errors`.
 SOURCE = re.compile(r"`((?:core|src|tests)/[\w/]+\.(?:hpp|cpp|py))(?:: (\w+))?`")
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]+))?\)")
 CPP = re.compile(r"^```cpp\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -77,9 +77,6 @@ class Topology:
     def groups(self) -> numpy.ndarray: ...
 
     @property
-    def delivery_order(self) -> numpy.ndarray: ...
-
-    @property
     def trace_groups(self) -> numpy.ndarray: ...
 
     @property
@@ -487,7 +484,7 @@ class Axis(enum.IntEnum):
 
 class Sizes:
     """
-    The numbers on which the shapes of all arrays depend, see core/network/sizes.hpp.
+    The numbers on which the shapes of all arrays depend, see core/network/fields.hpp.
     """
 
     def __init__(self, **numbers: int) -> None: ...
@@ -707,7 +704,7 @@ class NetworkDouble:
 
 class Request:
     """
-    Samples, and arrays for the results of their steps; see core/network/inputs.hpp.
+    Samples, and arrays for the results of their steps; see core/step/request.hpp.
     """
 
     @overload
@@ -716,6 +713,37 @@ class Request:
     @overload
     def __init__(self, other: Request) -> None:
         """The same samples and arrays for results."""
+
+    @overload
+    def __init__(self, options: Request, learn: bool, clock: int, y: NDArray[numpy.float64], loss: NDArray[numpy.float64], times: NDArray[numpy.float64]) -> None:
+        """A run with other results; neurons drop spikes only if it learns."""
+
+    @property
+    def y(self) -> NDArray[numpy.float64]:
+        """
+        Out: (samples, steps, readouts) mV; of a run without the leak potential.
+        """
+
+    @y.setter
+    def y(self, value: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def loss(self) -> NDArray[numpy.float64]:
+        """
+        Out: (steps of all samples,) of a run, where losses are added; (samples,) of lanes.
+        """
+
+    @loss.setter
+    def loss(self, value: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def times(self) -> NDArray[numpy.float64]:
+        """
+        Out: (steps of all samples or 0,) steps of the network at the end of each.
+        """
+
+    @times.setter
+    def times(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def seed(self) -> int: ...
@@ -798,24 +826,6 @@ class Request:
     def currents(self, value: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
 
     @property
-    def y(self) -> NDArray[numpy.float64]:
-        """
-        Out: (samples, steps, readouts) mV; of a run without the leak potential.
-        """
-
-    @y.setter
-    def y(self, value: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def loss(self) -> NDArray[numpy.float64]:
-        """
-        Out: (steps of all samples,) of a run, where losses are added; (samples,) of lanes.
-        """
-
-    @loss.setter
-    def loss(self, value: NDArray[numpy.float64]) -> None: ...
-
-    @property
     def spikes(self) -> NDArray[numpy.int64]:
         """Out: (samples or 0,) spikes of own neurons; a run adds them."""
 
@@ -857,15 +867,6 @@ class Request:
 
     @probed.setter
     def probed(self, value: NDArray[numpy.float64]) -> None: ...
-
-    @property
-    def times(self) -> NDArray[numpy.float64]:
-        """
-        Out: (steps of all samples or 0,) steps of the network at the end of each.
-        """
-
-    @times.setter
-    def times(self, value: NDArray[numpy.float64]) -> None: ...
 
     @property
     def sums(self) -> NDArray[numpy.float64]:
@@ -1211,15 +1212,25 @@ class Given(enum.IntEnum):
     error = 4
 
 class InUse:
-    """The thread that uses a network."""
+    """
+    Context of a call that uses a network, which only one thread may at a time.
+    """
 
-    def __init__(self) -> None: ...
+    def __init__(self, refuse: object, no_memory: object) -> None:
+        """`refuse` takes this object, `no_memory` an error; both raise."""
 
-    def acquire(self) -> bool:
-        """Whether this thread may use it."""
+    def __enter__(self) -> None: ...
 
-    def release(self) -> None:
-        """The use that `acquire` began has ended."""
+    def __exit__(self, kind: object, problem: object, trace: object) -> None: ...
+
+    @property
+    def lent(self) -> bool:
+        """
+        Whether this thread is in a function of the user, which must not use it.
+        """
+
+    @lent.setter
+    def lent(self, arg: bool, /) -> None: ...
 
 class Stepper:
     """Arguments and results of single steps."""

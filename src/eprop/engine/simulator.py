@@ -13,6 +13,7 @@ import scipy.sparse
 from eprop.display import Display
 from eprop.engine.build.assemble import build
 from eprop.engine.build.check import (
+    check_results,
     refusing_failed_allocations,
     untaught_projections,
     warn_of_filters,
@@ -24,18 +25,17 @@ from eprop.engine.build.neurons import parameters_of_neurons
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks, same_network
 from eprop.engine.ranks.parallelism import PRECISIONS, check_options, learns_from_samples, partition_count
 from eprop.engine.ranks.replicas import Replicas
-from eprop.engine.run import inputs as checks
+from eprop.engine.run import checks
 from eprop.engine.run.collapse import CollapseWatch
 from eprop.engine.run.episodes import Episodes
-from eprop.engine.run.guards import OneThread
+from eprop.engine.run.inputs import Given, make_samples
 from eprop.engine.run.lanes import Lanes
 from eprop.engine.run.long import Keeping, LongRun
-from eprop.engine.run.online import OnlineRunner
+from eprop.engine.run.online import BATCH_PHASES, PHASES, OnlineRunner, PhaseTimer
 from eprop.engine.run.results import BatchResult, Record, Recording
 from eprop.engine.run.rewiring import PART, Moved, Rewirer
-from eprop.engine.run.samples import Given, SampleLayout, Samples, make_samples
+from eprop.engine.run.samples import SampleLayout, Samples
 from eprop.engine.run.stepper import Stepper
-from eprop.engine.run.timing import BATCH_PHASES, PHASES, PhaseTimer
 from eprop.engine.state import weights, whole
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError, NetworkError
@@ -146,7 +146,7 @@ class Simulator(FixedProperties):
         self._rewirer = Rewirer(self._arrays, self.comm, self._timer)
         self._watch = CollapseWatch(self._arrays, self.comm)
         self._online = OnlineRunner(self._arrays, self._layout, self._timer, self._rewirer, self._watch)
-        self._by_batch, self._eta_factor, self._lock = built.learning.eprop, 1.0, OneThread()
+        self._by_batch, self._eta_factor, self._lock = built.learning.eprop, 1.0, checks.OneThread()
         shared = self._timer, self._rewirer, self._lock, self._watch
         self._episodes = Episodes(self._arrays, Replicas(replicas), *shared)
 
@@ -275,20 +275,34 @@ class Simulator(FixedProperties):
             given = Given(inputs, targets, window, None, signals, modulator, reward)
         if progress is not False or spikes_to is not None or interval is not None or checkpoint is not None:
             keeping = Keeping(spikes_to, interval, checkpoint, progress)
-        plan = partial(checks.plan_run, self._arrays, self._layout, duration, learn, given, record, spikes, keeping)
+        plain = (
+            given is None and keeping is None and record == () and spikes == () and (learn is True or learn is False)
+        )
         with self._lock:
-            run = run_on_all_ranks(self.comm, "run", plan, checks.RunPlan.keys, BATCH)
-            if learn:
-                warn_of_no_feedback(self._untaught, run.sample.signals if run.sample is not None else {})
-            if self._by_batch:
-                self._arrays.reset()
-            if self._by_batch and learn:
-                return self._episodes.learn_from_run(self._online, run)
-            if run.keeping is None:
-                recording = self._online.run(run.n_steps, run.sample, run.probes, run.spiking, not learn)
+            if (
+                plain and self.comm.size == 1 and not (learn and self._untaught)
+            ):  # the path of short runs, see test_short_runs
+                n_steps = checks.steps_in("duration", duration, self._layout.dt)
+                check_results(n_steps, self._layout.n_readouts)
+                recording = self._online.run(n_steps, learn)
             else:
-                recording = LongRun(self._arrays, self.comm, self._online, run).run()
-            self._watch.end_of_run(run.n_steps)
+                plan = partial(
+                    checks.plan_run, self._arrays, self._layout, duration, learn, given, record, spikes, keeping
+                )
+                run = run_on_all_ranks(self.comm, "run", plan, checks.RunPlan.keys, BATCH)
+                if learn:
+                    warn_of_no_feedback(self._untaught, run.sample.signals if run.sample is not None else {})
+                if self._by_batch:
+                    self._arrays.reset()
+                if self._by_batch and learn:
+                    return self._episodes.learn_from_run(self._online, run)
+                n_steps = run.n_steps
+                if run.keeping is None:
+                    recording = self._online.run(n_steps, learn, run.sample, run.probes, run.spiking)
+                else:
+                    recording = LongRun(self._arrays, self.comm, self._online, run).run()
+            if n_steps >= self._watch.shortest:
+                self._watch.end_of_run()
             return recording
 
     def stepper(self, inputs: object = None, readouts: object = None, *, learn: bool = True) -> Stepper:
@@ -510,7 +524,7 @@ class Simulator(FixedProperties):
 
     @property
     def phases(self) -> dict[str, float]:
-        """Seconds spent so far in each phase of a step, see `eprop.engine.run.timing`; only with ``timers``.
+        """Seconds spent so far in each phase of a step, see `eprop.engine.run.online.PHASES`; only with ``timers``.
 
         For e-prop per sample the phases are ``samples``, forward and backward, ``update``, the optimiser, and ``rewiring``. A
         network that moves synapses as it runs has ``rewiring`` as well.

@@ -31,8 +31,9 @@ from typing import Any
 import numpy.typing as npt
 
 from eprop.engine import Samples, Simulator
-from eprop.engine.run.inputs import check_samples, steps_in
-from eprop.engine.run.samples import Arrangement, Given, SampleLayout
+from eprop.engine.run.checks import check_samples, steps_in
+from eprop.engine.run.inputs import Arrangement, Given
+from eprop.engine.run.samples import SampleLayout
 from eprop.errors import InputError, NetworkError, optional_module
 from eprop.interop.nest_models import (
     NEURONS,

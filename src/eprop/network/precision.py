@@ -32,7 +32,7 @@ class FixedPoint(Description):
     scale: float | None = param(
         None, above=0.0, unit="mV or pA", optional=True,
         doc="weight of one level; None: the largest level is 4 times the root mean square of the initial weights, or the largest "
-        "weight of static ones",
+        "weight of the static projections from the same source with these bits",
     )  # fmt: skip
     rounding: str = param(STOCHASTIC, kind=str, doc="of an update: stochastic or nearest")
 

@@ -87,3 +87,20 @@ def test_synapses_of_bundles_learn_as_those_of_single_projections(monkeypatch):
         weights = bundled.connections(p)[2]
         np.testing.assert_allclose(weights, single.connections(p.name)[2], rtol=1e-12)
         assert not np.array_equal(weights, ep.Simulator(bundled.network).connections(p)[2])
+
+
+def test_static_weights_of_few_bits_have_one_scale_per_bundle():
+    """A spike reaches them in one row, as it does with weights of any value; weights that learn keep a scale of their own."""
+    found = {}
+    for name in ("static", "stdp"):
+        net, precision = ep.Network(dt=0.5, seed=4), ep.FixedPoint(8)
+        source = net.add(ep.EventSource(), INPUTS, "in")
+        for weight, (target, size) in zip((0.5, 2.0, 1.0), SIZES.items(), strict=True):
+            post = net.add(ep.CurrentLIF(v_th=1.5), size, target)
+            net.connect(source, post, weight=weight, rule=RULES[name], precision=precision, delay=ep.Uniform(0.5, 4.0))
+        sim = ep.Simulator(net, threads=1)
+        found[name] = {one.scale for one in sim.formats.values()}
+        for p, weight in zip(net.projections, (0.5, 2.0, 1.0), strict=True):
+            np.testing.assert_allclose(sim.connections(p)[2], weight, atol=sim.formats[p.name].scale / 2)
+    assert found["static"] == {2.0 / 127}
+    assert len(found["stdp"]) == 3

@@ -10,7 +10,7 @@ import pytest
 import eprop as ep
 from compare import assert_close, assert_same
 from eprop.checks import stimuli_of
-from eprop.engine.run.sample_events import without_dropped
+from eprop.engine.run.samples import without_dropped
 from networks import small_network
 from refusals import Refusal, each_row, refusals
 

@@ -13,7 +13,7 @@ import eprop as ep
 
 SPIKES = {"in": (np.array([0.2, 0.3]), np.array([1, 3]))}
 CALLS: dict[str, tuple[int, Callable[[ep.Simulator], Any]]] = {
-    "nothing": (60, lambda sim: sim.run(1.0)),
+    "nothing": (7, lambda sim: sim.run(1.0)),
     "times and a target": (60, lambda sim: sim.run(1.0, SPIKES, {"out": np.zeros(2)})),
     "an array and a target": (60, lambda sim: sim.run(1.0, {"in": np.eye(1, 4)}, {"out": np.zeros((1, 2))})),
     "a step": (3, lambda sim: sim.stepper().step),

@@ -153,6 +153,13 @@ def test_several_ranks_have_no_stepper():
     assert on_ranks(2, refused) == ["a stepper runs on one process, this network on 2 ranks: leave out comm"] * 2
 
 
+def test_progress_must_not_take_a_step():
+    sim = ep.Simulator(network())
+    stepper = sim.stepper()
+    with pytest.raises(ep.errors.InputError, match="progress must not run or change the simulator"):
+        sim.train(sim.samples(1, 5), progress=lambda _: stepper.step())
+
+
 def test_outputs_are_a_view_of_readouts():
     """Also of a network without neurons."""
     net = small_network((3, 0, 2), {"in->out": 1.0})

@@ -22,7 +22,6 @@ from eprop.engine.build.constants import Constant, check_constants, constants_of
 from eprop.engine.build.delay_groups import (
     add_filter_slots,
     delay_groups_of,
-    delivery_order,
     group_table,
     known_delays,
     pair_powers,
@@ -114,7 +113,7 @@ def build(
     by_target = sorted(network.projections, key=lambda p: p.post.index)
     builder = ConnectionBuilder(sizes, by_target, DrawnConnections(sizes, drawn, nodes.classes), report)
     branch_start, targets, weight, synapse_counts = build_synapses(builder, bounds, dtype, threads, near=near)
-    formats = set_levels(network, ranks, groups, branch_start, weight)
+    formats = set_levels(sizes, branch_start, weight)
     if (stored := level_type(network)) is not None:
         levels = np.empty(weight.size, stored)
         store_levels(formats, network, groups, branch_start, weight, levels)
@@ -192,7 +191,6 @@ def _tables_of(sizes: Sizes, nodes: Nodes) -> dict[str, Any]:
     return {
         "pair_powers": pair_powers(groups, sizes.cutoff(Rule.pairs)),
         "groups": groups,
-        "delivery_order": delivery_order(groups),
         "trace_groups": traces.table,
         "readouts": readout_table(nodes, traces.of_populations),
         "decays": decay_powers(traces.table, tabled),

@@ -111,7 +111,7 @@ class Sizes:
         return Learning(*(bool(rules_of(self.network, kind)) for kind in (EProp, EPropPlus, PairRule)))
 
     def in_core(self, synapses: int, longest_delay: int) -> lib.Sizes:
-        """The numbers from which the core makes its arrays, for this many synapses; see ``core/network/sizes.hpp``."""
+        """The numbers from which the core makes its arrays, for this many synapses; see ``core/network/fields.hpp``."""
         network, learning, stored, kinds = self.network, self.learning, level_type(self.network), self.kinds
         plus = rules_of(network, EPropPlus)
         moments = [rule.optimizer.moments for rule in plus + rules_of(network, EProp)]

@@ -67,7 +67,7 @@ def bundles_of(network: Network, trace_groups: np.ndarray) -> list[tuple[Project
 
     Targets of e-prop+ are in one bundle if they are in one trace group. Projections between the same two populations are in
     different bundles. E-prop sums inputs projection by projection, so its networks have no bundles of several projections; nor
-    have projections with weights of few bits, whose scales differ, and projections whose synapses move.
+    have projections whose synapses move, or learn with few bits. Static weights of few bits have one scale per bundle.
     """
     alone = bool(rules_of(network, EProp))
     bundles = dict[tuple[object, ...], list[Projection]]()
@@ -75,8 +75,9 @@ def bundles_of(network: Network, trace_groups: np.ndarray) -> list[tuple[Project
     for p in network.projections:
         pairs[pair := (p.pre.index, p.post.index)] += 1
         group = trace_groups[p.post.index] if isinstance(p.rule, EPropPlus) else -1
-        key = (p.pre.index, p.rule, p.receptor == INHIBITORY, sign_classes(p), group, pairs[pair])
-        single = alone or p.precision is not None or p.rewiring is not None or p.post.model.role == "readout"
+        key = (p.pre.index, p.rule, p.receptor == INHIBITORY, sign_classes(p), group, pairs[pair], p.precision)
+        learns_few_bits = p.precision is not None and p.rule.plastic
+        single = alone or learns_few_bits or p.rewiring is not None or p.post.model.role == "readout"
         bundles.setdefault((p.index,) if single else key, []).append(p)
     return [tuple(sorted(bundle, key=lambda p: p.post.index)) for bundle in bundles.values()]
 
@@ -210,14 +211,6 @@ def _branches(groups: list[list[DelayGroup]], ranks: RankPartition) -> tuple[lis
             strides[number] = [each if neighbours else 1] * len(own)
             at += sources * len(own)
     return list(itertools.chain(*firsts)), list(itertools.chain(*strides))
-
-
-def delivery_order(groups: np.ndarray) -> np.ndarray:
-    """Order in which delay groups add to the inputs of a step: largest delay offset first, equal ones in table order.
-
-    With samples, all branches of an axon add their weights in this order when a spike reaches the first branch.
-    """
-    return np.argsort(-groups["delay_offset"], kind="stable")
 
 
 def add_filter_slots(groups: np.ndarray, n_populations: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Weights of few bits in a built network: the scale of each projection, and initial weights on its levels.
+"""Weights of few bits in a built network: the scale of each bundle of projections, and initial weights on its levels.
 
 The core rounds each update, see ``core/network/few_bits.hpp``.
 """
@@ -6,6 +6,7 @@ The core rounds each update, see ``core/network/few_bits.hpp``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from eprop.network import Adaptive, FixedPoint, Network, Projection, Symmetric
 from eprop.network.precision import NEAREST, check_levels
 from eprop.rules import PairRule
 
+if TYPE_CHECKING:
+    from eprop.engine.build.built import Sizes
+
 #: A scale from the initial weights of plastic synapses: the largest level is so many times their root mean square.
 SPAN = 4.0
 #: Synapses that are rounded at a time, which bounds the memory for it.
@@ -24,16 +28,12 @@ SOME = 1 << 22
 DIGITS = 4
 
 
-def set_levels(
-    network: Network, ranks: RankPartition, table: np.ndarray, branch_start: np.ndarray, weight: np.ndarray
-) -> dict[str, FixedPoint]:
+def set_levels(sizes: Sizes, branch_start: np.ndarray, weight: np.ndarray) -> dict[str, FixedPoint]:
     """Choose the scales that are None, write the levels to the table of delay groups, and round all initial weights in place.
 
     Parameters
     ----------
-    network : Network
-    ranks : RankPartition
-    table : (delay groups,) DELAY_GROUP
+    sizes : Sizes
     branch_start : (partitions, branches + 1)
     weight : (synapses,)
 
@@ -47,19 +47,20 @@ def set_levels(
     NetworkError
         If all initial weights are 0, so that they have no scale, or a rule's bounds are between two levels.
     """
-    formats = dict[str, FixedPoint]()
+    chosen = dict[int, FixedPoint]()  # by the first projection of a bundle
+    network, ranks, table = sizes.network, sizes.rank_partition, sizes.groups
     for p in network.projections:
-        if p.precision is None:
+        if p.precision is None or sizes.leaders[p.index] != p.index:
             continue
         rows = np.flatnonzero(table["projection"] == p.index)
         parts = [weight[synapses] for _, synapses in _synapses_of(table, rows, branch_start)]
         size = _size_of(ranks, p, parts) if p.precision.scale is None else 0.0
-        formats[p.name] = one = _with_scale(p, p.precision, size)
+        chosen[p.index] = one = _with_scale(p, p.precision, size)
         for row in rows:
             _write_levels(table[row], one)
             table["rounding_seed"][row] = _signed(random.derive(network.seed, random.ROUND, p.index))
         round_to_nearest(one, table, rows, branch_start, weight)
-    return formats
+    return {p.name: chosen[sizes.leaders[p.index]] for p in network.projections if p.precision is not None}
 
 
 def round_to_nearest(

@@ -18,6 +18,7 @@ from eprop.network import Population
 from eprop.parallel import Communicator
 
 Sum = lib.Sum
+LEFT = int(Sum.left)
 
 #: Rates and losses are judged over windows of this network time, ms; a longer mini-batch from rest is one window.
 WINDOW = 1000.0
@@ -52,6 +53,8 @@ class CollapseWatch:
         Spikes of each neuron of this rank in continuous time, added up by the core.
     sums : (5,) float64
         Steps, losses and the like of this window, see ``Sum`` of the core, which adds them up and counts the steps left.
+    shortest : float
+        Least number of steps of a run that is judged at its end.
     """
 
     def __init__(self, arrays: Arrays, comm: Communicator):
@@ -63,7 +66,7 @@ class CollapseWatch:
         self._learns, self._learned = bool(plastic), [name for name in self._intervals if name in onto]
         self._regulated = any(p.rule.regulates_rates for p in plastic)
         self._has_sources = any(p.model.role == "source" for p in network.populations)
-        self._steps_of_window, self._shortest = math.ceil(WINDOW / network.dt), SHORTEST / network.dt
+        self._steps_of_window, self.shortest = math.ceil(WINDOW / network.dt), SHORTEST / network.dt
         self.spikes, self.sums = np.zeros(arrays.built.n_neurons, np.int64), np.zeros(len(Sum))
         self._told: set[str] = set()
         self._saturated: dict[str, bool] = {}  # in the last window
@@ -87,12 +90,12 @@ class CollapseWatch:
     @property
     def left(self) -> int:
         """Steps until the end of this window; one if it has ended, because a `Stepper` looks every 256 steps only."""
-        return max(int(self.sums.item(4)), 1)  # Sum.left
+        return max(int(self.sums.item(LEFT)), 1)
 
     def advanced(self) -> None:
         """Judge this window if it has ended: the core has added steps to `spikes` and `sums`."""
-        if self.sums.item(4) <= 0.0:  # Sum.left
-            self._close()
+        if self.sums.item(LEFT) <= 0.0:
+            self.close()
 
     def batch(self, result: BatchResult, samples: Samples) -> None:
         """Note a mini-batch of samples from rest."""
@@ -119,14 +122,12 @@ class CollapseWatch:
         if (no_input or not self._regulated) and self._is_new("silence"):
             check_status(Status.NO_INPUT if no_input else Status.SILENT, "train")
 
-    def end_of_run(self, steps: int) -> None:
-        """Judge the rest of a run of so many steps, if it did not learn."""
-        if steps < self._shortest or not self.sums[Sum.steps]:
-            return
-        if not (self._learns and self.sums[Sum.learned]):
-            self._close()
+    def end_of_run(self) -> None:
+        """Judge the rest of a run of at least the ``shortest`` number of steps, if it did not learn."""
+        if self.sums[Sum.steps] and not (self._learns and self.sums[Sum.learned]):
+            self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
         """Judge this window, and begin the next one."""
         counts = by_population(self._arrays, self.spikes - self._seen)
         for name, of_neurons in self._of_batches.items():

@@ -14,18 +14,15 @@ from eprop.engine.build.built import Built
 from eprop.engine.build.check import check_room
 from eprop.engine.build.records import Rule
 from eprop.engine.ranks.replicas import Replicas
+from eprop.engine.run.checks import RunPlan, check_losses
 from eprop.engine.run.collapse import CollapseWatch, by_population
-from eprop.engine.run.core_inputs import set_inputs
-from eprop.engine.run.guards import check_losses
-from eprop.engine.run.inputs import RunPlan
-from eprop.engine.run.online import OnlineRunner
+from eprop.engine.run.online import OnlineRunner, PhaseTimer
 from eprop.engine.run.optimizers import Optimizers, lengths_of
 from eprop.engine.run.own_loss import OwnLosses
 from eprop.engine.run.probes import Core, spikes_of_sample
 from eprop.engine.run.results import BatchResult, Recording
 from eprop.engine.run.rewiring import Rewirer
-from eprop.engine.run.samples import SampleLayout, Samples
-from eprop.engine.run.timing import PhaseTimer
+from eprop.engine.run.samples import SampleLayout, Samples, set_inputs
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import DivergenceError
 from eprop.network import Population
@@ -97,7 +94,7 @@ class Episodes:
         simple = not self.replicas.several
         if run.probes.columns or (wanted and not simple):  # the same condition on all ranks
             # Learn from the recorded sample, with its random spikes.
-            recording = online.run(sample.n_steps, sample, run.probes, wanted, frozen=False, clock=arrays.learned_steps)
+            recording = online.run(sample.n_steps, True, sample, run.probes, wanted, clock=arrays.learned_steps)
             arrays.online.events = events  # the second simulation counts them again
             arrays.reset()
         result = self.train(sample)

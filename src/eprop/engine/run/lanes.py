@@ -14,14 +14,12 @@ from eprop.engine.build.check import check_room
 from eprop.engine.build.drives import refuse_modulation
 from eprop.engine.build.fingerprint import check_fingerprint
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
-from eprop.engine.run.core_inputs import External, set_external
+from eprop.engine.run.checks import check_outputs, check_samples, check_switch, keys_of
 from eprop.engine.run.episodes import TERMS, Episodes, request_of
-from eprop.engine.run.guards import check_outputs
-from eprop.engine.run.inputs import check_samples, check_switch, keys_of
+from eprop.engine.run.inputs import Arrangement, by_source, count_of
 from eprop.engine.run.optimizers import lengths_of
 from eprop.engine.run.probes import Core
-from eprop.engine.run.sample_events import without_dropped
-from eprop.engine.run.samples import Arrangement, Samples, by_source, count_of
+from eprop.engine.run.samples import External, Samples, set_external, without_dropped
 from eprop.engine.state.checks import MOST_COUNTED, NETWORK, checked_numbers, damaged
 from eprop.engine.state.weights import all_synapses
 from eprop.errors import DivergenceError, InputError, Status, check_status, warn

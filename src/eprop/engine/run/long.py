@@ -15,7 +15,7 @@ import numpy as np
 
 from eprop.display import Display, clock
 from eprop.engine.ranks.collective import run_on_all_ranks
-from eprop.engine.run.results import Recording, RunStopped
+from eprop.engine.run.results import Outputs, Recording, RunStopped, Spikes
 from eprop.engine.state import whole
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError, OutputError
@@ -25,7 +25,7 @@ from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.parameters import Floats, Integers, brief
 
 if TYPE_CHECKING:
-    from eprop.engine.run.inputs import RunPlan
+    from eprop.engine.run.checks import RunPlan
     from eprop.engine.run.online import OnlineRunner
     from eprop.files.spike_file import SpikeFile
 
@@ -120,7 +120,7 @@ class LongRun:
                 began = time.perf_counter()
                 steps = self._comm.broadcast(min(steps, MOST_STEPS, n_steps - done, every - done % every))
                 piece = None if sample is None else sample.steps(done, done + steps)
-                self._keep(self._online.run(steps, piece, self._plan.probes, self._plan.spiking, not self._plan.learn))
+                self._keep(self._online.run(steps, self._plan.learn, piece, self._plan.probes, self._plan.spiking))
                 done += steps
                 try:
                     interrupt.check()
@@ -156,7 +156,7 @@ class LongRun:
     def _keep(self, piece: Recording) -> None:
         """Keep the rows of a piece, and write its spikes."""
         if self._keeping.spikes_to is not None:
-            spikes, piece.spikes = piece.spikes, {}
+            spikes, piece.spikes = piece.spikes, Spikes()
             self._on_first_rank(lambda: self._append(spikes, self._arrays.t - piece.times.size))
         self._rows.add(piece)
 
@@ -223,7 +223,7 @@ class Rows:
         parts[0] = np.append(self._loss, parts[0])
         losses = np.array([np.cumsum(np.append(0.0, part))[-1] for part in parts])
         self._done, self._loss = self._done + n, float(losses[-1])  # the last interval goes on
-        y = {name: values[ends] for name, values in piece.y.items()}
+        y = Outputs((name, values[ends]) for name, values in piece.y.items())
         traces = {name: values[ends] for name, values in piece.traces.items()}
         return replace(piece, times=piece.times[ends], y=y, loss=losses[:-1], traces=traces)
 
@@ -237,9 +237,6 @@ class Rows:
                 return {key: np.concatenate([each[key] for each in found]) for key in found[0]}
             return np.concatenate(found)
 
-        spikes = {
-            name: (times, np.concatenate([piece.spikes[name][1] for piece in self._pieces]))
-            for name in first.spikes
-            for times in [np.concatenate([piece.spikes[name][0] for piece in self._pieces])]
-        }
-        return Recording(join("times"), join("y"), join("loss"), spikes, join("traces"), first.index)
+        each = ((name, zip(*(piece.spikes[name] for piece in self._pieces), strict=True)) for name in first.spikes)
+        spikes = Spikes((name, tuple(map(np.concatenate, parts))) for name, parts in each)
+        return Recording(join("times"), Outputs(join("y")), join("loss"), spikes, join("traces"), first.index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 import numpy as np
@@ -12,24 +12,28 @@ import numpy as np
 from eprop.core import lib
 from eprop.engine.build.records import ONLINE, Online
 from eprop.engine.ranks.parallelism import run_in_threads
-from eprop.engine.run.collapse import CollapseWatch, by_population
-from eprop.engine.run.core_inputs import set_inputs
-from eprop.engine.run.guards import check_losses, check_state
+from eprop.engine.run.checks import check_losses, check_state
+from eprop.engine.run.collapse import LEFT, CollapseWatch, by_population
 from eprop.engine.run.own_loss import OwnLosses
-from eprop.engine.run.probes import Probes, SpikeReader
+from eprop.engine.run.probes import NOTHING, Probes, SpikeReader
 from eprop.engine.run.results import BatchResult, Outputs, Recording, Spikes
 from eprop.engine.run.rewiring import Rewirer
-from eprop.engine.run.sample_events import without_dropped
-from eprop.engine.run.samples import SampleLayout, Samples
-from eprop.engine.run.timing import PhaseTimer
+from eprop.engine.run.samples import SampleLayout, Samples, set_inputs, without_dropped
 from eprop.engine.state.arrays import Arrays
 from eprop.models import EventSource
 from eprop.network import Population
 from eprop.parallel.interrupt import Postponed
 
+Phase = lib.Phase
+
+#: Phases of a step. They add up to the time of the loop.
+PHASES = ("propagators", "deliver", "advance", "readout", "wait", "exchange")
+#: Phases of e-prop per sample: forward and backward passes, and the optimiser.
+BATCH_PHASES = ("samples", "update", "rewiring")
 Progress = Callable[[int], None] | None
 # Evaluation without resets runs this many chunks of samples in parallel, for any number of threads.
 EVALUATION_CHUNKS = 8
+NO_TIMES = np.zeros(0)
 
 
 class OnlineRunner:
@@ -58,6 +62,7 @@ class OnlineRunner:
         self._options.seed, self._options.threads = arrays.network.seed, arrays.threads
         self._options.of_neurons, self._options.sums = watch.spikes, watch.sums
         self._options.target, self._options.window = layout.no_target, layout.no_window
+        self._options.drops, self._driven = self._learns, bool(arrays.network.stimulations)
         self._losses = losses if losses else None
         self._columns = [
             (p.name, slice(int(table["target_begin"][p.index]) - n, int(table["target_end"][p.index]) - n))
@@ -68,29 +73,30 @@ class OnlineRunner:
     def run(
         self,
         n_steps: int,
-        sample: Samples | None,
-        probes: Probes,
-        wanted: list[Population],
-        frozen: bool,
+        learn: bool,
+        sample: Samples | None = None,
+        probes: Probes = NOTHING,
+        wanted: Sequence[Population] = (),
         clock: int = 0,
     ) -> Recording:
         """Run one sample, or steps without inputs; see `Simulator.run`. Random numbers start at step ``clock``."""
-        arrays, online = self._arrays, self._arrays.online
-        t0, before, reader, done = online.t, online.events, SpikeReader(arrays, wanted) if wanted else None, 0
-        if sample is not None and self._drops_inputs and not frozen:
-            sample = self.learned(sample)
-        request = self._request_of(None if sample is None else self._shown(sample), n_steps, frozen, clock, t0)
-        request.y = y = np.zeros((1, n_steps, self._leak.size))
-        request.loss = loss = np.zeros(n_steps)
-        request.times = times = np.zeros(n_steps)
+        arrays, watch, before, done = self._arrays, self._watch, self._arrays.online.events, 0
+        reader = SpikeReader(arrays, wanted) if wanted else None
+        y, loss, times = np.zeros((1, n_steps, self._leak.size)), np.zeros(n_steps), np.zeros(n_steps)
+        request = lib.Request(self._options, learn, clock, y, loss, times)
+        if sample is not None or self._driven:
+            sample = sample if sample is None or not learn else self.learned(sample)
+            set_inputs(request, arrays, sample if sample is None else self._shown(sample), arrays.t)
         if probes.count:
             probed = np.zeros((n_steps, len(probes.table)))
             request.probes, request.probed = probes.table, probed
         arrays.weight_changes += 1
         while done < n_steps:
             limit = reader.limit(n_steps - done) if reader else n_steps - done
-            ran, found = self._run_steps(request, done, limit)
+            ran, found = (self._run_and_attend if self._attends else arrays.online.run)(limit, done, request)
             done += ran
+            if watch.sums.item(LEFT) <= 0.0:
+                watch.close()
             if found or arrays.exchange.several:
                 check_state(arrays, "run", found)
             if reader:
@@ -102,7 +108,7 @@ class OnlineRunner:
         outputs = Outputs()
         for name, span in self._columns:
             outputs[name] = y[0, :, span]
-        recording = Recording(times, outputs, loss, Spikes(reader.spikes() if reader else ()))
+        recording = Recording(times, outputs, loss, Spikes(reader.spikes()) if reader else Spikes())
         if probes.count:
             recording.traces, recording.index = probes.collect(probed, arrays.exchange), probes.index
         if arrays.exchange.several:
@@ -121,41 +127,17 @@ class OnlineRunner:
         """Samples as the core knows them."""
         return samples if self._losses is None else self._losses.without_targets(samples)
 
-    def _request_of(
-        self, samples: Samples | None, n_steps: int, frozen: bool, clock: int = 0, first_step: int = 0
-    ) -> lib.Request:
-        """Make a request to the core for samples in sequence, without arrays for results.
-
-        Random numbers start at step ``clock``, and drives that change with time at ``first_step``.
-        """
-        request = lib.Request(self._options)
-        request.n_steps = n_steps
-        if not frozen:
-            request.learn, request.drops = True, self._learns
-        if clock:
-            request.clock = clock
-        if samples is not None or self._arrays.network.stimulations:
-            set_inputs(request, self._arrays, samples, first_step)
+    def _request_of(self, samples: Samples, frozen: bool) -> lib.Request:
+        """Make a request to the core for samples in sequence, with arrays for results."""
+        n, n_steps = samples.n, samples.n_steps
+        y, loss = np.zeros((n, n_steps, self._leak.size)), np.zeros(n * n_steps)
+        request = lib.Request(self._options, not frozen, 0, y, loss, NO_TIMES)
+        set_inputs(request, self._arrays, samples)
+        request.spikes = np.zeros(n, np.int64)
         return request
 
-    def _request_of_batch(self, samples: Samples, frozen: bool) -> lib.Request:
-        """The same, with arrays for results."""
-        request, n = self._request_of(samples, samples.n_steps, frozen), samples.n * samples.n_steps
-        request.y, request.loss = np.zeros((samples.n, samples.n_steps, self._leak.size)), np.zeros(n)
-        request.spikes = np.zeros(samples.n, np.int64)
-        return request
-
-    def _run_steps(self, request: lib.Request, offset: int, n_steps: int) -> tuple[int, int]:
-        """Run up to ``n_steps`` steps from step ``offset`` of all samples; return the number of steps done, and a divergence."""
-        if self._attends:
-            done = self._run_and_attend(request, offset, n_steps)
-        else:
-            done = self._arrays.online.run(n_steps, offset, request)
-        self._watch.advanced()
-        return done
-
-    def _run_and_attend(self, request: lib.Request, offset: int, n_steps: int) -> tuple[int, int]:
-        """The same, with timers, ranks, or synapses that move once they have learned for long enough."""
+    def _run_and_attend(self, n_steps: int, offset: int, request: lib.Request) -> tuple[int, int]:
+        """Run steps as the core does, with timers, ranks, or synapses that move once they have learned for long enough."""
         arrays, timer, began = self._arrays, self._timer, time.perf_counter()
         learns, n_steps = self._rewirer.runs_on and request.learn, min(n_steps, self._watch.left)
         with Postponed() if learns else nullcontext():  # the core returns regularly
@@ -175,20 +157,22 @@ class OnlineRunner:
         arrays.online.losses_of_steps(y, shown.target[0], shown.window[0], loss)
         times = np.arange(1.0, sample.n_steps + 1.0)
         times *= arrays.network.dt
-        recording = Recording(times, {name: y[:, span] for name, span in self._columns}, loss, spikes)
+        outputs = Outputs((name, y[:, span]) for name, span in self._columns)
+        recording = Recording(times, outputs, loss, Spikes(spikes))
         return recording if self._losses is None else self._losses.add_to(recording, sample)
 
     def train(self, samples: Samples, progress: Progress) -> BatchResult:
         """Learn at every spike, from the samples in sequence."""
         arrays, n_steps, total = self._arrays, samples.n_steps, len(samples) * samples.n_steps
-        request = out = self._request_of_batch(samples, frozen=False)
+        request = out = self._request_of(samples, frozen=False)
         events, done, counted = arrays.events, 0, self._watch.spikes.copy()
         arrays.weight_changes += 1
         while done < total:
             before, limit = done, total - done
             limit = min(limit, n_steps) if arrays.exchange.several else limit
-            ran, found = self._run_steps(request, done, limit)
+            ran, found = (self._run_and_attend if self._attends else arrays.online.run)(limit, done, request)
             done += ran
+            self._watch.advanced()
             finite = np.isfinite(out.loss[before:done])
             last, found = (
                 (done - 1, found) if finite.all() else (before + int(np.argmin(finite)), lib.Divergence.not_finite)
@@ -208,7 +192,7 @@ class OnlineRunner:
         chunks = np.array_split(np.arange(n), n if from_rest else min(EVALUATION_CHUNKS, n))
         events, stop = np.zeros(len(chunks), np.int64), threading.Event()
         counts = np.zeros((len(chunks), arrays.built.n_neurons), np.int64)
-        out, weight = self._request_of_batch(self._shown(samples), frozen=True), arrays.effective_weights()
+        out, weight = self._request_of(self._shown(samples), frozen=True), arrays.effective_weights()
 
         def one(c: int) -> None:
             request, first = lib.Request(out), int(chunks[c][0]) * samples.n_steps
@@ -280,3 +264,52 @@ def _report(progress: Progress, before: int, done: int, n_steps: int) -> None:
     """Report the samples that have finished since step ``before``."""
     if progress and done // n_steps > before // n_steps:
         progress(done // n_steps - before // n_steps)
+
+
+def phases_of(measured: np.ndarray) -> dict[str, float]:
+    """Seconds of each phase.
+
+    Parameters
+    ----------
+    measured : (partitions + 1, phases)
+        Seconds of each partition, and of the loop around them.
+
+    Returns
+    -------
+    dict
+        ``propagators``, ``deliver``, ``advance``, ``readout``: means over the partitions, which run in parallel; ``exchange``:
+        deliveries and logs of spikes; ``wait``: time that partitions wait for the slowest one, and for threads to start.
+    """
+    loop, work = measured[-1], measured[:-1].mean(axis=0)
+    parallel = Phase.propagators, Phase.deliver, Phase.advance, Phase.readout
+    out = {phase.name: float(work[phase]) for phase in parallel}
+    out["wait"] = float(loop[Phase.region]) - sum(out.values())
+    out["readout"] += float(loop[Phase.readout])
+    out["exchange"] = float(loop[Phase.exchange])
+    return out
+
+
+class PhaseTimer:
+    """Adds up the seconds of phases.
+
+    Attributes
+    ----------
+    wanted : bool
+        Whether to measure.
+    seconds : dict
+    """
+
+    def __init__(self, wanted: bool):
+        self.wanted = wanted
+        self.seconds = dict.fromkeys((*PHASES, *BATCH_PHASES), 0.0)
+
+    def add_run(self, measured: np.ndarray, elapsed: float, exchanges: bool) -> None:
+        """Add measurements of the core during ``elapsed`` seconds; with several ranks, Python exchanges the messages."""
+        for name, found in phases_of(measured).items():
+            self.seconds[name] += found
+        if exchanges:
+            self.seconds["exchange"] += max(elapsed - float(measured[-1].sum()), 0.0)
+
+    def add_since(self, name: str, began: float) -> None:
+        """Add the time since ``began``, a value of `time.perf_counter`, to a phase."""
+        self.seconds[name] += time.perf_counter() - began

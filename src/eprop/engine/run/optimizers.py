@@ -10,9 +10,9 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
-from eprop.engine.run.guards import check_weights
+from eprop.engine.run.checks import check_weights
+from eprop.engine.run.online import PhaseTimer
 from eprop.engine.run.samples import Samples
-from eprop.engine.run.timing import PhaseTimer
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.weights import synapse_order
 from eprop.errors import InputError, ParameterError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -187,7 +187,7 @@ class SpikeReader:
         Populations that are not readouts.
     """
 
-    def __init__(self, arrays: Arrays, wanted: list[Population]):
+    def __init__(self, arrays: Arrays, wanted: Sequence[Population]):
         self._arrays, self._wanted, self._first = arrays, wanted, arrays.t
         self._parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {p.name: [] for p in wanted}
 

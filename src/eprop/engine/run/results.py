@@ -79,8 +79,6 @@ class _ByName(dict[str, Any]):
 
 
 class Outputs(_ByName):
-    """Outputs of readouts by name."""
-
     """Voltages of readouts by name."""
 
     what, advice = "readout voltages", 'to record v of neurons, give record=[("rec", "v")]'
@@ -88,8 +86,6 @@ class Outputs(_ByName):
 
 class Spikes(_ByName):
     """Spikes by name of the population."""
-
-    """Spikes by name."""
 
     what, advice = "spikes", 'to record spikes, give run() the argument spikes=["rec"], without spikes_to'
 
@@ -109,17 +105,11 @@ class Recording(ByValue):
     """
 
     times: Floats
-    y: dict[str, Floats]
+    y: Outputs
     loss: Floats
-    spikes: dict[str, tuple[Floats, Integers]] = field(default_factory=dict)
+    spikes: Spikes = field(default_factory=Spikes)
     traces: dict[tuple[str, str], Floats] = field(default_factory=dict)
     index: dict[tuple[str, str], Integers] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if type(self.y) is not Outputs:
-            self.y = Outputs(self.y)
-        if type(self.spikes) is not Spikes:
-            self.spikes = Spikes(self.spikes)
 
     def __getitem__(self, key: object) -> Floats:
         key = (name_of(key[0]), key[1]) if isinstance(key, tuple) and len(key) == 2 else key

@@ -9,8 +9,8 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.drives import refuse_modulation
+from eprop.engine.run.checks import OneThread, check_state, refuse
 from eprop.engine.run.collapse import CollapseWatch
-from eprop.engine.run.guards import OneThread, check_state
 from eprop.engine.run.results import name_of
 from eprop.engine.run.rewiring import Rewirer
 from eprop.engine.run.samples import NO_REWARD_TRACE
@@ -61,7 +61,7 @@ class Stepper:
         source = -1 if self._only is None else self._only
         self._step = lib.Stepper(
             arrays.built.topology, network.seed, not learn, arrays.threads, source, _place(aims), _place(spans["neuron"]),
-            alone.in_use, watch.spikes, watch.sums,
+            alone, watch.spikes, watch.sums,
         )  # fmt: skip
         y = self._step.y
         y.flags.writeable = False
@@ -197,7 +197,7 @@ class Stepper:
         if status == StepStatus.done:
             return
         if status == StepStatus.busy:
-            self._alone.refuse()
+            refuse(self._alone)
         if status != StepStatus.check:
             raise InputError(_PROBLEMS[StepStatus(status)])
         arrays = self._arrays

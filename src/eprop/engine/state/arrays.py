@@ -48,7 +48,7 @@ class Arrays:
     weight_changes, wiring_changes : int
         Number of changes of weights between runs, and of connections, for owners of copies.
     current_effects : dict
-        How a current acts on the neurons of a population, by its index, once it was needed (`eprop.engine.run.core_inputs`).
+        How a current acts on the neurons of a population, by its index, once it was needed (`eprop.engine.run.samples`).
     """
 
     def __init__(self, network: Network, built: Built, threads: int, timed: bool = False):

@@ -2,10 +2,10 @@
 #pragma once
 #include <algorithm>
 
-#include "network/inputs.hpp"
-#include "network/readouts.hpp"
 #include "neurons/advance.hpp"
 #include "neurons/sources.hpp"
+#include "step/readouts.hpp"
+#include "step/request.hpp"
 
 namespace eprop {
 
