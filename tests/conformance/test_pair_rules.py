@@ -7,6 +7,7 @@ import pytest
 
 import eprop as ep
 from conformance.registry import PAIR_RULES
+from eprop.engine.build.records import Rule
 from networks import small_network
 from pairs import NAMES, pair_network, run, stimulus, worst_pair
 from refusals import refusals
@@ -73,7 +74,7 @@ def test_memory_is_bounded():
         sim.run(1000.0, {"in": stimulus(seed, 1000, 7)})
         kept.append(sim.state()["post_spikes/times"].shape[0])
     assert kept[0] == kept[-1]
-    assert sim._arrays.built.pair_cutoff < 1000
+    assert sim._arrays.built.cutoff(Rule.pairs) < 1000
 
 
 def test_a_damaged_state_is_safe():

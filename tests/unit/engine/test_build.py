@@ -96,6 +96,13 @@ def test_what_does_not_fit_is_refused_with_advice(refusal, monkeypatch):
     refusal.check()
 
 
+def test_a_network_that_does_not_fit_is_refused_before_its_delays_are_drawn(monkeypatch):
+    monkeypatch.setattr(check, "available_memory", lambda: 10_000)
+    monkeypatch.setattr("eprop.engine.build.connections.draw_delays", no_memory)
+    with pytest.raises(MemoryLimitError, match="GB are available"):
+        ep.Simulator(delayed(1000, 20.0), threads=1)
+
+
 @refusals(*each_row([
     (lambda: results(6e6, "rec"), r"results of 6,000,000 steps \(2 readouts, 3 recorded values\) would take 0\.3 GB.*several "
      "parts, or record less"),

@@ -8,6 +8,8 @@ import pytest
 import eprop as ep
 from compare import assert_same
 from eprop.checks import time_driven
+from eprop.engine.build import assemble
+from eprop.engine.build.connections import DrawnConnections
 from eprop.reference import Stimulus
 from networks import check_run, check_training, small_network
 
@@ -177,7 +179,7 @@ def test_delays_that_are_drawn_again_are_those_that_were_kept(monkeypatch, threa
     net.connect(cells, cells, ep.FixedOutdegree(9), delay=ep.Uniform(20.0, 40.0))  # beyond one byte
     net.connect(cells, out, ep.Bernoulli(0.5), delay=spread)
     kept = ep.Simulator(net, threads=threads)
-    monkeypatch.setattr("eprop.engine.build.delay_groups.available_memory", lambda: 0)
+    monkeypatch.setattr(assemble, "DrawnConnections", lambda sizes, _, classes: DrawnConnections(sizes, {}, classes))
     drawn = ep.Simulator(net, threads=1)
     for p in net.projections:
         assert_same(kept.delays(p.name), drawn.delays(p.name))

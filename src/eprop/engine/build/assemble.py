@@ -15,6 +15,7 @@ from eprop.engine.build.connections import (
     DrawnConnections,
     DrawnDelays,
     build_synapses,
+    draw_all_delays,
     find_ghosts,
 )
 from eprop.engine.build.constants import Constant, check_constants, constants_of, product_tables
@@ -22,10 +23,12 @@ from eprop.engine.build.delay_groups import (
     add_filter_slots,
     delay_groups_of,
     group_table,
+    known_delays,
     pair_powers,
 )
 from eprop.engine.build.drives import drive_tables
 from eprop.engine.build.eligibility import (
+    TraceGroups,
     adjoint_table,
     block_steps_of,
     decay_powers,
@@ -41,7 +44,7 @@ from eprop.engine.build.fingerprint import fingerprint_of
 from eprop.engine.build.levels import level_type, set_levels, source_nodes, store_levels
 from eprop.engine.build.neurons import Nodes, ReadoutClasses, differing, neuron_arrays, neurons_of, readout_table
 from eprop.engine.build.populations import poisson_rates, population_table
-from eprop.engine.build.records import Topology, out_degrees
+from eprop.engine.build.records import Rule, Topology, out_degrees
 from eprop.engine.own_neuron import validate_user_model
 from eprop.engine.ranks.collective import run_on_all_ranks
 from eprop.engine.ranks.partition import RankPartition
@@ -91,10 +94,20 @@ def build(
     ranks = RankPartition(network, comm)
     find_ghosts(network, ranks, threads)
     nodes = _nodes_of(network, ranks)
-    sizes, drawn = _sizes_of(nodes, constants_of(nodes), dtype, threads, report)
-    constants = sizes.constants
-    check_sizes(sizes.n_sources, sizes.n_branches)
-    run_on_all_ranks(ranks.comm, "Simulator", partial(check_memory, sizes, partitions, threads, neighbours))
+    constants, traces = constants_of(nodes), trace_groups_of(nodes, dtype)
+
+    def fitting(delays: dict[int, set[int]]) -> Sizes:
+        sizes = _sizes_of(nodes, traces, constants, dtype, delays)
+        check_sizes(sizes.n_sources, sizes.n_branches)
+        run_on_all_ranks(ranks.comm, "Simulator", partial(check_memory, sizes, partitions, threads, neighbours))
+        return sizes
+
+    delays, drawn = known_delays(network), dict[int, DrawnDelays]()
+    sizes = fitting(delays)
+    for p in (p for p in network.projections if p.index not in delays):
+        found, drawn[p.index] = draw_all_delays(network, p, ranks.own(p.post), threads, report)
+        delays[p.index] = found.union(*ranks.comm.gather(found))
+    sizes = fitting(delays) if drawn else sizes
     bounds = np.array([np.linspace(0, n, partitions + 1) for n in (ranks.n_neurons, sizes.n_readouts)], np.int64)
     near, groups, none = has_near_targets(sizes, partitions), sizes.groups, np.empty(0)
     by_target = sorted(network.projections, key=lambda p: p.post.index)
@@ -158,27 +171,25 @@ def _nodes_of(network: Network, ranks: RankPartition) -> Nodes:
 
 
 def _sizes_of(
-    nodes: Nodes, constants: tuple[Constant, ...], dtype: type, threads: int, report: Callable[[int], None]
-) -> tuple[Sizes, dict[int, DrawnDelays]]:
-    """Kinds of eligibility, trace groups, delay groups, blocks; and the drawn delays."""
+    nodes: Nodes, traces: TraceGroups, constants: tuple[Constant, ...], dtype: type, delays: dict[int, set[int]]
+) -> Sizes:
+    """Delay groups and blocks."""
     network, ranks = nodes.network, nodes.ranks
-    trace_groups = trace_groups_of(nodes, dtype)
-    groups, drawn = delay_groups_of(nodes, trace_groups.of_populations, threads, report)
-    table = group_table(nodes, trace_groups, groups, dtype)
-    block_steps = block_steps_of(nodes, trace_groups, dtype)
-    tables = table, trace_groups, add_filter_slots(table, len(network.populations))
+    groups = delay_groups_of(nodes, traces.of_populations, delays)
+    table, block_steps = group_table(nodes, traces, groups, dtype), block_steps_of(nodes, traces, dtype)
+    tables = table, traces, add_filter_slots(table, len(network.populations))
     leaders = np.empty(len(network.projections), np.int64)
     for own in groups:
         leaders[[p.index for p in own[0].bundle]] = own[0].leader.index
-    return Sizes(network, ranks, np.dtype(dtype), *tables, block_steps, leaders, constants), drawn
+    return Sizes(network, ranks, np.dtype(dtype), *tables, block_steps, leaders, constants)
 
 
 def _tables_of(sizes: Sizes, nodes: Nodes) -> dict[str, Any]:
     """The tables of the topology, by name."""
     block, traces, groups = sizes.block_steps, sizes.trace_groups, sizes.groups
-    tabled = max(sizes.cutoff + block, block * max(sizes.span_blocks, 1), TABLED_POWERS) + 2
+    tabled = max(sizes.cutoff(Rule.eprop_plus) + block, block * max(sizes.span_blocks, 1), TABLED_POWERS) + 2
     return {
-        "pair_powers": pair_powers(groups, sizes.pair_cutoff),
+        "pair_powers": pair_powers(groups, sizes.cutoff(Rule.pairs)),
         "groups": groups,
         "trace_groups": traces.table,
         "readouts": readout_table(nodes, traces.of_populations),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.constants import Constant, products_of
-from eprop.engine.build.eligibility import TraceGroups, span_blocks_of
+from eprop.engine.build.eligibility import TraceGroups, rules_of, span_blocks_of
 from eprop.engine.build.levels import level_type
 from eprop.engine.build.neurons import n_receptors, n_state_rows
 from eprop.engine.build.records import Kind, Rule, Topology
@@ -23,56 +23,17 @@ NEAR = 1 << 16
 LONGEST_SLICE = 64
 
 
-@dataclass(frozen=True)
-class Learning:
-    """What the rules of a network need."""
+class Learning(NamedTuple):
+    """Which rules some projections learn by."""
 
-    network: Network
-
-    def rules(self, kind: type) -> list[Any]:
-        """The rules of one kind, one for each projection that has it."""
-        return [p.rule for p in self.network.projections if isinstance(p.rule, kind)]
-
-    @property
-    def eprop_plus(self) -> bool:
-        """Whether some projection learns by e-prop+."""
-        return bool(self.rules(EPropPlus))
-
-    @property
-    def eprop(self) -> bool:
-        """Whether some projection learns by e-prop."""
-        return bool(self.rules(EProp))
-
-    @property
-    def pairs(self) -> bool:
-        """Whether some projection has a pair rule."""
-        return bool(self.rules(PairRule))
+    eprop: bool
+    eprop_plus: bool
+    pairs: bool
 
     @property
     def at_spikes(self) -> bool:
         """Whether weights change in the online loop."""
         return self.eprop_plus or self.pairs
-
-    @property
-    def moments(self) -> tuple[bool, bool]:
-        """Whether synapses keep first and second moments of gradients."""
-        kept = [rule.optimizer.moments for rule in self.rules(EPropPlus) + self.rules(EProp)]
-        return any(first for first, _ in kept), any(second for _, second in kept)
-
-    @property
-    def keeps_gradients(self) -> bool:
-        """Whether synapses keep gradients until the next spike, or the end of a mini-batch."""
-        return self.eprop or any(rule.keeps_gradients for rule in self.rules(EPropPlus))
-
-    @property
-    def each_step(self) -> bool:
-        """Whether some optimiser takes a step in every time step."""
-        return any(rule.each_step for rule in self.rules(EPropPlus))
-
-    @property
-    def descends_each_step(self) -> bool:
-        """Whether some optimiser is gradient descent at each step, so that the core sums over blocks of steps."""
-        return any(rule.descends_each_step for rule in self.rules(EPropPlus))
 
 
 @dataclass(frozen=True)
@@ -146,13 +107,15 @@ class Sizes:
 
     @property
     def learning(self) -> Learning:
-        """What the rules need."""
-        return Learning(self.network)
+        """How the network learns."""
+        return Learning(*(bool(rules_of(self.network, kind)) for kind in (EProp, EPropPlus, PairRule)))
 
     def in_core(self, synapses: int, longest_delay: int) -> lib.Sizes:
         """The numbers from which the core makes its arrays, for this many synapses; see ``core/network/fields.hpp``."""
-        network, learning, stored = self.network, self.learning, level_type(self.network)
-        corrections = [kind.layout["n_corrections"] for kind in self.kinds if kind.anchored]
+        network, learning, stored, kinds = self.network, self.learning, level_type(self.network), self.kinds
+        plus = rules_of(network, EPropPlus)
+        moments = [rule.optimizer.moments for rule in plus + rules_of(network, EProp)]
+        corrections = [kind.layout["n_corrections"] for kind in kinds if kind.anchored]
         return lib.Sizes(
             neurons=self.n_neurons, readouts=self.n_readouts, sources=self.n_sources, synapses=synapses,
             populations=len(network.populations), delay_groups=len(self.groups), trace_groups=len(self.trace_groups.table),
@@ -160,35 +123,25 @@ class Sizes:
             constants=self.constants[-1].span.stop if self.constants else 0, products=len(products_of(self.constants)),
             rewired=len(network.projections) if self.rewired else 0, level_bytes=0 if stored is None else stored.itemsize,
             adaptive_feedback=any(isinstance(f.kind, Adaptive) for f in network.feedback_projections),
-            eprop_plus=learning.eprop_plus, pairs=learning.pairs, two_kappas=self.two_kappas, crosses=self.crosses,
-            gradients=learning.keeps_gradients, moment_1=learning.moments[0], moment_2=learning.moments[1],
-            each_step=learning.each_step, descends_each_step=learning.descends_each_step,
-            own=self.n_own, entries=self.n_entries, corrections=max(corrections, default=0),
-            filters=self.n_filters, filter_slots=self.n_filter_slots,
-            cutoff=self.cutoff, pair_cutoff=self.pair_cutoff, reward_cutoff=self.reward_cutoff,
+            eprop_plus=learning.eprop_plus, pairs=learning.pairs, crosses=self.crosses,
+            two_kappas=any(kind.two_kappas for kind in kinds),
+            gradients=learning.eprop or any(rule.keeps_gradients for rule in plus),
+            moment_1=any(first for first, _ in moments), moment_2=any(second for _, second in moments),
+            each_step=any(rule.each_step for rule in plus),
+            descends_each_step=any(rule.descends_each_step for rule in plus),
+            own=max((kind.n_own for kind in kinds), default=0),
+            entries=max((kind.layout["n_entries"] for kind in kinds), default=0), corrections=max(corrections, default=0),
+            filters=self.n_filters, filter_slots=self.trace_consumers.shape[1],
+            cutoff=self.cutoff(Rule.eprop_plus), pair_cutoff=self.cutoff(Rule.pairs),
+            reward_cutoff=self.groups["reward_cutoff"].max(initial=0),
             longest_delay=longest_delay, block_steps=self.block_steps, span_blocks=self.span_blocks,
         )  # fmt: skip
 
     # ---------------------------------------------------------------- steps
 
-    def longest_cutoff(self, rule: Rule) -> int:
+    def cutoff(self, rule: Rule) -> int:
         """Longest cutoff of the delay groups with this rule, in steps."""
         return int(self.groups["cutoff"][self.groups["rule"] == rule].max(initial=0))
-
-    @property
-    def cutoff(self) -> int:
-        """Longest cutoff of e-prop+, steps."""
-        return self.longest_cutoff(Rule.eprop_plus)
-
-    @property
-    def pair_cutoff(self) -> int:
-        """Longest cutoff of pair rules, steps."""
-        return self.longest_cutoff(Rule.pairs)
-
-    @property
-    def reward_cutoff(self) -> int:
-        """Longest cutoff of reward traces, steps; 0 without reward."""
-        return int(self.groups["reward_cutoff"].max(initial=0))
 
     @property
     def longest_delay(self) -> int:
@@ -203,7 +156,7 @@ class Sizes:
     @property
     def span_blocks(self) -> int:
         """Blocks of a span; 0 without spans."""
-        return span_blocks_of(self.cutoff // self.block_steps)
+        return span_blocks_of(self.cutoff(Rule.eprop_plus) // self.block_steps)
 
     # ---------------------------------------------------------------- eligibility
 
@@ -218,30 +171,10 @@ class Sizes:
         return not all(kind.anchored for kind in self.kinds)
 
     @property
-    def two_kappas(self) -> bool:
-        """Whether errors and rates have different filters."""
-        return any(kind.two_kappas for kind in self.kinds)
-
-    @property
-    def n_own(self) -> int:
-        """Largest number of own components of a synapse's eligibility."""
-        return max((kind.n_own for kind in self.kinds), default=0)
-
-    @property
-    def n_entries(self) -> int:
-        """Entries of the largest propagator."""
-        return max((kind.layout["n_entries"] for kind in self.kinds), default=0)
-
-    @property
     def n_filters(self) -> int:
         """Components of a spike filter, at least one."""
         padded = (kind.n_filters for kind in self.kinds)
         return max([1, *padded, *(len(arrival) for _, arrival in self.trace_groups.filters)])
-
-    @property
-    def n_filter_slots(self) -> int:
-        """Number of filter slots per axon."""
-        return int(self.trace_consumers.shape[1])
 
 
 def has_near_targets(sizes: Sizes, partitions: int) -> bool:

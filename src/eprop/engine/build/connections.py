@@ -121,15 +121,9 @@ class DrawnDelays:
 
 
 def draw_all_delays(
-    network: Network,
-    p: Projection,
-    targets: tuple[int, int],
-    threads: int,
-    report: Callable[[int], None],
-    *,
-    keep: bool,
-) -> tuple[set[int], DrawnDelays | None]:
-    """The delays (steps) that occur in a projection onto a range of targets; with ``keep`` also those of each connection."""
+    network: Network, p: Projection, targets: tuple[int, int], threads: int, report: Callable[[int], None]
+) -> tuple[set[int], DrawnDelays]:
+    """The delays (steps) that occur in a projection onto a range of targets, and those of each connection."""
     first, stop = targets
     spans, found, starts = list(chunks(p, first, stop)), set[int](), np.zeros(stop - first + 1, np.int64)
     parts = [np.empty(0, np.uint8) for _ in spans]
@@ -141,13 +135,11 @@ def draw_all_delays(
         report(delays.size)
         occurring = np.flatnonzero(np.bincount(delays))
         found.update(occurring.tolist())
-        if keep:
-            starts[lo - first + 1 : hi - first + 1] = np.diff(indptr)
-            parts[k] = delays.astype(np.min_scalar_type(int(np.max(occurring, initial=0))))
+        starts[lo - first + 1 : hi - first + 1] = np.diff(indptr)
+        parts[k] = delays.astype(np.min_scalar_type(int(np.max(occurring, initial=0))))
 
     run_in_threads(draw, len(spans), threads)
-    steps = np.concatenate(parts) if parts else np.empty(0, np.uint8)
-    return found, DrawnDelays(first, np.cumsum(starts), steps) if keep else None
+    return found, DrawnDelays(first, np.cumsum(starts), np.concatenate([np.empty(0, np.uint8), *parts]))
 
 
 def draw_signal_delays(network: Network, f: FeedbackProjection, first: int, stop: int) -> np.ndarray:
@@ -368,7 +360,7 @@ class DrawnConnections:
     ----------
     sizes : Sizes
     drawn : dict
-        Drawn delays that were kept, by the index of the projection.
+        Drawn delays by the index of the projection.
     classes : dict
         Readout classes by the index of the population.
     """

@@ -10,20 +10,18 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.build.connections import DrawnDelays, draw_all_delays, rounded, steps_of
+from eprop.engine.build.connections import rounded, steps_of
 from eprop.engine.build.eligibility import TraceGroups, rules_of
 from eprop.engine.build.feedback import tied_of
 from eprop.engine.build.neurons import Nodes
 from eprop.engine.build.records import DELAY_GROUP, LEARN_AT_SPIKES, Rule
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import ParameterError
-from eprop.free_memory import available_memory
 from eprop.models.base import INHIBITORY
 from eprop.network import Network, Projection
 from eprop.network.distributions import Array
@@ -35,10 +33,6 @@ from eprop.rules.bounds import inward
 #: Parameters of optimisers, and the corresponding fields of a delay group.
 _OPTIMIZER_FIELDS = {name: name for name in ("eta", "w_min", "w_max", "beta_1", "beta_2", "epsilon", "nesterov")}
 _OPTIMIZER_FIELDS["beta"] = "beta_1"
-
-#: Bytes of a synapse at least. A network whose synapses do not fit into the memory is refused once its size is known; until
-#: then, its drawn delays are not kept.
-LEAST_BYTES = 6
 
 
 @dataclass(frozen=True)
@@ -88,42 +82,31 @@ def bundles_of(network: Network, trace_groups: np.ndarray) -> list[tuple[Project
     return [tuple(sorted(bundle, key=lambda p: p.post.index)) for bundle in bundles.values()]
 
 
-def delay_groups_of(
-    nodes: Nodes, trace_groups: np.ndarray, threads: int, report: Callable[[int], None]
-) -> tuple[list[list[DelayGroup]], dict[int, DrawnDelays]]:
+def known_delays(network: Network) -> dict[int, set[int]]:
+    """Delays (steps) that occur in each projection, by its index, unless they must be drawn."""
+    known = dict[int, set[int]]()
+    for p in network.projections:
+        if isinstance(p.delay, float):
+            known[p.index] = {steps_of(p.delay, network.dt)}
+        elif isinstance(p.delay, Array) and p.delay.values.ndim == 1:
+            known[p.index] = set(np.unique(rounded(p.name, p.delay.values, network.dt)).tolist())
+    return known
+
+
+def delay_groups_of(nodes: Nodes, trace_groups: np.ndarray, delays: dict[int, set[int]]) -> list[list[DelayGroup]]:
     """Delay groups of each bundle, by sign, then ascending delay, then class; the same on every rank.
 
-    The second result has the drawn delays of projections, by their index. ``report`` is called with each number of drawn delays.
+    ``delays`` has those that occur in each projection, by its index; one step before they are drawn.
     """
-    network, ranks = nodes.network, nodes.ranks
-    synapses = sum(p.connectivity.expected(p.pre.size, p.post.size) for p in network.projections) / ranks.comm.size
-    groups, kept = [], dict[int, DrawnDelays]()
-    for bundle in bundles_of(network, trace_groups):
-        occurring = set[int]()
-        for p in bundle:
-            if (delays := _given_delays(network, p)) is None:
-                free = available_memory()
-                keep = free is None or LEAST_BYTES * synapses <= free
-                found, drawn = draw_all_delays(network, p, ranks.own(p.post), threads, report, keep=keep)
-                if drawn is not None:
-                    kept[p.index] = drawn
-                delays = found.union(*ranks.comm.gather(found))
-            occurring |= set(delays)
+    groups = []
+    for bundle in bundles_of(nodes.network, trace_groups):
+        occurring = set[int]().union(*(delays.get(p.index, {1}) for p in bundle))
         post = bundle[0].post
         classes = range(nodes.classes[post.index].decay.size if post.index in nodes.classes else 1)
         # A bundle without synapses has one group as well.
         parts = itertools.product(sign_classes(bundle[0]), sorted(occurring) or [1], classes)
         groups.append([DelayGroup(bundle, delay, k, sign) for sign, delay, k in parts])
-    return groups, kept
-
-
-def _given_delays(network: Network, p: Projection) -> set[int] | None:
-    """Delays (steps) that occur in a projection; None if they must be drawn."""
-    if isinstance(p.delay, float):
-        return {steps_of(p.delay, network.dt)}
-    if isinstance(p.delay, Array) and p.delay.values.ndim == 1:
-        return set(np.unique(rounded(p.name, p.delay.values, network.dt)).tolist())
-    return None
+    return groups
 
 
 def group_table(nodes: Nodes, traces: TraceGroups, groups: list[list[DelayGroup]], dtype: type) -> np.ndarray:
