@@ -49,7 +49,7 @@ template <class Real> struct PyEpisodes {
     check((q.spikes.size == 0 || q.spikes.size >= n) && (q.events.size == 0 || q.events.size >= n), "counts");
     check(q.of_neurons.size == 0 || q.of_neurons.size == t.n_neurons(), "counts of neurons");
     check(episodes.weight.size == t.targets.size, "weights");
-    check(inputs_fit(t, q, samples, steps, episodes.initial.rows), "targets, windows, factors of drives or currents");
+    check(inputs_fit(t, q, samples, steps, episodes.topology.initial.rows), "targets, windows, factors of drives or currents");
     if (q.target.planes == 0) return;
     check(q.error.planes == 0 || (q.error.planes >= n && q.error.rows == steps && q.error.columns == k), "errors");
     check(q.loss.size >= n, "losses");
@@ -291,7 +291,7 @@ template <class Real> void bind_class(nb::module_& m, const char* name) {
       "bytes_before",
       [](PyNetwork<Real>& network, Index lanes, Index steps, bool continues, bool learns, int threads) {
         const EpisodeSizes sizes{lanes, steps, continues, learns, threads};
-        return episode_bytes(with_targets<Real>(network), network.initial.rows, sizes, sizeof(Real));
+        return episode_bytes(with_targets<Real>(network), sizes, sizeof(Real));
       },
       "network"_a, "lanes"_a, "steps"_a, "continues"_a, "learns"_a, "threads"_a,
       "Bytes of lanes without their logs of spikes, and of all that they share.");

@@ -16,21 +16,20 @@ template <class T> bool take(nb::handle given, Array1<T>& array) {
 }
 
 template <class Real> void make_network(PyNetwork<Real>* network, const PyTopology& topology, const Sizes& sizes,
-                                        nb::object weight, In2<double> initial, Out2<double> feedback) {
+                                        nb::object weight, Out2<double> feedback) {
   new (network) PyNetwork<Real>();
   Synapses<Real>& synapses = network->synapses;
   if (!take(weight, synapses.weight) && !take(weight, synapses.levels) && !take(weight, synapses.wide_levels))
     throw nb::type_error("weight: an array of weights or levels is expected");
   network->sizes = sizes;
   network->topology = topology;
-  network->initial = view2(initial);
   network->feedback.weight = view2(feedback);
-  network->owners = nb::make_tuple(nb::find(topology), weight, initial, feedback);
-  const Index given = synapses.weight.size + synapses.levels.size + synapses.wide_levels.size;
-  if (given != sizes.synapses || network->initial.size() != sizes.state_rows * sizes.neurons ||
-      network->feedback.weight.size() != sizes.readouts * sizes.neurons)
-    throw nb::value_error("the arrays do not fit the sizes");
+  network->owners = nb::make_tuple(nb::find(topology), weight, feedback);
   allocate(rows_of<Real>(*network), sizes, network->memory);
+  std::vector<Row> rows = rows_of<Real>(*network);
+  add_rows("topology", network->topology, rows);
+  for (const Row& row : rows)
+    if (row.shape() != row.wanted(sizes)) throw nb::value_error((std::string(row.name) + " does not fit the sizes").c_str());
 }
 
 template <class Real> PyNetwork<Real>* copy_at_rest(const PyNetwork<Real>& network, Out1<Real> weight) {
@@ -88,10 +87,8 @@ template <class Real> void bind_network_of(nb::module_& m, const char* name) {
   using S = PyNetwork<Real>;
   nb::class_<S> bound(m, name, "A network: topology, weights and what learning keeps for each synapse, feedback.");
   bound
-      .def("__init__", &make_network<Real>, "topology"_a, "sizes"_a, "weight"_a.noconvert(), "initial"_a.noconvert(),
-           "feedback"_a.noconvert(),
-           "`weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights "
-           "and feedback change in place.")
+      .def("__init__", &make_network<Real>, "topology"_a, "sizes"_a, "weight"_a.noconvert(), "feedback"_a.noconvert(),
+           "`weight` (synapses,) are numbers or levels, `feedback` (readouts, neurons); both change in place.")
       .def("at_rest", &copy_at_rest<Real>, nb::rv_policy::take_ownership, "weight"_a.noconvert(),
            "The same network with other weights, which does not learn.")
       .def_prop_ro("synapses", [](S& network) -> Synapses<Real>& { return network.synapses; })

@@ -47,10 +47,11 @@ template <class Real> auto phases(PyRun<Real>& run) {
   return handed_over<2>(std::move(seconds), {run.notes.size() + 1, kPhases});
 }
 
-// All arrays of a network and of the loop that runs it.
+// All arrays of a network, of its topology too, and of the loop that runs it.
 template <class Real> std::vector<Row> all_rows(Network<Real>& network, OnlineState<Real>& state) {
   std::vector<Row> rows = rows_of(network), own = rows_of(state);
   rows.insert(rows.end(), own.begin(), own.end());
+  add_rows("topology", network.topology, rows);
   return rows;
 }
 

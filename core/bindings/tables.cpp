@@ -104,50 +104,6 @@ Fields learned_constant_fields() {
                                     FIELD(descent), FIELD(eta), FIELD(low), FIELD(high)});
 }
 
-// The arrays of a topology by name: what Python hands over, its attributes and the stub follow.
-template <class View> struct Entry {
-  const char* name;
-  View Topology::* member;
-};
-template <class View> Entry(const char*, View Topology::*) -> Entry<View>;
-
-constexpr auto topology_fields() {
-  return std::tuple{
-      Entry{"populations", &Topology::populations},
-      Entry{"groups", &Topology::groups},
-      Entry{"trace_groups", &Topology::trace_groups},
-      Entry{"readouts", &Topology::readouts},
-      Entry{"poisson_rates", &Topology::poisson_rates},
-      Entry{"decays", &Topology::decays},
-      Entry{"filters", &Topology::filters},
-      Entry{"doublings", &Topology::doublings},
-      Entry{"arrivals", &Topology::arrivals},
-      Entry{"trace_consumers", &Topology::trace_consumers},
-      Entry{"kinds", &Topology::kinds},
-      Entry{"eligibility", &Topology::eligibility},
-      Entry{"adjoint", &Topology::adjoint},
-      Entry{"branch_start", &Topology::branch_start},
-      Entry{"targets", &Topology::targets},
-      Entry{"near_targets", &Topology::near_targets},
-      Entry{"params", &Topology::params},
-      Entry{"bounds", &Topology::bounds},
-      Entry{"signal_delay", &Topology::signal_delay},
-      Entry{"error_latency", &Topology::error_latency},
-      Entry{"adaptive", &Topology::adaptive},
-      Entry{"pair_powers", &Topology::pair_powers},
-      Entry{"drives", &Topology::drives},
-      Entry{"drive_values", &Topology::drive_values},
-      Entry{"out_degrees", &Topology::out_degrees},
-      Entry{"source_nodes", &Topology::source_nodes},
-      Entry{"products", &Topology::products},
-      Entry{"kept_rows", &Topology::kept_rows},
-      Entry{"constants", &Topology::constants},
-      Entry{"effect_products", &Topology::effect_products},
-      Entry{"effects", &Topology::effects},
-      Entry{"gains", &Topology::gains},
-  };
-}
-
 // Reads an array as its member has it; `name` is for messages.
 template <class T> void read(nb::handle given, const char* name, Array1<T>& array) {
   if constexpr (std::is_class_v<T>)
@@ -167,12 +123,13 @@ void read(nb::handle given, const char* name, Array2<const std::uint8_t>& array)
 }
 void read(nb::handle given, const char* name, Filters& filters) {
   const auto array = array_of<Argument<const double, 5>>(given, name);
-  filters = {array.data(), static_cast<Index>(array.shape(1)), static_cast<Index>(array.shape(2)),
-             static_cast<Index>(array.shape(3))};
+  filters = {array.data(), static_cast<Index>(array.shape(0)), static_cast<Index>(array.shape(1)),
+             static_cast<Index>(array.shape(2)), static_cast<Index>(array.shape(3))};
 }
 
+// Visits the rows of the table of a topology: what Python hands over, its attributes and the stub follow.
 template <class Visit> void each_field(const Visit& visit) {
-  std::apply([&](const auto&... field) { (visit(field), ...); }, topology_fields());
+  std::apply([&](const auto&... field) { (visit(field), ...); }, Topology::fields());
 }
 
 void make_topology(PyTopology* topology, const nb::kwargs& given) {
@@ -225,6 +182,7 @@ void bind_tables(nb::module_& m) {
   m.attr("most_own_beside_filters") = kMostOwnBesideFilters;
   m.attr("most_own") = kMostOwn;
   m.attr("own_optimizer") = static_cast<Index>(Optimizer::own);
+  m.attr("doublings") = kDoublings;
   m.attr("drive_rows") = static_cast<Index>(kDriveRows);
   m.def("padded", &padded, "neurons"_a, "Length of a row of propagators for so many neurons.");
   m.def("record_size", &record_size, "entries"_a, "Length of a neuron-major copy of so many entries.");

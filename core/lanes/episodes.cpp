@@ -224,7 +224,6 @@ template <class Real> Episodes<Real> make_episodes(Network<Real>& network, const
   const Horizon horizon = horizon_of(topology, continues);
   const Index rows = rows_of(horizon, steps);
   Episodes<Real> episodes{topology,
-                          network.initial,
                           {feedback.data, feedback.rows, feedback.columns},
                           horizon,
                           rows,

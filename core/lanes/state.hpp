@@ -48,8 +48,8 @@ struct LaneSizes {
   bool continues;
   Index targets() const { return neurons + readouts; }
 };
-inline LaneSizes lane_sizes(const Topology& topology, const PlanSizes& plan, Index state_rows, bool continues) {
-  return {state_rows,
+inline LaneSizes lane_sizes(const Topology& topology, const PlanSizes& plan, bool continues) {
+  return {topology.initial.rows,
           topology.n_neurons(),
           topology.n_readouts(),
           topology.populations.size,
@@ -163,7 +163,6 @@ template <class Real> struct AbsentConnections {
 
 template <class Real> struct Episodes {
   Topology topology;
-  Array2<const double> initial;   // (state rows, neurons)
   Array2<const double> feedback;  // (readouts, neurons)
   Horizon horizon;
   Index rows;   // capacity of each lane
@@ -195,7 +194,7 @@ template <class Real> struct Episodes {
 };
 
 template <class Real> LaneSizes lane_sizes(const Episodes<Real>& episodes) {
-  return lane_sizes(episodes.topology, episodes.plan, episodes.initial.rows, episodes.horizon.continues);
+  return lane_sizes(episodes.topology, episodes.plan, episodes.horizon.continues);
 }
 
 // Units for which a lane has memory.
@@ -257,13 +256,13 @@ inline Index rows_of(const Horizon& horizon, Index steps) {
 }
 
 // Bytes of lanes without their spike logs, and of all that they share.
-inline Index episode_bytes(const Topology& topology, Index state_rows, const EpisodeSizes& sizes, Index real_size) {
+inline Index episode_bytes(const Topology& topology, const EpisodeSizes& sizes, Index real_size) {
   const auto [lanes, steps, continues, learns, threads] = sizes;
   const Horizon horizon = horizon_of(topology, continues);
   const Index rows = rows_of(horizon, steps);
   const PlanSizes plan = plan_sizes(topology, rows, learns, threads, real_size);
   const Index n = topology.n_neurons(), each = continues && learns ? horizon.traces() : 0;
-  const LaneSizes shape = lane_sizes(topology, plan, state_rows, continues);
+  const LaneSizes shape = lane_sizes(topology, plan, continues);
   const auto bytes = real_size == sizeof(double) ? bytes_of_lane<Lane<double>> : bytes_of_lane<Lane<float>>;
   const Index lane = bytes(shape, {rows, learns ? rows : 1, each}) + 4 * n, traces = each * topology.targets.size * real_size;
   const Index work = 8 * (n * adjoint_rows(topology) + topology.n_sources()) + (continues ? rows * plan.columns * real_size : 0);

@@ -138,7 +138,7 @@ template <class Real> void log_step(const Running<Real>& run, const LaneStep& st
 
 // Resets to rest, without spikes in flight.
 template <class Real> void rest(const Episodes<Real>& episodes, Lane<Real>& lane) {
-  copy_as<Real>(episodes.initial, lane.state.values.data());
+  copy_as<Real>(episodes.topology.initial, lane.state.values.data());
   std::fill(lane.input.values.begin(), lane.input.values.end(), Real{0});
   lane.place = 0;
   for (Index k = 0; k < episodes.topology.n_readouts(); k++) lane.y(0, k) = episodes.topology.readouts[k].y_start;

@@ -13,20 +13,32 @@
 
 namespace eprop {
 
+// Lengths of the axes of an array; those that it does not have are 1.
+struct Shape {
+  Index first = 1, second = 1, third = 1;
+  Index entries() const { return first * second * third; }
+  bool operator==(const Shape&) const = default;
+};
+
 // Of the part of a rank; Python gives them by name.
 struct Sizes {
   Index neurons = 0, readouts = 0, sources = 0, synapses = 0;
-  Index populations = 0, delay_groups = 0, trace_groups = 0;
-  Index state_rows = 0, receptors = 0;
-  Index constants = 0;    // numbers of all constants that learn
-  Index products = 0;     // inner products for their gradients
-  Index rewired = 0;      // projections, if the synapses of some of them move
-  Index level_bytes = 0;  // of a level that is stored in place of a weight; 0: weights are stored
+  Index partitions = 0, branches = 0;  // of neurons and readouts, of axons
+  Index populations = 0, delay_groups = 0, trace_groups = 0, kinds = 0;
+  Index state_rows = 0, receptors = 0, parameter_rows = 0, eligibility_rows = 0, adjoint_rows = 0;
+  Index poisson_sources = 0;                       // sources up to the last Poisson source
+  Index drives = 0, driven = 0;                    // their neurons
+  Index learned = 0, constants = 0;                // constants that learn, numbers of all of them
+  Index products = 0, kept_rows = 0, effects = 0;  // for their gradients
+  Index rewired = 0;                               // projections, if the synapses of some of them move
+  Index level_bytes = 0;                           // of a level that is stored in place of a weight; 0: weights are stored
   // Whether there is, or some rule needs ...
+  Index near = 0, delayed_signals = 0, error_latencies = 0, named_sources = 0;  // see Topology
   Index adaptive_feedback = 0, eprop_plus = 0, pairs = 0, two_kappas = 0, crosses = 0;
   Index gradients = 0, moment_1 = 0, moment_2 = 0, each_step = 0, descends_each_step = 0;
   // Of e-prop+: own components of synapses, entries of propagators and of spike corrections, filters and their slots.
   Index own = 0, entries = 0, corrections = 0, filters = 0, filter_slots = 0;
+  Index powers = 0, pair_decays = 0;  // tabled powers of decays, decays of presynaptic traces of pair rules
   // Steps.
   Index cutoff = 0, pair_cutoff = 0, reward_cutoff = 0, longest_delay = 0, block_steps = 1, span_blocks = 0;
 
@@ -38,7 +50,8 @@ struct Sizes {
   }
   bool at_spikes() const { return eprop_plus || pairs; }
   Index synapses_if(Index needed) const { return needed ? synapses : 0; }
-  Index listening() const { return at_spikes() ? sources : 0; }  // axons with a history
+  Shape pairs_if(Index needed) const { return needed ? Shape{readouts, neurons} : Shape{0, 0}; }  // of nodes
+  Index listening() const { return at_spikes() ? sources : 0; }                                   // axons with a history
   Index targets() const { return neurons + readouts; }
 
   // Rings of e-prop+; `width` is the padded number of neurons.
@@ -60,6 +73,9 @@ struct Sizes {
   Index logged() const { return rewarded_blocks() ? power_of_two(remembered() + 3) : past(); }
 };
 
+// Powers 1, 2, 4, ... of a spike filter: intervals between spikes have fewer than two to this power steps.
+inline constexpr Index kDoublings = 62;
+
 // The numbers by name.
 struct NamedSize {
   const char* name;
@@ -69,15 +85,31 @@ inline constexpr NamedSize kSizes[] = {{"neurons", &Sizes::neurons},
                                        {"readouts", &Sizes::readouts},
                                        {"sources", &Sizes::sources},
                                        {"synapses", &Sizes::synapses},
+                                       {"partitions", &Sizes::partitions},
+                                       {"branches", &Sizes::branches},
                                        {"populations", &Sizes::populations},
                                        {"delay_groups", &Sizes::delay_groups},
                                        {"trace_groups", &Sizes::trace_groups},
+                                       {"kinds", &Sizes::kinds},
                                        {"state_rows", &Sizes::state_rows},
                                        {"receptors", &Sizes::receptors},
+                                       {"parameter_rows", &Sizes::parameter_rows},
+                                       {"eligibility_rows", &Sizes::eligibility_rows},
+                                       {"adjoint_rows", &Sizes::adjoint_rows},
+                                       {"poisson_sources", &Sizes::poisson_sources},
+                                       {"drives", &Sizes::drives},
+                                       {"driven", &Sizes::driven},
+                                       {"learned", &Sizes::learned},
                                        {"constants", &Sizes::constants},
                                        {"products", &Sizes::products},
+                                       {"kept_rows", &Sizes::kept_rows},
+                                       {"effects", &Sizes::effects},
                                        {"rewired", &Sizes::rewired},
                                        {"level_bytes", &Sizes::level_bytes},
+                                       {"near", &Sizes::near},
+                                       {"delayed_signals", &Sizes::delayed_signals},
+                                       {"error_latencies", &Sizes::error_latencies},
+                                       {"named_sources", &Sizes::named_sources},
                                        {"adaptive_feedback", &Sizes::adaptive_feedback},
                                        {"eprop_plus", &Sizes::eprop_plus},
                                        {"pairs", &Sizes::pairs},
@@ -93,6 +125,8 @@ inline constexpr NamedSize kSizes[] = {{"neurons", &Sizes::neurons},
                                        {"corrections", &Sizes::corrections},
                                        {"filters", &Sizes::filters},
                                        {"filter_slots", &Sizes::filter_slots},
+                                       {"powers", &Sizes::powers},
+                                       {"pair_decays", &Sizes::pair_decays},
                                        {"cutoff", &Sizes::cutoff},
                                        {"pair_cutoff", &Sizes::pair_cutoff},
                                        {"reward_cutoff", &Sizes::reward_cutoff},
@@ -104,12 +138,6 @@ inline constexpr NamedSize kSizes[] = {{"neurons", &Sizes::neurons},
 enum class Axis : Index { same, neuron, source, synapse };
 // Whether an array is part of a state, and whether it outlasts a reset, which clears all others.
 enum Kept : int { kWork = 0, kState = 1, kLasting = 2 };
-
-// Lengths of the axes of an array; those that it does not have are 1.
-struct Shape {
-  Index first = 1, second = 1, third = 1;
-  Index entries() const { return first * second * third; }
-};
 
 template <class T> void place(Array1<T>& array, T* data, const Shape& shape) { array = {data, shape.first}; }
 template <class T> void place(Array2<T>& array, T* data, const Shape& shape) { array = {data, shape.first, shape.second}; }
@@ -147,7 +175,7 @@ template <class View, class T> constexpr ArrayType array_type(int axes) {
   return {kind_of_number<T>(),
           axes,
           sizeof(T),
-          [](const void* array) -> void* { return static_cast<const View*>(array)->data; },
+          [](const void* array) -> void* { return const_cast<std::remove_const_t<T>*>(static_cast<const View*>(array)->data); },
           [](const void* array) { return shape_of(*static_cast<const View*>(array)); },
           [](void* array, void* data, const Shape& shape) { place(*static_cast<View*>(array), static_cast<T*>(data), shape); }};
 }

@@ -95,7 +95,6 @@ struct Constants {
 template <class Real> struct Network {
   Sizes sizes;
   Topology topology;
-  Array2<const double> initial;  // (state rows, neurons) at rest
   Synapses<Real> synapses;
   Moves moves;
   Feedback feedback;
@@ -130,8 +129,7 @@ template <class Real> Topology with_targets(Network<Real>& network) {
 
 // The same network with other weights, which does not learn; `network` must outlive it.
 template <class Real> Network<Real> at_rest(const Network<Real>& network, Array1<Real> weight) {
-  Network<Real> copy{
-      network.sizes.at_rest(), network.topology, network.initial, network.synapses, network.moves, network.feedback, {}, {}, {}};
+  Network<Real> copy{network.sizes.at_rest(), network.topology, network.synapses, network.moves, network.feedback, {}, {}, {}};
   copy.synapses.weight = weight;
   copy.synapses.levels.size = copy.synapses.wide_levels.size = 0;
   return copy;

@@ -6,8 +6,8 @@
 // several ranks, each rank owns a range of the neurons. Its targets are its own neurons, followed by all readouts, which every
 // rank computes. Its sources are its own neurons and the remote ones that reach its targets (ghosts).
 #pragma once
+#include "network/fields.hpp"
 #include "network/optimizers.hpp"
-#include "support/arrays.hpp"
 
 namespace eprop {
 
@@ -126,15 +126,20 @@ enum DriveRow : Index { kDriveValue, kDriveSpread, kDriveRest, kDriveRows };
 // Powers of the spike filters: matrices (to, from) of each trace group, for a direction and a number of steps.
 struct Filters {
   const double* data = nullptr;
-  Index ways = 0, powers = 0, size = 0;
+  Index groups = 0, ways = 0, powers = 0, size = 0;
   const double* matrix(Index group, Index way, Index n) const { return data + ((group * ways + way) * powers + n) * size * size; }
   double operator()(Index group, Index way, Index n, Index to, Index from) const {
     return matrix(group, way, n)[to * size + from];
   }
 };
-enum Way : Index { kForward, kInverse };
+inline Shape shape_of(const Filters& filters) {
+  return {filters.groups * filters.ways, filters.powers, filters.size * filters.size};
+}
+template <> inline constexpr ArrayType kArrayType<Filters> = {
+    'f', 5, sizeof(double), {}, [](const void* filters) { return shape_of(*static_cast<const Filters*>(filters)); }, {}};
+enum Way : Index { kForward, kInverse, kWays };
 // Rows of Topology::decays: kappa^n, kappa_reg^n, gamma^n and their inverses.
-enum DecayRow : Index { kKappa, kKappaReg, kGamma, kGrowKappa, kGrowKappaReg, kGrowGamma };
+enum DecayRow : Index { kKappa, kKappaReg, kGamma, kGrowKappa, kGrowKappaReg, kGrowGamma, kDecayRows };
 
 // An inner product over the steps of a sample, from which gradients of learned constants are made (lanes/constants.hpp): the
 // adjoint of a component of the hidden state, times a row of the state before each step.
@@ -188,6 +193,51 @@ struct Topology {
   Array1<const Index> effect_products;  // (effects,) product of each effect of a constant
   Array2<const double> effects;         // (effects, targets) its present factors
   Array1<const double> gains;           // (numbers of all constants,) present value of what moves by its logarithm, else 1
+  Array2<const double> initial;         // (state rows, neurons) at rest
+  Array1<const double> leak;            // (neurons,) leak potentials, mV, of recorded voltages
+
+  static constexpr auto fields() {
+    using T = Topology;
+    constexpr auto array = []<class View>(const char* name, View T::* member, Shape (*shape)(const Sizes&)) {
+      return Field{name, member, Axis::same, kWork, shape};
+    };
+    return std::tuple{
+        array("populations", &T::populations, [](auto& s) { return Shape{s.populations}; }),
+        array("groups", &T::groups, [](auto& s) { return Shape{s.delay_groups}; }),
+        array("trace_groups", &T::trace_groups, [](auto& s) { return Shape{s.trace_groups}; }),
+        array("readouts", &T::readouts, [](auto& s) { return Shape{s.readouts}; }),
+        array("poisson_rates", &T::poisson_rates, [](auto& s) { return Shape{s.poisson_sources}; }),
+        array("decays", &T::decays, [](auto& s) { return Shape{s.trace_groups, kDecayRows, s.powers}; }),
+        array("filters", &T::filters, [](auto& s) { return Shape{s.trace_groups * kWays, s.powers, s.filters * s.filters}; }),
+        array("doublings", &T::doublings, [](auto& s) { return Shape{s.trace_groups, kDoublings, s.filters * s.filters}; }),
+        array("arrivals", &T::arrivals, [](auto& s) { return Shape{s.trace_groups, s.filters}; }),
+        array("trace_consumers", &T::trace_consumers, [](auto& s) { return Shape{s.populations, s.filter_slots, 2}; }),
+        array("kinds", &T::kinds, [](auto& s) { return Shape{s.kinds, 5}; }),
+        array("eligibility", &T::eligibility, [](auto& s) { return Shape{s.eligibility_rows, padded(s.neurons)}; }),
+        array("adjoint", &T::adjoint, [](auto& s) { return Shape{s.adjoint_rows, s.neurons}; }),
+        array("branch_start", &T::branch_start, [](auto& s) { return Shape{s.partitions, s.branches + 1}; }),
+        array("targets", &T::targets, [](auto& s) { return Shape{s.synapses_if(!s.near)}; }),
+        array("near_targets", &T::near_targets, [](auto& s) { return Shape{s.synapses_if(s.near)}; }),
+        array("params", &T::params, [](auto& s) { return Shape{s.parameter_rows, s.neurons}; }),
+        array("bounds", &T::bounds, [](auto& s) { return Shape{2, s.partitions + 1}; }),
+        array("signal_delay", &T::signal_delay, [](auto& s) { return s.pairs_if(s.delayed_signals); }),
+        array("error_latency", &T::error_latency, [](auto& s) { return s.pairs_if(s.error_latencies); }),
+        array("adaptive", &T::adaptive, [](auto& s) { return s.pairs_if(s.adaptive_feedback); }),
+        array("pair_powers", &T::pair_powers, [](auto& s) { return Shape{s.pair_decays, s.pair_cutoff + 1}; }),
+        array("drives", &T::drives, [](auto& s) { return Shape{s.drives}; }),
+        array("drive_values", &T::drive_values, [](auto& s) { return Shape{kDriveRows, s.driven}; }),
+        array("out_degrees", &T::out_degrees, [](auto& s) { return Shape{s.sources}; }),
+        array("source_nodes", &T::source_nodes, [](auto& s) { return Shape{s.named_sources ? s.sources : 0}; }),
+        array("products", &T::products, [](auto& s) { return Shape{s.products}; }),
+        array("kept_rows", &T::kept_rows, [](auto& s) { return Shape{s.kept_rows}; }),
+        array("constants", &T::constants, [](auto& s) { return Shape{s.learned}; }),
+        array("effect_products", &T::effect_products, [](auto& s) { return Shape{s.effects}; }),
+        array("effects", &T::effects, [](auto& s) { return Shape{s.effects, s.targets()}; }),
+        array("gains", &T::gains, [](auto& s) { return Shape{s.constants}; }),
+        array("initial", &T::initial, [](auto& s) { return Shape{s.state_rows, s.neurons}; }),
+        array("leak", &T::leak, [](auto& s) { return Shape{s.neurons}; }),
+    };
+  }
 
   Index n_neurons() const { return params.columns; }
   Index n_readouts() const { return readouts.size; }

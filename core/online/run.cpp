@@ -399,7 +399,7 @@ template <class Real> void begin_run(OnlineRun<Real>& run, const Request& reques
 template <class Real> void rest(OnlineRun<Real>& run) {
   OnlineState<Real>& state = run.state;
   const Sizes& sizes = run.network.sizes;
-  copy_as<Real>(run.network.initial, state.neurons.state.data);
+  copy_as<Real>(run.network.topology.initial, state.neurons.state.data);
   for (Index k = 0; k < state.neurons.y.size; k++) state.neurons.y[k] = state.topology.readouts[k].y_start;
   std::fill_n(state.axons.times.data, state.axons.times.size, AxonTimes{-1, 0, -1});
   state.history.block_steps = sizes.block_steps;

@@ -166,6 +166,12 @@ class Topology:
     @property
     def gains(self) -> numpy.ndarray: ...
 
+    @property
+    def initial(self) -> numpy.ndarray: ...
+
+    @property
+    def leak(self) -> numpy.ndarray: ...
+
 most_filters: int
 
 most_own_beside_filters: int
@@ -173,6 +179,8 @@ most_own_beside_filters: int
 most_own: int
 
 own_optimizer: int
+
+doublings: int
 
 drive_rows: int
 
@@ -599,9 +607,9 @@ class NetworkSingle:
     A network: topology, weights and what learning keeps for each synapse, feedback.
     """
 
-    def __init__(self, topology: Topology, sizes: Sizes, weight: object, initial: NDArray[numpy.float64], feedback: NDArray[numpy.float64]) -> None:
+    def __init__(self, topology: Topology, sizes: Sizes, weight: object, feedback: NDArray[numpy.float64]) -> None:
         """
-        `weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights and feedback change in place.
+        `weight` (synapses,) are numbers or levels, `feedback` (readouts, neurons); both change in place.
         """
 
     def at_rest(self, weight: NDArray[numpy.float32]) -> NetworkSingle:
@@ -653,9 +661,9 @@ class NetworkDouble:
     A network: topology, weights and what learning keeps for each synapse, feedback.
     """
 
-    def __init__(self, topology: Topology, sizes: Sizes, weight: object, initial: NDArray[numpy.float64], feedback: NDArray[numpy.float64]) -> None:
+    def __init__(self, topology: Topology, sizes: Sizes, weight: object, feedback: NDArray[numpy.float64]) -> None:
         """
-        `weight` (synapses,) are numbers or levels, `initial` (state rows, neurons), `feedback` (readouts, neurons); weights and feedback change in place.
+        `weight` (synapses,) are numbers or levels, `feedback` (readouts, neurons); both change in place.
         """
 
     def at_rest(self, weight: NDArray[numpy.float64]) -> NetworkDouble:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eprop.engine.build.built import Built, Sizes, has_near_targets
+from eprop.engine.build.built import Built, Sizes
 from eprop.engine.build.check import check_memory, check_network, check_sizes
 from eprop.engine.build.connections import (
     ConnectionBuilder,
@@ -29,6 +29,7 @@ from eprop.engine.build.delay_groups import (
 from eprop.engine.build.drives import drive_tables
 from eprop.engine.build.eligibility import (
     TraceGroups,
+    adjoint_rows,
     adjoint_table,
     block_steps_of,
     decay_powers,
@@ -50,9 +51,6 @@ from eprop.engine.ranks.collective import run_on_all_ranks
 from eprop.engine.ranks.partition import RankPartition
 from eprop.network import Network
 from eprop.parallel import Communicator
-
-#: Intervals between spikes that are shorter than this many steps take their decays from a table.
-TABLED_POWERS = 1024
 
 
 def build(
@@ -97,9 +95,9 @@ def build(
     constants, traces = constants_of(nodes), trace_groups_of(nodes, dtype)
 
     def fitting(delays: dict[int, set[int]]) -> Sizes:
-        sizes = _sizes_of(nodes, traces, constants, dtype, delays)
+        sizes = _sizes_of(nodes, traces, constants, partitions, dtype, delays)
         check_sizes(sizes.n_sources, sizes.n_branches)
-        run_on_all_ranks(ranks.comm, "Simulator", partial(check_memory, sizes, partitions, threads, neighbours))
+        run_on_all_ranks(ranks.comm, "Simulator", partial(check_memory, sizes, threads, neighbours))
         return sizes
 
     delays, drawn = known_delays(network), dict[int, DrawnDelays]()
@@ -109,7 +107,7 @@ def build(
         delays[p.index] = found.union(*ranks.comm.gather(found))
     sizes = fitting(delays) if drawn else sizes
     bounds = np.array([np.linspace(0, n, partitions + 1) for n in (ranks.n_neurons, sizes.n_readouts)], np.int64)
-    near, groups, none = has_near_targets(sizes, partitions), sizes.groups, np.empty(0)
+    near, groups, none = sizes.near, sizes.groups, np.empty(0)
     by_target = sorted(network.projections, key=lambda p: p.post.index)
     builder = ConnectionBuilder(sizes, by_target, DrawnConnections(sizes, drawn, nodes.classes), report)
     branch_start, targets, weight, synapse_counts = build_synapses(builder, bounds, dtype, threads, near=near)
@@ -120,7 +118,7 @@ def build(
         weight = levels
     params, initial, leak, sharing = neuron_arrays(network, nodes.models, ranks)
     populations = population_table(sizes, nodes, sharing)
-    feedback, signal_delay = feedback_of(nodes, sizes.n_readouts)
+    feedback, signal_delay = feedback_of(nodes, sizes)
     topology = Topology(
         populations=populations,
         **_tables_of(sizes, nodes),
@@ -131,14 +129,16 @@ def build(
         params=params,
         bounds=bounds,
         signal_delay=signal_delay,
-        error_latency=error_latency_of_pairs(nodes, groups, branch_start, targets),
+        error_latency=error_latency_of_pairs(nodes, sizes, branch_start, targets),
         adaptive=adaptive_pairs(nodes, sizes.n_readouts),
         **drive_tables(nodes),
         **product_tables(constants),
         effects=np.zeros((sum(len(c.products) for c in constants), ranks.n_neurons + sizes.n_readouts)),
         gains=np.ones(constants[-1].span.stop if constants else 0),
         out_degrees=out_degrees(populations, groups, branch_start),
-        source_nodes=source_nodes(network, ranks),
+        source_nodes=source_nodes(sizes),
+        initial=initial,
+        leak=leak,
     )
     return Built(
         **vars(sizes),
@@ -148,8 +148,6 @@ def build(
         weight=weight,
         synapse_counts=synapse_counts,
         feedback=feedback,
-        initial=initial,
-        leak=leak,
         max_delay=ranks.largest(max(sizes.longest_delay, int(signal_delay.max(initial=1)))),
     )
 
@@ -171,7 +169,12 @@ def _nodes_of(network: Network, ranks: RankPartition) -> Nodes:
 
 
 def _sizes_of(
-    nodes: Nodes, traces: TraceGroups, constants: tuple[Constant, ...], dtype: type, delays: dict[int, set[int]]
+    nodes: Nodes,
+    traces: TraceGroups,
+    constants: tuple[Constant, ...],
+    partitions: int,
+    dtype: type,
+    delays: dict[int, set[int]],
 ) -> Sizes:
     """Delay groups and blocks."""
     network, ranks = nodes.network, nodes.ranks
@@ -181,20 +184,20 @@ def _sizes_of(
     leaders = np.empty(len(network.projections), np.int64)
     for own in groups:
         leaders[[p.index for p in own[0].bundle]] = own[0].leader.index
-    return Sizes(network, ranks, np.dtype(dtype), *tables, block_steps, leaders, constants)
+    rows = adjoint_rows(nodes)
+    return Sizes(network, ranks, partitions, np.dtype(dtype), *tables, block_steps, leaders, rows, constants)
 
 
 def _tables_of(sizes: Sizes, nodes: Nodes) -> dict[str, Any]:
     """The tables of the topology, by name."""
-    block, traces, groups = sizes.block_steps, sizes.trace_groups, sizes.groups
-    tabled = max(sizes.cutoff(Rule.eprop_plus) + block, block * max(sizes.span_blocks, 1), TABLED_POWERS) + 2
+    traces, groups = sizes.trace_groups, sizes.groups
     return {
         "pair_powers": pair_powers(groups, sizes.cutoff(Rule.pairs)),
         "groups": groups,
         "trace_groups": traces.table,
         "readouts": readout_table(nodes, traces.of_populations),
-        "decays": decay_powers(traces.table, tabled),
-        **filter_tables(traces.filters, sizes.n_filters, tabled),
+        "decays": decay_powers(traces.table, sizes.powers),
+        **filter_tables(traces.filters, sizes.n_filters, sizes.powers),
         "trace_consumers": sizes.trace_consumers,
         "kinds": np.array(sizes.kinds, np.int64).reshape(-1, 5),
         "eligibility": propagator_table(nodes, traces),

@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from eprop.engine.build.built import Sizes, has_near_targets
-from eprop.engine.build.connections import steps_of
+from eprop.engine.build.built import Sizes
 from eprop.engine.build.feedback import followed_by
 from eprop.engine.build.levels import level_type
 from eprop.engine.build.neurons import neurons_of
-from eprop.engine.build.records import ONLINE
+from eprop.engine.build.records import ONLINE, steps_of
 from eprop.errors import FilterWarning, MemoryLimitError, NetworkError, NoFeedbackWarning, warn
 from eprop.free_memory import available_memory
 from eprop.models import Readout
@@ -227,25 +226,29 @@ class Estimate:
         return self.synapses * self.per_synapse + self.others
 
 
-def estimate(sizes: Sizes, partitions: int, threads: int) -> Estimate:
-    """Memory of a network in the online loop."""
-    n, network, ranks = sizes.n_neurons, sizes.network, sizes.rank_partition
+def estimate(sizes: Sizes, threads: int) -> Estimate:
+    """Memory of a network in the online loop: all arrays of the core, and what `temporary` says."""
+    network, ranks = sizes.network, sizes.rank_partition
     synapses = sum(
         p.connectivity.expected(p.pre.size, p.post.size) * len(range(*ranks.own(p.post))) / p.post.size
         for p in network.projections
     )
-    without, one = (ONLINE[sizes.dtype].bytes_before(sizes.in_core(k, sizes.longest_delay)) for k in (0, 1))
-    # Per axon branch: start of its synapses in each partition, and a counter per thread while they are drawn. Recent spikes take
-    # about as much as axons at moderate rates.
-    others = sum(without.values()) + without["axons"] + 8 * (partitions + threads) * sizes.n_branches
-    # Delays of feedback while they are drawn; parameters of neurons, and constants of their eligibility.
-    others += 24 * sizes.n_readouts * n + 160 * n
-    target = 2 if has_near_targets(sizes, partitions) else 4
-    drawn = 0 if level_type(network) is None else sizes.dtype.itemsize  # weights, until their levels are known
-    return Estimate(round(synapses), target + drawn + sum(one.values()) - sum(without.values()), others)
+    core = ONLINE[sizes.dtype]
+    others, with_one = (sum(core.bytes_before(sizes.in_core(k, sizes.longest_delay)).values()) for k in (0, 1))
+    per_synapse, for_others = temporary(sizes, threads)
+    return Estimate(round(synapses), with_one - others + per_synapse, others + for_others)
 
 
-def check_memory(sizes: Sizes, partitions: int, threads: int, neighbours: int) -> None:
+def temporary(sizes: Sizes, threads: int) -> tuple[int, int]:
+    """Bytes for each synapse, and others, that are needed while a network is built, or grow while it runs."""
+    drawn = 0 if level_type(sizes.network) is None else sizes.dtype.itemsize  # weights, until their levels are known
+    # A counter per thread and axon branch, and the delays of feedback, while they are drawn. Recent spikes take about as much
+    # as axons at moderate rates.
+    recent = ONLINE[sizes.dtype].bytes_before(sizes.in_core(0, sizes.longest_delay))["axons"]
+    return drawn, 8 * threads * sizes.n_branches + 24 * sizes.n_readouts * sizes.n_neurons + recent
+
+
+def check_memory(sizes: Sizes, threads: int, neighbours: int) -> None:
     """Refuse a network that does not fit, with its size and a size that fits; ``neighbours`` ranks share the memory.
 
     Raises
@@ -255,7 +258,7 @@ def check_memory(sizes: Sizes, partitions: int, threads: int, neighbours: int) -
     """
     free = available_memory()
     free = None if free is None else free // neighbours
-    needed = estimate(sizes, partitions, threads)
+    needed = estimate(sizes, threads)
     if free is None or needed.total <= (1.0 - SPARE) * free:
         return
     fits = ((1.0 - SPARE) * free - needed.others) / needed.per_synapse
@@ -263,7 +266,7 @@ def check_memory(sizes: Sizes, partitions: int, threads: int, neighbours: int) -
     if fits <= 0 and sizes.learning.eprop_plus:
         advice.append("a shorter cutoff")
     if sizes.dtype.itemsize == 8:
-        single = estimate(dataclasses.replace(sizes, dtype=np.dtype(np.float32)), partitions, threads)
+        single = estimate(dataclasses.replace(sizes, dtype=np.dtype(np.float32)), threads)
         verdict = "fits" if single.total <= (1.0 - SPARE) * free else "does not fit either"
         advice.append(f'precision="single" with {single.total / GIGA:.1f} GB {verdict}')
     what = "a rank's part of the network" if sizes.rank_partition.several else "the network"

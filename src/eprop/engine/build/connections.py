@@ -22,6 +22,7 @@ from eprop.core import lib
 from eprop.display import Display, clock
 from eprop.engine.build.built import Sizes
 from eprop.engine.build.neurons import ReadoutClasses
+from eprop.engine.build.records import steps_of
 from eprop.engine.ranks.parallelism import run_in_threads
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import NetworkError
@@ -39,11 +40,6 @@ CHUNK = 1 << 21
 CHUNK_SHARE, SMALLEST_CHUNK = 1 / 64, 1 << 12
 #: If each chunk repeats all draws (sweeps), chunks are fewer and larger, up to this fraction of the network.
 SWEEP_CHUNK, SWEEP_SHARE = 1 << 20, 1 / 16
-
-
-def steps_of(duration: float, dt: float) -> int:
-    """Number of steps in a duration, ms."""
-    return round(duration / dt)
 
 
 def chunks(p: Projection, first: int, stop: int) -> Iterator[tuple[int, int]]:
@@ -462,7 +458,7 @@ def build_synapses(
         Type of the values.
     threads : int
     near : bool
-        Count targets from the first neuron of their partition, see `eprop.engine.build.built.has_near_targets`.
+        Count targets from the first neuron of their partition, see `Sizes.near`.
     """
     partitions = bounds.shape[1] - 1
     ranges = target_ranges(bounds, -(-threads // partitions))

@@ -180,13 +180,21 @@ def products_of(constants: Iterable[Constant]) -> list[Product]:
     return list(dict.fromkeys(product for constant in constants for product in constant.products))
 
 
+def _of_neurons(constants: Iterable[Constant]) -> set[int]:
+    """Populations of neurons with constants that learn."""
+    return {c.population.index for c in constants if c.population.model.role == "neuron"}
+
+
+def kept_rows_of(constants: tuple[Constant, ...]) -> list[int]:
+    """Rows of the state of neurons that the products read."""
+    read, neurons = [product for product in products_of(constants) if product[2] is not None], _of_neurons(constants)
+    rows = {row for index, _, row in read if index in neurons and row is not None}
+    return sorted(rows or ({0} if read else ()))  # readouts alone need a slot for their outputs
+
+
 def product_tables(constants: tuple[Constant, ...]) -> dict[str, np.ndarray]:
     """What the core needs to find gradients and move constants, see `Topology`; empty without constants that learn."""
-    products = products_of(constants)
-    of_neurons = {c.population.index for c in constants if c.population.model.role == "neuron"}
-    rows = sorted({row for index, _, row in products if index in of_neurons and row is not None})
-    if any(row is not None for _, _, row in products) and not rows:
-        rows = [0]  # readouts alone need a slot for their outputs
+    products, of_neurons, rows = products_of(constants), _of_neurons(constants), kept_rows_of(constants)
     slots = {row: slot for slot, row in enumerate(rows)}
     table = np.zeros(len(products), PRODUCT)
     for record, (index, component, row) in zip(table, products, strict=True):

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.build.connections import rounded, steps_of
+from eprop.engine.build.connections import rounded
 from eprop.engine.build.eligibility import TraceGroups, rules_of
 from eprop.engine.build.feedback import tied_of
 from eprop.engine.build.neurons import Nodes
-from eprop.engine.build.records import DELAY_GROUP, LEARN_AT_SPIKES, Rule
+from eprop.engine.build.records import DELAY_GROUP, LEARN_AT_SPIKES, Rule, steps_of
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import ParameterError
 from eprop.models.base import INHIBITORY

@@ -221,9 +221,6 @@ LARGEST_BLOCK = 32
 LARGEST_CROSSED_BLOCK = 16
 #: Largest number of blocks that are crossed one by one; more blocks are grouped into spans.
 MOST_BLOCKS = 16
-#: Intervals between spikes may have up to 2 to the power of this many steps.
-DOUBLINGS = 62
-
 
 #: Rule, index of the source population, receptor.
 _Source = tuple[EPropPlus, int, str | None]
@@ -354,12 +351,12 @@ def decay_powers(groups: np.ndarray, n: int) -> np.ndarray:
 def filter_tables(filters: list[tuple[np.ndarray, np.ndarray]], size: int, n: int) -> dict[str, np.ndarray]:
     """Powers of the spike filters, padded to ``size``, under their names in `Topology`; unused components are zero."""
     table = np.zeros((len(filters), 2, n, size, size))
-    doubled, arrivals = np.zeros((len(filters), 1, DOUBLINGS, size, size)), np.zeros((len(filters), size))
+    doubled, arrivals = np.zeros((len(filters), 1, lib.doublings, size, size)), np.zeros((len(filters), size))
     for g, (decay, b) in enumerate(filters):
         d = len(b)
         if d:
             table[g, :, :, :d, :d] = filter_powers(decay, n)
-            doubled[g, 0, :, :d, :d] = doublings(decay, DOUBLINGS)
+            doubled[g, 0, :, :d, :d] = doublings(decay, lib.doublings)
         arrivals[g, :d] = b
     return {"filters": table, "doublings": doubled, "arrivals": arrivals}
 
@@ -368,24 +365,31 @@ def propagator_table(nodes: Nodes, groups: TraceGroups) -> np.ndarray:
     """Constants of propagators (rows, padded neurons)."""
     learning = {i: c for i, c in nodes.components.items() if groups.of_populations[i] >= 0}
     kinds = {i: groups.kinds[groups.kind_of[i]] for i in learning}
-    table = _side_by_side(nodes, {i: propagator_constants(c, kinds[i]) for i, c in learning.items()})
+    rows = max((kind.layout["n_constants"] for kind in groups.kinds), default=0)
+    table = _side_by_side(nodes, {i: propagator_constants(c, kinds[i]) for i, c in learning.items()}, rows)
     n = table.shape[1]
     return np.pad(table, ((0, 0), (0, lib.padded(n) - n)))
 
 
+def adjoint_rows(nodes: Nodes) -> int:
+    """Rows of `adjoint_table`; 0 if nothing learns by e-prop."""
+    sizes = [c.size for c in nodes.components.values()] if rules_of(nodes.network, EProp) else []
+    return max((d * (d + 3) for d in sizes), default=0)
+
+
 def adjoint_table(nodes: Nodes) -> np.ndarray:
-    """Constants of the adjoint pass (rows, neurons), see `Topology`; without rows if nothing learns by e-prop."""
-    wanted = nodes.components if rules_of(nodes.network, EProp) else {}
+    """Constants of the adjoint pass (rows, neurons), see `Topology`."""
+    rows = adjoint_rows(nodes)
     parts = {
         i: np.concatenate([c.decay.reshape(len(c.decay), -1).T, c.arrival.T, c.output.T, c.spike.T])
-        for i, c in wanted.items()
+        for i, c in (nodes.components.items() if rows else ())
     }
-    return _side_by_side(nodes, parts)
+    return _side_by_side(nodes, parts, rows)
 
 
-def _side_by_side(nodes: Nodes, parts: dict[int, np.ndarray]) -> np.ndarray:
-    """Join tables of populations (rows, n or 1) into one with a column per own neuron."""
-    out = np.zeros((max((len(part) for part in parts.values()), default=0), nodes.ranks.n_neurons))
+def _side_by_side(nodes: Nodes, parts: dict[int, np.ndarray], rows: int) -> np.ndarray:
+    """Join tables of populations (at most ``rows``, n or 1) into one with a column per own neuron."""
+    out = np.zeros((rows, nodes.ranks.n_neurons))
     for index, part in parts.items():
         p = nodes.network.populations[index]
         own = slice(*nodes.ranks.own(p))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from eprop import random
+from eprop.engine.build.built import Sizes
 from eprop.engine.build.connections import draw_signal_delays
-from eprop.engine.build.eligibility import rules_of
 from eprop.engine.build.neurons import Nodes
 from eprop.engine.build.records import Tied
 from eprop.errors import NetworkError
@@ -55,19 +55,19 @@ def check_single_pairs(network: Network, pairs: Callable[[Projection], tuple[np.
                 )
 
 
-def feedback_of(nodes: Nodes, n_readouts: int) -> tuple[np.ndarray, np.ndarray]:
+def feedback_of(nodes: Nodes, sizes: Sizes) -> tuple[np.ndarray, np.ndarray]:
     """Dense feedback weights and delays (readouts, own neurons); symmetric weights are copied from the readout weights later.
 
-    If all delays are one step, there is no table of delays.
+    If all delays are known to be one step, there is no table of delays.
     """
-    out = np.zeros((n_readouts, nodes.ranks.n_neurons))
+    out = np.zeros((sizes.n_readouts, sizes.n_neurons))
     delays = np.ones(out.shape, np.int64)
     for f in nodes.network.feedback_projections:
         part = _part(nodes, f)
         delays[part] = draw_signal_delays(nodes.network, f, *nodes.ranks.own(f.post))
         if isinstance(f.kind, RandomFeedback):
             out[part] += _weights(nodes, f, f.kind)
-    return out, delays if (delays != 1).any() else np.zeros((0, 0), np.int64)
+    return out, delays if sizes.delayed_signals else np.zeros((0, 0), np.int64)
 
 
 def adaptive_pairs(nodes: Nodes, n_readouts: int) -> np.ndarray:
@@ -107,7 +107,7 @@ def _pairs(nodes: Nodes, f: FeedbackProjection, kind: RandomFeedback) -> tuple[n
     return indptr, readouts, np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
 
 
-def eprop_columns(nodes: Nodes, groups: np.ndarray) -> dict[str, Any]:
+def eprop_columns(nodes: Nodes, sizes: Sizes) -> dict[str, Any]:
     """For the table of populations, by field: constants of e-prop, and the shortest delay onto a readout.
 
     Raises
@@ -115,7 +115,7 @@ def eprop_columns(nodes: Nodes, groups: np.ndarray) -> dict[str, Any]:
     NetworkError
         If the readouts do not determine ``kappa``, which a rule leaves open.
     """
-    every, latencies = nodes.network.populations, _readout_delays(nodes, groups)
+    every, latencies = nodes.network.populations, sizes.readout_delays
     rules = [[q.rule for q in nodes.network.projections if q.post is p and isinstance(q.rule, EProp)] for p in every]
     constants = [_eprop_constants(nodes, p, own[0] if own else None) for p, own in zip(every, rules, strict=True)]
     names = "kappa", "kappa_gain", "c_reg", "rate_reg", "f_target"
@@ -137,26 +137,15 @@ def _eprop_constants(nodes: Nodes, p: Population, rule: EProp | None) -> tuple[f
     return kappa, 1.0 - kappa, rule.c_reg or 0.0, rate_reg, rule.f_target * dt / 1000.0
 
 
-def _readout_delays(nodes: Nodes, groups: np.ndarray) -> dict[int, set[int]]:
-    """Delays (steps) of the synapses onto readouts of each population of neurons that has some, by its index."""
-    out = dict[int, set[int]]()
-    for group in groups[groups["onto_readouts"] != 0]:
-        if (source := int(group["source_population"])) in nodes.components:
-            out.setdefault(source, set()).add(int(group["delay"]))
-    return out
-
-
-def error_latency_of_pairs(
-    nodes: Nodes, groups: np.ndarray, branch_start: np.ndarray, targets: np.ndarray
-) -> np.ndarray:
+def error_latency_of_pairs(nodes: Nodes, sizes: Sizes, branch_start: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Steps from a spike of a neuron to the error it causes, (readouts, own neurons), if they differ within a population.
 
     A neuron without a connection to a readout counts with the shortest latency of its population. (0, 0) if all are equal.
     """
-    network, ranks, delays = nodes.network, nodes.ranks, _readout_delays(nodes, groups)
-    if not rules_of(network, EProp) or all(len(found) == 1 for found in delays.values()):
+    network, ranks, groups, delays = nodes.network, nodes.ranks, sizes.groups, sizes.readout_delays
+    if not sizes.error_latencies:
         return np.zeros((0, 0), np.int64)
-    out = np.ones((sum(p.size for p in network.populations if p.model.role == "readout"), ranks.n_neurons), np.int64)
+    out = np.ones((sizes.n_readouts, ranks.n_neurons), np.int64)
     for index, found in delays.items():
         out[:, ranks.targets(network.populations[index])] = min(found)
     onto = groups[(groups["onto_readouts"] != 0) & np.isin(groups["source_population"], list(delays))]

@@ -125,11 +125,11 @@ def _parts_of(
             yield one, group, synapses
 
 
-def source_nodes(network: Network, ranks: RankPartition) -> np.ndarray:
+def source_nodes(sizes: Sizes) -> np.ndarray:
     """Index of each local source within its population, for draws that do not depend on ranks; empty where it is the local id."""
-    if not ranks.several or all(p.precision is None for p in network.projections):
+    if not sizes.names_sources:
         return np.empty(0, np.int64)
-    nodes = [ranks.global_ids(p) for p in network.populations if p.model.role != "readout"]
+    nodes = [sizes.rank_partition.global_ids(p) for p in sizes.network.populations if p.model.role != "readout"]
     return np.concatenate(nodes).astype(np.int64)
 
 

@@ -187,9 +187,7 @@ def neuron_arrays(
     """
     n = ranks.n_neurons
     populations = [p for p in network.populations if isinstance(p.model, Neuron)]
-    models = [p.model for p in populations if isinstance(p.model, Neuron)]
-    n_params = max((len(model.parameter_rows) for model in models), default=1)
-    params, initial, leak = np.zeros((n_params, n)), np.zeros((n_state_rows(network), n)), np.zeros(n)
+    params, initial, leak = np.zeros((n_parameter_rows(network), n)), np.zeros((n_state_rows(network), n)), np.zeros(n)
     sharing: dict[int, Sharing] = {}
     first_target = 0
     for p in populations:
@@ -222,6 +220,11 @@ def row_of(model: Any, name: str | None) -> int:
 def n_state_rows(network: Network) -> int:
     """Rows of the state of all neurons."""
     return max((len(p.model.state_rows) for p in network.populations if isinstance(p.model, Neuron)), default=1)
+
+
+def n_parameter_rows(network: Network) -> int:
+    """Rows of the parameters of all neurons."""
+    return max((len(p.model.parameter_rows) for p in network.populations if isinstance(p.model, Neuron)), default=1)
 
 
 def n_receptors(network: Network) -> int:

@@ -33,7 +33,7 @@ def population_table(sizes: Sizes, nodes: Nodes, sharing: dict[int, Sharing]) ->
     groups = sizes.trace_groups
     columns = places_of(nodes.network, nodes.ranks) | models_of(nodes) | loops_of(nodes, sharing, sizes.dtype)
     columns |= {"trace_group": groups.of_populations, "kind": groups.kind_of, "pair_group": pair_groups_of(sizes)}
-    columns |= eprop_columns(nodes, sizes.groups)
+    columns |= eprop_columns(nodes, sizes)
     table = np.zeros(len(nodes.network.populations), POPULATION)
     for name in POPULATION.names or ():
         table[name] = columns[name]

@@ -76,6 +76,11 @@ def out_degrees(populations: np.ndarray, groups: np.ndarray, branch_start: np.nd
     return degrees
 
 
+def steps_of(duration: float, dt: float) -> int:
+    """Number of steps in a duration, ms."""
+    return round(duration / dt)
+
+
 def ring_size(n: int) -> int:
     """Smallest power of two that is at least ``n``, because rings are indexed with a mask."""
     return 1 << max(int(n) - 1, 0).bit_length()

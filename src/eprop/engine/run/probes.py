@@ -111,7 +111,7 @@ def _nodes(arrays: Arrays, record: Record) -> Found:
         kinds, state_rows, voltage = _NEURON_KINDS, population.model.state_rows, "v"
         lo, hi = built.rank_partition.own(population)
         here = np.where((index >= lo) & (index < hi), first + index - lo, -1)
-        leak = np.append(built.leak, 0.0)  # the last entry is for nodes of other ranks
+        leak = np.append(built.topology.leak, 0.0)  # the last entry is for nodes of other ranks
     if record.variable in state_rows:
         rows[:, 1] = state_rows.index(record.variable)
     elif record.variable in kinds:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -55,7 +54,7 @@ class Arrays:
         self.network, self.built, self.threads = network, built, threads
         self.exchange = Exchange(built)
         sizes = built.in_core(built.weight.size, built.max_delay)
-        self.core = NETWORKS[built.dtype](built.topology, sizes, built.weight, built.initial, built.feedback)
+        self.core = NETWORKS[built.dtype](built.topology, sizes, built.weight, built.feedback)
         self.constants = Constants(network, built, self.core.constants)
         self.online: Online = ONLINE[built.dtype](self.core, timed)
         self.online.collect = self.exchange.several
@@ -153,14 +152,9 @@ class Arrays:
         topology, own, held = self.built.topology, self.built.rank_partition, self.online.bytes()
         targets = topology.targets.nbytes + topology.near_targets.nbytes
         starts = topology.branch_start.nbytes
-        rest = _bytes(topology.arrays().values()) - targets - starts + _bytes((own.bits, own.counts))
-        return {
+        parts = {
             "synapses": held["synapses"] + targets + self.moves.born.nbytes,
-            "propagators": sum(held[part] for part in ("history", "work", "log", "post_spikes")),
+            "propagators": sum(held[part] for part in ("history", "work", "log", "spike_log", "post_spikes")),
             "axons": held["axons"] + starts + held["spike_records"] + held["deliveries"],
-            "rest": rest + held["neurons"],
         }
-
-
-def _bytes(values: Any) -> int:
-    return int(sum(value.nbytes for value in values if isinstance(value, np.ndarray)))
+        return parts | {"rest": sum(held.values()) - sum(parts.values()) + own.bits.nbytes + own.counts.nbytes}
