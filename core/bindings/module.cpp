@@ -143,7 +143,8 @@ void bind_random(nb::module_& m) {
       .value("cochlea", kCochlea)
       .value("vary", kVary)
       .value("dropout", kDropout)
-      .value("round", kRound);
+      .value("round", kRound)
+      .value("tie", kTie);
 }
 
 // ---------------------------------------------------------- neurons, and scalar equations for tests

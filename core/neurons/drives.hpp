@@ -53,37 +53,82 @@ class PoissonLimits {
   int number_ = 0;
 };
 
-inline Index poisson_number(double mean, std::uint32_t draw) {
-  PoissonLimits limits(mean);
-  Index n = 0;
-  while (n < PoissonLimits::kMost && static_cast<std::int64_t>(draw) >= limits.next()) n++;
-  return n;
-}
-
-// Poisson numbers with one mean, sixteen to a register.
-class PoissonTable {
+// Nodes of a drive whose draws are made together. The upper 16 bits of 64 draws are the words of eight counters; they nearly
+// always tell a Poisson number. The lower ones, with a counter for each, are made only where an upper half equals that of a
+// limit.
+constexpr Index kDrawn = 64;
+class PoissonDraws {
  public:
-  using Draws = std::uint32_t __attribute__((vector_size(64)));
-  using Numbers = std::int32_t __attribute__((vector_size(64)));
+  using Halves = std::uint16_t __attribute__((vector_size(64)));
+  static constexpr Index kLanes = sizeof(Halves) / sizeof(std::uint16_t), kRegisters = kDrawn / kLanes;
 
-  explicit PoissonTable(double mean) : mean_(mean) {
-    PoissonLimits limits(mean);
-    for (int k = 0; k < PoissonLimits::kMost; k++) {
-      const std::int64_t limit = limits.next();
-      if (limit >= std::int64_t{1} << 32) break;
-      limit_[count_++] = static_cast<std::uint32_t>(limit);
-    }
+  // Of the nodes 64 block .. 64 block + 63.
+  PoissonDraws(const DriveStep& step, const Drive& drive, Index block)
+      : seed_(step.seed), counter_(step.counter(drive)), first_(kDrawn * block) {
+    WordBlock words[2];
+    const auto target = static_cast<std::uint64_t>(kBlockDraws * block);
+    philox_block(seed_, kStimulus, {target + WordBlock{0, 1, 2, 3, 4, 5, 6, 7}, WordBlock{} + counter_}, words[0], words[1]);
+    std::memcpy(upper_, words, sizeof words);
   }
-  double mean() const { return mean_; }
-  template <int registers> void operator()(const Draws (&draws)[registers], Numbers (&numbers)[registers]) const {
-    for (Numbers& some : numbers) some = Numbers{};
-    for (int k = 0; k < count_; k++)
-      for (int part = 0; part < registers; part++) numbers[part] -= draws[part] >= limit_[k];
+  const Halves& upper(Index part) const { return upper_[part]; }
+  std::uint32_t upper_of(Index k) const { return upper_[k / kLanes][k % kLanes]; }
+  std::int64_t whole(Index k) const {
+    const std::uint64_t lower = philox(seed_, kTie, static_cast<std::uint32_t>(first_ + k), counter_).first & 0xFFFF;
+    return static_cast<std::int64_t>((std::uint64_t{upper_of(k)} << 16) | lower);
   }
 
  private:
+  std::uint64_t seed_, counter_;
+  Index first_;
+  Halves upper_[kRegisters];
+};
+
+// The Poisson number of node k of some draws.
+inline Index poisson_number(double mean, const PoissonDraws& draws, Index k) {
+  PoissonLimits limits(mean);
+  const std::int64_t upper = draws.upper_of(k);
+  Index n = 0;
+  for (std::int64_t limit = limits.next(); n < PoissonLimits::kMost; limit = limits.next(), n++)
+    if (upper == limit >> 16 ? draws.whole(k) < limit : upper < limit >> 16) break;
+  return n;
+}
+
+// Poisson numbers with one mean, 32 to a register. Those above a limit that few draws exceed are found one by one.
+class PoissonTable {
+ public:
+  explicit PoissonTable(double mean) : mean_(mean) {
+    PoissonLimits limits(mean);
+    std::int64_t limit = 0;
+    while (count_ < PoissonLimits::kMost && kAll - limit >= kFew && (limit = limits.next()) < kAll)
+      upper_[count_++] = static_cast<std::uint16_t>(limit >> 16);
+  }
+  double mean() const { return mean_; }
+  void operator()(const PoissonDraws& draws, std::int16_t (&numbers)[kDrawn]) const {
+    PoissonDraws::Halves found[PoissonDraws::kRegisters] = {}, nearest[PoissonDraws::kRegisters], undecided{};
+    for (PoissonDraws::Halves& some : nearest) some = ~PoissonDraws::Halves{};
+    for (int k = 0; k < count_; k++)
+      for (Index part = 0; part < PoissonDraws::kRegisters; part++) {
+        const PoissonDraws::Halves& upper = draws.upper(part);
+        const PoissonDraws::Halves distance = upper ^ upper_[k];
+        found[part] -= upper > upper_[k];
+        nearest[part] = nearest[part] < distance ? nearest[part] : distance;
+      }
+    std::memcpy(numbers, found, sizeof found);
+    if (count_ == 0) return;
+    for (Index part = 0; part < PoissonDraws::kRegisters; part++)
+      undecided |= (nearest[part] == 0) | (found[part] == static_cast<std::uint16_t>(count_));
+    std::uint64_t words[sizeof undecided / sizeof(std::uint64_t)], any = 0;
+    std::memcpy(words, &undecided, sizeof undecided);
+    for (const std::uint64_t word : words) any |= word;
+    for (Index k = 0; any != 0 && k < kDrawn; k++)
+      if (undecided[k % PoissonDraws::kLanes] != 0) numbers[k] = static_cast<std::int16_t>(poisson_number(mean_, draws, k));
+  }
+
+ private:
+  static constexpr std::int64_t kAll = std::int64_t{1} << 32, kFew = kAll >> 11;
+
   double mean_;
-  std::uint32_t limit_[PoissonLimits::kMost];
+  std::uint16_t upper_[PoissonLimits::kMost];  // halves of the limits
   int count_ = 0;
 };
 
@@ -105,21 +150,6 @@ class PoissonTables {
   std::vector<PoissonTable> tables_;
 };
 
-// Nodes whose Poisson numbers are drawn together, and the blocks of eight counters for them, 32 nodes each.
-constexpr Index kDrawn = 64, kCounterBlocks = 2;
-
-// 32-bit draws of the nodes 64 block .. 64 block + 63: for each block of counters the first words, then the second words.
-inline void drive_draws(const DriveStep& step, const Drive& drive, Index block,
-                        PoissonTable::Draws (&draws)[2 * kCounterBlocks]) {
-  for (Index k = 0; k < kCounterBlocks; k++) {
-    WordBlock words[2];
-    const auto target = static_cast<std::uint64_t>((kCounterBlocks * block + k) * kBlockDraws);
-    philox_block(step.seed, kStimulus, {target + WordBlock{0, 1, 2, 3, 4, 5, 6, 7}, WordBlock{} + step.counter(drive)}, words[0],
-                 words[1]);
-    std::memcpy(draws + 2 * k, words, sizeof words);
-  }
-}
-
 // Adds weight times a Poisson number to the input of each neuron begin .. end of a drive.
 template <class Real> void poisson_drive(const Topology& topology, const Drive& drive, Index begin, Index end,
                                          const PoissonTable& same, const DriveStep& step, Real* input) {
@@ -128,27 +158,23 @@ template <class Real> void poisson_drive(const Topology& topology, const Drive& 
   const double* weight = topology.drive_values.row(kDriveSpread) + drive.values - drive.begin;
   const Index shift = drive.first_node - drive.begin;  // node within the population minus target
   for (Index block = (begin + shift) / kDrawn; block * kDrawn < end + shift; block++) {
-    PoissonTable::Draws draws[2 * kCounterBlocks];
-    PoissonTable::Numbers numbers[2 * kCounterBlocks];
-    drive_draws(step, drive, block, draws);
+    const PoissonDraws draws(step, drive, block);
+    std::int16_t numbers[kDrawn];
     const Index before = block * kDrawn - shift;  // target of its first node
     const Index first = std::max(begin, before), stop = std::min(end, before + kDrawn);
     if (drive.same_rate != 0) {
       same(draws, numbers);
     } else {
-      for (Index neuron = first; neuron < stop; neuron++) {
-        const Index k = neuron - before;
-        numbers[k / 16][k % 16] = static_cast<std::int32_t>(poisson_number(factor * mean[neuron], draws[k / 16][k % 16]));
-      }
+      for (Index neuron = first; neuron < stop; neuron++)
+        numbers[neuron - before] = static_cast<std::int16_t>(poisson_number(factor * mean[neuron], draws, neuron - before));
     }
-    std::int32_t drawn[kDrawn];
-    std::memcpy(drawn, numbers, sizeof drawn);
     // One weight for all is not read for each: the memory of the neurons has to stay in the second-level cache.
     const double* __restrict weights = drive.same_weight != 0 ? nullptr : weight;
     const double one = weight[begin];
 #pragma GCC ivdep
     for (Index neuron = first; neuron < stop; neuron++)
-      input[neuron] += static_cast<Real>(weights == nullptr ? one : weights[neuron]) * static_cast<Real>(drawn[neuron - before]);
+      input[neuron] +=
+          static_cast<Real>(weights == nullptr ? one : weights[neuron]) * static_cast<Real>(numbers[neuron - before]);
   }
 }
 

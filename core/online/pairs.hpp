@@ -139,26 +139,28 @@ template <class Real> Update pair_update(const OnlineState<Real>& state, const D
   return has_few_bits(group) ? update_of(group, source_node(state.topology, group, branch), t) : Update{group};
 }
 
-// Spikes of a delay group that arrive in step t, at the targets of a partition; returns the number of synapses.
-template <class Real, class Stored>
-Index deliver_pairs(OnlineState<Real>& state, const ArrivingRows& arriving, const Index* start, const Stored* weight, Index t) {
-  const DelayGroup& group = *arriving.group;
-  const std::vector<Index>& rows = state.deliveries.rows;
+// Spikes of a delay group, whose cursors are some of those of step t, at the targets of a partition; returns the number of
+// synapses.
+template <class Real, class Stored> Index deliver_pairs(OnlineState<Real>& state, Positions some, const DelayGroup& group,
+                                                        const Index* start, const Stored* weight, Index t) {
+  const std::vector<Cursor>& cursors = state.deliveries.cursors;
   const double* powers = state.topology.pair_powers.row(group.pair_powers);
   const Index until = known_until(group, t);
   const double* traces = state.history.post_trace.row(until & (state.history.post_trace.rows - 1));
   const std::uint32_t* targets = state.topology.targets.data;
   Real* x = state.neurons.input.row(group.receptor);
   Index events = 0;
-  fetch_traces(targets, start[rows[arriving.first]], start[rows[arriving.first] + 1], traces);
+  const auto fetch = [&](const Cursor& cursor) { fetch_traces(targets, start[cursor.branch], start[cursor.branch + 1], traces); };
+  fetch(cursors[some.first]);
   with_pair_rule(group, [&](const auto& rule) {
-    for (Index k = arriving.first, position = arriving.position; k < arriving.stop; k++, position++) {
-      const Index begin = start[rows[k]], end = start[rows[k] + 1];
-      fetch_ahead(rows, k, start, targets, weight);
-      if (k + 1 < arriving.stop) fetch_traces(targets, start[rows[k + 1]], start[rows[k + 1] + 1], traces);
+    for (Index k = some.first; k < some.stop; k++) {
+      const auto [branch, position, place] = cursors[k];
+      const Index begin = start[branch], end = start[branch + 1];
+      fetch_ahead(cursors, k, start, targets, weight);
+      if (k + 1 < some.stop) fetch(cursors[k + 1]);
       const Index last = arrived_before(t, state.log.times[position & state.log.record_mask()].interval);
       const double trace = last >= 0 && t - last <= group.cutoff ? trace_at(state, group, position) : 0.0;
-      pair_branch(state, begin, end, {last - 2 * group.delay, until, trace, pair_update(state, group, rows[k], t)}, rule, powers,
+      pair_branch(state, begin, end, {last - 2 * group.delay, until, trace, pair_update(state, group, branch, t)}, rule, powers,
                   x);
       events += end - begin;
     }

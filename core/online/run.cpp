@@ -62,15 +62,27 @@ template <class Real, class Stored, class Target>
 void deliver(OnlineRun<Real>& run, Index partition, Index t, const Stored* weight, const Target* targets, Real* inputs) {
   OnlineState<Real>& state = run.state;
   const Index* start = state.topology.branch_start.row(partition);
-  for (const ArrivingRows& arriving : state.deliveries.arrivals) {
-    const DelayGroup& group = *arriving.group;
-    Real* x = inputs + group.receptor * state.neurons.input.columns;
-    const bool pairs = learns_pairs(group), plus = group.rule == Rule::eprop_plus;
-    const Index events = plus    ? learn_group(run, group, partition, t)
-                         : pairs ? deliver_pairs(state, arriving, start, weight, t)
-                                 : deliver_static(state.deliveries.rows, arriving, start, targets, weight, x);
+  const auto& [groups, plus, cursors] = std::tie(state.deliveries.groups, state.deliveries.plus, state.deliveries.cursors);
+  const auto count = [&](const DelayGroup& group, Index events) {
     if (group.counts_events) run.notes[partition].events += events;
+  };
+  auto learning = plus.begin();  // groups of e-prop+ take their turn
+  const auto learn_before = [&](Index place) {
+    for (; learning != plus.end() && *learning < place; ++learning)
+      count(*groups[*learning].group, learn_group(run, *groups[*learning].group, partition, t));
+  };
+  const Index n = static_cast<Index>(cursors.size());
+  for (Index first = 0, stop = 0; first < n; first = stop) {
+    learn_before(cursors[first].place);
+    const Index until = learning == plus.end() ? static_cast<Index>(groups.size()) : *learning;
+    const auto& [group_of_all, next, alike] = groups[cursors[first].place];
+    while (stop < n && cursors[stop].place < until && groups[cursors[stop].place].alike == alike) stop++;
+    const DelayGroup& group = *group_of_all;
+    Real* x = inputs + group.receptor * state.neurons.input.columns;
+    count(group, learns_pairs(group) ? deliver_pairs(state, {first, stop}, group, start, weight, t)
+                                     : deliver_static(cursors, {first, stop}, group, start, targets, weight, x));
   }
+  learn_before(static_cast<Index>(groups.size()));
 }
 
 // The same with the weights and targets that the network has; finalises expired branches.
@@ -479,11 +491,7 @@ template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
   state.deliveries.arriving_start.assign(state.groups.size() + 1, 0);
   state.deliveries.expired_start.assign(state.groups.size() + 1, 0);
   state.deliveries.unrewarded_start.assign(state.groups.size() + 1, 0);
-  state.deliveries.groups.clear();
-  for (const DelayGroup& group : state.groups)
-    state.deliveries.groups.push_back({group.delay, group.source_population, group.rule == Rule::eprop_plus, &group});
-  const auto offset = [](const ListedGroup& listed) { return listed.group->delay_offset; };
-  std::ranges::stable_sort(state.deliveries.groups, std::greater{}, offset);
+  list_groups(state);
   state.spikes.assign(partitions, std::vector<std::int32_t>(topology.n_neurons()));
   state.spike_count.assign(partitions, std::vector<Index>(populations, 0));
   run.notes = std::vector<PartitionNotes>(partitions);
@@ -518,7 +526,7 @@ template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Inde
     take_external(run, column, request);
     if (!run.collect && log_is_full(state.log, run.t)) grow_log(state.log, run.t);
     if (run.has_plus) plan_deliveries(state, run.t, state.synapses.pending.size == 0, request.threads);
-    list_rows(state, run.t);
+    move_cursors(state, run.t);
     run.watch.record(kExchange);
     state.taught = run.has_plus && is_taught(state.topology, request, step_of(request, column)) ? 1.0 : 0.0;
     parallel_for(partitions, threads, step);

@@ -93,6 +93,7 @@ template <class Real> void set_spike_state(OnlineRun<Real>& run, const SpikeStat
   if (n > 0) restart_records(spikes, processed, power_of_two(std::max<Index>(records, log.times.size())));
   if (run.has_plus) clear_cached(run.state);
   note_logged(spikes, t);
+  list_cursors(run.state, t - 1);
   PostSpikes& post = run.state.post;
   if (!run.has_pairs) return;
   post.capacity = static_cast<Index>(state.post_times.size()) / post.neurons;

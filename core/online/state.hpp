@@ -168,16 +168,15 @@ struct ExpiredBranch {  // a branch whose last spike arrived one cutoff ago, or 
   double z[2];         // filtered spikes as of the last spike
   double z_before[2];  // one step before
 };
-// What the search for spikes reads of a delay group, whose record is several cache lines: 5 % of a step of the microcircuit.
 struct ListedGroup {
-  Index delay, population;
-  bool eprop_plus;
   const DelayGroup* group;
+  Index next;   // place of the group whose rows a spike reaches one step later, or -1
+  Index alike;  // place of the first group whose spikes are delivered as those of this one
 };
-struct ArrivingRows {  // of the spikes of a delay group, one row each
-  const DelayGroup* group;
-  Index first, stop;  // numbers of the rows
-  Index position;     // of the first spike in the log
+struct Cursor {    // a spike that travels along the rows of its axon
+  Index branch;    // of the row that it reaches
+  Index position;  // in the log
+  Index place;     // of the delay group of that row
 };
 // Branches with work in a step, delay group by delay group.
 struct Deliveries {
@@ -187,10 +186,10 @@ struct Deliveries {
   std::vector<Index> expired_start;
   std::vector<ExpiredBranch> unrewarded;  // branches whose reward cutoff has passed
   std::vector<Index> unrewarded_start;
-  std::vector<Index> places;           // work space of the sort
-  std::vector<ListedGroup> groups;     // in the order of delivery, see static_rows.hpp
-  std::vector<ArrivingRows> arrivals;  // delay groups with arriving spikes, in that order
-  std::vector<Index> rows;             // their branches, but not those of e-prop+
+  std::vector<Index> places;        // work space of the sort
+  std::vector<ListedGroup> groups;  // in the order of delivery, see static_rows.hpp
+  std::vector<Index> plus, starts;  // places of those of e-prop+; of others that spikes reach from no row of the step before
+  std::vector<Cursor> cursors;      // in that order, but none of e-prop+
 };
 
 // Propagators of a trace group that are already computed, in one partition.

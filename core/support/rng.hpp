@@ -33,6 +33,7 @@ enum Purpose : std::uint32_t {
   kVary = 14,
   kDropout = 15,
   kRound = 16,
+  kTie = 17,
 };
 
 // Two independent words for one counter.

@@ -18,7 +18,7 @@ from eprop.core import lib
 # Purposes separate draws with the same seed, target and index (core/support/rng.hpp).
 (
     CONNECT, WEIGHT, POISSON, FEEDBACK, SHUFFLE, DELAY, CAMERA, PHASE, PARAMETER, DESKEW, TOTAL, STIMULUS, COCHLEA, VARY,
-    DROPOUT, ROUND,
+    DROPOUT, ROUND, TIE,
 ) = map(int, lib.Purpose)  # fmt: skip
 
 _WORD, _HALF = 2**64 - 1, 2**32 - 1

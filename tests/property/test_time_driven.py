@@ -14,7 +14,7 @@ from hypothesis import assume, given
 
 import eprop as ep
 from eprop.checks import time_driven
-from eprop.engine.build import assemble
+from eprop.engine.build import built
 from eprop.reference import Activity, TimeDriven
 from eprop.rules.optimizers import BUILT_IN
 from families import pairwise
@@ -66,7 +66,7 @@ def test_long_silence(optimizer, powers, kappa_reg, monkeypatch):
     """Traces that outlive a silence far beyond the cutoff, and beyond the table of powers."""
     cutoff, made = powers
     if made == "computed":
-        monkeypatch.setattr(assemble, "TABLED_POWERS", 0)
+        monkeypatch.setattr(built, "TABLED_POWERS", 0)
     rule = ep.EPropPlus(LONG_SILENCE[optimizer], kappa=0.999, kappa_reg=kappa_reg, c_reg=0.05, cutoff=cutoff)
     c = case(5, rule, steps=700, rate=0.5, tau_m=400.0, density=0.8)
     for span in (slice(40, 350), slice(380, 420), slice(450, 690)):

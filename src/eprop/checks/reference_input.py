@@ -159,10 +159,12 @@ def _counts(shares: np.ndarray, mean: np.ndarray) -> np.ndarray:
 
 
 def _draws(seed: int, n: int, index: int) -> np.ndarray:
-    """Draws of 32 bits: eight counters have those of 32 nodes, in the first words of all, then in the second."""
-    words = [random.philox(seed, random.STIMULUS, counter, index) for counter in range(-(-n // 32) * 8)]
+    """Draws of 32 bits: eight counters have the upper halves of 64 nodes, in the first words of all, then in the second."""
+    words = [random.philox(seed, random.STIMULUS, counter, index) for counter in range(-(-n // 64) * 8)]
     blocks = np.array(words, np.uint64).reshape(-1, 8, 2).swapaxes(1, 2).ravel()
-    return np.stack([blocks & np.uint64(0xFFFFFFFF), blocks >> np.uint64(32)], axis=1).ravel()[:n].astype(float)
+    upper = (blocks[:, None] >> np.arange(0, 64, 16, dtype=np.uint64)).ravel()[:n] & np.uint64(0xFFFF)
+    lower = np.array([random.philox(seed, random.TIE, node, index)[0] & 0xFFFF for node in range(n)])
+    return upper * 65536.0 + lower
 
 
 def _events(network: Network, samples: Samples, index: int) -> dict[str, np.ndarray]:

@@ -446,6 +446,8 @@ class Purpose(enum.IntEnum):
 
     round = 16
 
+    tie = 17
+
 def advance(model: int, state: NDArray[numpy.float64], params: NDArray[numpy.float64], begin: int, end: int, input: NDArray[numpy.float64], psi: NDArray[numpy.float64], own_function: int = 0, sharing: int = 0) -> NDArray[numpy.int32]:
     """
     Advance neurons `begin` to `end` by one step; return those that spike. `own_function` is an address: of a user's loop (model -1) or of a user's surrogate gradient.

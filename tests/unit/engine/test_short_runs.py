@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -45,14 +46,16 @@ def test_a_switch_of_numpy_is_one():
 
 
 def count_calls(work: Callable[[], Any]) -> list[str]:
-    """Names of the Python functions that work calls, once it has run before."""
+    """Names of the Python functions that work calls, once it has run before; without those of the garbage of other tests."""
     work()
     names: list[str] = []
+    gc.disable()
     sys.setprofile(lambda frame, event, _: names.append(frame.f_code.co_qualname) if event == "call" else None)
     try:
         work()
     finally:
         sys.setprofile(None)
+        gc.enable()
     return names
 
 
