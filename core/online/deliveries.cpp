@@ -1,5 +1,6 @@
 #include "online/deliveries.hpp"
 
+#include <algorithm>
 #include <bit>
 
 #include "network/few_bits.hpp"
@@ -8,7 +9,7 @@
 namespace eprop {
 namespace {
 
-// Smallest number of branches that a thread sorts.
+// Smallest number of branches that a thread describes.
 constexpr Index kLeastPiece = 512;
 
 // The delay groups `first .. stop` are listed together. `cutoff` and `reward_cutoff` are theirs; `per_step` is the number of
@@ -18,30 +19,6 @@ struct Family {
   Index cutoff, reward_cutoff, per_step;
   Index slot, size;  // filter slot, and its number of components
 };
-
-// Stable order. Branches that never spiked, or whose last spike is older than the cutoff, come first and count as equal. Other
-// branches count as equal if their last spikes arrived in the same block: if the steps agree except for the last `bits`.
-struct SortKeys {
-  Index oldest, bits, before, count;
-  Index operator()(Index last) const { return last >= oldest ? (last >> bits) - before : 0; }
-};
-
-SortKeys sort_keys(Index t, Index cutoff, Index bits) {
-  const Index oldest = std::max<Index>(t - cutoff, 0), before = (oldest >> bits) - 1;
-  return {oldest, bits, before, (t >> bits) - before + 1};
-}
-
-// Calls visit(number, position, branch) for the arrivals `part` of a family, numbered over its groups in log order.
-template <class Real, class Visit>
-void visit_arrivals(const OnlineState<Real>& state, const Family& family, Index t, Positions part, Visit visit) {
-  Index number = 0;
-  for (Index group = family.first; group < family.stop && number < part.stop; group++) {
-    const auto branches = branches_emitted(state, state.groups[group], t - state.groups[group].delay);
-    const Index first = std::max(part.first - number, Index{0}), stop = std::min(part.stop - number, branches.size());
-    for (Index k = first; k < stop; k++) visit(number + k, branches.first + k, branches[branches.first + k]);
-    number += branches.size();
-  }
-}
 
 // Record of the previous spike for the spike at a position, for a branch where it arrives in step t.
 template <class Real> void describe_arrival(const OnlineState<Real>& state, const Family& family, Index t, Index position,
@@ -59,58 +36,32 @@ template <class Real> void describe_arrival(const OnlineState<Real>& state, cons
   }
 }
 
-// Sorts `count` arrivals by counting, in pieces that are processed in parallel: the order does not depend on the pieces.
-template <class Real>
-void sort_arrivals(OnlineState<Real>& state, const Family& family, const SortKeys& keys, Index t, Index count, int threads) {
+// Lists the arrivals of a family. Branches that never spiked, or whose last spike is older than the cutoff, come first and count
+// as equal. Other branches count as equal if their last spikes arrived in the same block: if the steps agree except for the last
+// `bits`. Equal ones keep the order of groups and of the log.
+template <class Real> void list_arrivals(OnlineState<Real>& state, const Family& family, Index bits, Index t, int threads) {
+  constexpr int kNumberBits = 40;
   Deliveries& plan = state.deliveries;
-  const Index begin = static_cast<Index>(plan.arriving.size());
-  plan.arriving.resize(begin + count);
-  const Index pieces = std::clamp<Index>(count / kLeastPiece, 1, threads);
-  plan.places.assign(pieces * keys.count + count, 0);
-  Index *places = plan.places.data(), *key_of = places + pieces * keys.count;
-  ArrivingBranch* out = plan.arriving.data() + begin;
-  const auto part = [&](Index piece) { return Positions{piece * count / pieces, (piece + 1) * count / pieces}; };
-  const auto count_keys = [&](Index piece) {
-    Index* counts = places + piece * keys.count;
-    visit_arrivals(state, family, t, part(piece), [&](Index number, Index position, Index) {
-      const Index interval = state.log.times[position & state.log.record_mask()].interval;
-      counts[key_of[number] = keys(arrived_before(t, interval))]++;
-    });
-  };
-  const auto place = [&](Index piece) {
-    Index* next = places + piece * keys.count;
-    visit_arrivals(state, family, t, part(piece), [&](Index number, Index position, Index branch) {
-      describe_arrival(state, family, t, position, branch, out[next[key_of[number]]++]);
-    });
-  };
-  parallel_for(pieces, threads, count_keys);
-  Index before = 0;
-  for (Index key = 0; key < keys.count; key++)
-    for (Index piece = 0; piece < pieces; piece++) {
-      Index& place_of = places[piece * keys.count + key];
-      const Index here = place_of;
-      place_of = before;
-      before += here;
+  const Index oldest = std::max<Index>(t - family.cutoff, 0), first = static_cast<Index>(plan.arriving.size());
+  plan.order.clear();
+  plan.logged.clear();
+  for (Index group = family.first; group < family.stop; group++) {
+    const auto branches = branches_emitted(state, state.groups[group], t - state.groups[group].delay);
+    for (Index position = branches.first; position < branches.stop; position++) {
+      const Index last = arrived_before(t, state.log.times[position & state.log.record_mask()].interval);
+      const Index key = last >= oldest ? (last >> bits) - (oldest >> bits) + 1 : 0;
+      plan.order.push_back(key << kNumberBits | static_cast<Index>(plan.order.size()));
+      plan.logged.push_back({branches[position], position, group});
     }
-  parallel_for(pieces, threads, place);
-}
-
-// Sorts few arrivals: for each, count the ones that come before it.
-template <class Real>
-void sort_few_arrivals(OnlineState<Real>& state, const Family& family, const SortKeys& keys, Index t, Index count) {
-  Deliveries& plan = state.deliveries;
-  const Index begin = static_cast<Index>(plan.arriving.size());
-  plan.arriving.resize(begin + count);
-  plan.places.resize(std::max<std::size_t>(plan.places.size(), count));
-  Index* key_of = plan.places.data();
-  visit_arrivals(state, family, t, {0, count}, [&](Index number, Index position, Index) {
-    key_of[number] = keys(arrived_before(t, state.log.times[position & state.log.record_mask()].interval));
-  });
-  visit_arrivals(state, family, t, {0, count}, [&](Index number, Index position, Index branch) {
-    Index before = 0;
-    for (Index other = 0; other < count; other++)
-      before += key_of[other] < key_of[number] || (key_of[other] == key_of[number] && other < number);
-    describe_arrival(state, family, t, position, branch, plan.arriving[begin + before]);
+  }
+  std::ranges::sort(plan.order);
+  const Index count = static_cast<Index>(plan.order.size()), pieces = std::clamp<Index>(count / kLeastPiece, 1, threads);
+  plan.arriving.resize(first + count);
+  parallel_for(pieces, threads, [&](Index piece) {
+    for (Index k = piece * count / pieces; k < (piece + 1) * count / pieces; k++) {
+      const Cursor& spike = plan.logged[plan.order[k] & ((Index{1} << kNumberBits) - 1)];
+      describe_arrival(state, family, t, spike.position, spike.branch, plan.arriving[first + k]);
+    }
   });
 }
 
@@ -155,21 +106,9 @@ template <class Real> void plan_family(OnlineState<Real>& state, Index first, In
                       group.per_step_optimizer ? steps_of_optimizer(group) : -1,
                       group.filter_slot,
                       state.topology.filters.size};
-  Index count = 0, expiring = 0;
-  for (Index k = first; k < stop; k++) {
-    count += branches_emitted(state, state.groups[k], t - state.groups[k].delay).size();
-    expiring += branches_emitted(state, state.groups[k], t - group.cutoff - state.groups[k].delay).size();
-  }
-  if (count > 0) {
-    const Index bits = crosses(state, group) ? 0 : std::countr_zero(static_cast<std::uint64_t>(state.history.block_steps));
-    const SortKeys keys = sort_keys(t, group.cutoff, bits);
-    if (count * count <= keys.count) {
-      sort_few_arrivals(state, family, keys, t, count);
-    } else {
-      sort_arrivals(state, family, keys, t, count, threads);
-    }
-  }
-  if (expiring > 0) list_expired(state, family, family.cutoff, t, state.deliveries.expired);
+  list_arrivals(state, family,
+                crosses(state, group) ? 0 : std::countr_zero(static_cast<std::uint64_t>(state.history.block_steps)), t, threads);
+  list_expired(state, family, family.cutoff, t, state.deliveries.expired);
   if (family.reward_cutoff > 0) list_expired(state, family, family.reward_cutoff, t, state.deliveries.unrewarded);
 }
 

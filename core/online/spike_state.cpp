@@ -93,7 +93,8 @@ template <class Real> void set_spike_state(OnlineRun<Real>& run, const SpikeStat
   if (n > 0) restart_records(spikes, processed, power_of_two(std::max<Index>(records, log.times.size())));
   if (run.has_plus) clear_cached(run.state);
   note_logged(spikes, t);
-  list_cursors(run.state, t - 1);
+  run.state.deliveries.cursors.clear();
+  for (Index step = first; step < t; step++) move_cursors(run.state, step);
   PostSpikes& post = run.state.post;
   if (!run.has_pairs) return;
   post.capacity = static_cast<Index>(state.post_times.size()) / post.neurons;

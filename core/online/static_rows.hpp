@@ -56,15 +56,7 @@ template <class Real> void add_cursors(OnlineState<Real>& state, Index place, In
   for (Index k = branches.first; k < branches.stop; k++) state.deliveries.cursors.push_back({branches[k], k, place});
 }
 
-// Lists the cursors of all spikes that arrive in step t.
-template <class Real> void list_cursors(OnlineState<Real>& state, Index t) {
-  Deliveries& plan = state.deliveries;
-  plan.cursors.clear();
-  for (std::size_t place = 0; place < plan.groups.size(); place++)
-    if (plan.groups[place].group->rule != Rule::eprop_plus) add_cursors(state, static_cast<Index>(place), t);
-}
-
-// The same after step t - 1: cursors move on, and spikes reach their first row, or one after a gap between delays.
+// Cursors of step t - 1 move on to step t, and spikes reach their first row, or one after a gap between delays.
 template <class Real> void move_cursors(OnlineState<Real>& state, Index t) {
   Deliveries& plan = state.deliveries;
   std::size_t kept = 0;
