@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 
 #include "network/few_bits.hpp"
 #include "support/threads.hpp"
@@ -11,6 +12,8 @@ namespace {
 
 // Smallest number of branches that a thread describes.
 constexpr Index kLeastPiece = 512;
+// Bits for the number of an arrival beside its key.
+constexpr int kNumberBits = 40;
 
 // The delay groups `first .. stop` are listed together. `cutoff` and `reward_cutoff` are theirs; `per_step` is the number of
 // steps after the last spike that a per-step optimiser takes, or -1.
@@ -36,11 +39,25 @@ template <class Real> void describe_arrival(const OnlineState<Real>& state, cons
   }
 }
 
+// Sorts entries of a key below `keys`, and below it a number, by which they are in order: by counting, if there are not more
+// keys.
+void sort_by_key(std::vector<Index>& entries, Index keys, std::vector<Index>& counts, std::vector<Index>& sorted) {
+  if (static_cast<Index>(entries.size()) < keys) {
+    std::ranges::sort(entries);
+    return;
+  }
+  counts.assign(keys + 1, 0);
+  sorted.resize(entries.size());
+  for (const Index entry : entries) counts[(entry >> kNumberBits) + 1]++;
+  std::partial_sum(counts.begin(), counts.end(), counts.begin());
+  for (const Index entry : entries) sorted[counts[entry >> kNumberBits]++] = entry;
+  entries.swap(sorted);
+}
+
 // Lists the arrivals of a family. Branches that never spiked, or whose last spike is older than the cutoff, come first and count
 // as equal. Other branches count as equal if their last spikes arrived in the same block: if the steps agree except for the last
 // `bits`. Equal ones keep the order of groups and of the log.
 template <class Real> void list_arrivals(OnlineState<Real>& state, const Family& family, Index bits, Index t, int threads) {
-  constexpr int kNumberBits = 40;
   Deliveries& plan = state.deliveries;
   const Index oldest = std::max<Index>(t - family.cutoff, 0), first = static_cast<Index>(plan.arriving.size());
   plan.order.clear();
@@ -54,7 +71,7 @@ template <class Real> void list_arrivals(OnlineState<Real>& state, const Family&
       plan.logged.push_back({branches[position], position, group});
     }
   }
-  std::ranges::sort(plan.order);
+  sort_by_key(plan.order, (t >> bits) - (oldest >> bits) + 2, plan.counts, plan.sorted);
   const Index count = static_cast<Index>(plan.order.size()), pieces = std::clamp<Index>(count / kLeastPiece, 1, threads);
   plan.arriving.resize(first + count);
   parallel_for(pieces, threads, [&](Index piece) {

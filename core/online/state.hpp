@@ -186,9 +186,9 @@ struct Deliveries {
   std::vector<Index> expired_start;
   std::vector<ExpiredBranch> unrewarded;  // branches whose reward cutoff has passed
   std::vector<Index> unrewarded_start;
-  std::vector<Index> order;         // work space: keys of the arrivals of a family ...
-  std::vector<Cursor> logged;       // ... and these as they are in the log
-  std::vector<ListedGroup> groups;  // in the order of delivery, see static_rows.hpp
+  std::vector<Index> order, sorted, counts;  // work space: keys of the arrivals of a family ...
+  std::vector<Cursor> logged;                // ... and these as they are in the log
+  std::vector<ListedGroup> groups;           // in the order of delivery, see static_rows.hpp
   std::vector<Index> plus, starts;  // places of those of e-prop+; of others that spikes reach from no row of the step before
   std::vector<Cursor> cursors;      // in that order, but none of e-prop+
 };
