@@ -30,25 +30,16 @@ template <class Real> void start_plus_work(OnlineState<Real>& state) {
   const History<Real>& history = state.history;
   const Topology& topology = state.topology;
   PlusWork<Real>& work = state.plus;
-  const Index blocks = history.block_propagators.planes;
   start_propagators(state, history.block_prefix.plane(0));
   if (work.identity.rows > 0) start_propagators(state, work.identity.plane(0));
   const std::size_t partitions = topology.n_partitions();
-  work.cached.assign(partitions, std::vector<CachedPropagators>(topology.trace_groups.size));
   work.readout_gradient.assign(partitions, std::vector<double>(topology.n_readouts()));
   work.readout_waiting.assign(partitions, std::vector<double>(history.error_trace_prefix.columns));
   work.readout_sums = work.readout_gradient;
   work.owed.assign(partitions, OwedSteps{});
   work.bounded.assign(partitions, {});
   follow_connections(state);
-  for (std::vector<CachedPropagators>& groups : work.cached)
-    for (CachedPropagators& cached : groups) {
-      cached.known.assign(blocks, 0);
-      cached.summed.assign(blocks, 0);
-      cached.largest_until.assign(blocks, 0);
-      cached.largest.assign(blocks * kSumRows, 0.0);
-      cached.copied.assign(blocks + kExtraCopies, -1);
-    }
+  clear_cached(state);
 }
 
 template <class Real> void follow_connections(OnlineState<Real>& state) {
@@ -62,14 +53,14 @@ template <class Real> void follow_connections(OnlineState<Real>& state) {
 }
 
 template <class Real> void clear_cached(OnlineState<Real>& state) {
-  for (std::vector<CachedPropagators>& groups : state.plus.cached)
-    for (CachedPropagators& cached : groups) {
-      cached.block = cached.within_step = cached.until_cutoff = cached.corrections = cached.corrections_copied = -1;
-      cached.summed_step = cached.limits_step = -1;
-      std::fill(cached.copied.begin(), cached.copied.end(), -1);
-      std::fill(cached.summed.begin(), cached.summed.end(), 0);
-      std::fill(cached.largest_until.begin(), cached.largest_until.end(), 0);
-    }
+  const Index blocks = state.history.block_propagators.planes;
+  CachedPropagators none;
+  none.known.assign(blocks, 0);
+  none.summed.assign(blocks, 0);
+  none.largest_until.assign(blocks, 0);
+  none.largest.assign(blocks * kSumRows, 0.0);
+  none.copied.assign(blocks + kExtraCopies, -1);
+  state.plus.cached.assign(state.topology.n_partitions(), std::vector(state.topology.trace_groups.size, none));
 }
 
 template void start_plus_work(OnlineState<float>&);

@@ -10,10 +10,8 @@
 namespace eprop {
 namespace {
 
-// Smallest number of branches that a thread describes.
-constexpr Index kLeastPiece = 512;
-// Bits for the number of an arrival beside its key.
-constexpr int kNumberBits = 40;
+constexpr Index kLeastPiece = 512;  // smallest number of branches that a thread describes
+constexpr int kNumberBits = 40;     // for the number of an arrival beside its key
 
 // The delay groups `first .. stop` are listed together. `cutoff` and `reward_cutoff` are theirs; `per_step` is the number of
 // steps after the last spike that a per-step optimiser takes, or -1.
@@ -39,8 +37,7 @@ template <class Real> void describe_arrival(const OnlineState<Real>& state, cons
   }
 }
 
-// Sorts entries of a key below `keys`, and below it a number, by which they are in order: by counting, if there are not more
-// keys.
+// Sorts entries, a key below `keys` and a number: by counting, if there are not more keys. Their numbers are in order.
 void sort_by_key(std::vector<Index>& entries, Index keys, std::vector<Index>& counts, std::vector<Index>& sorted) {
   if (static_cast<Index>(entries.size()) < keys) {
     std::ranges::sort(entries);
@@ -95,9 +92,7 @@ void list_expired(const OnlineState<Real>& state, const Family& family, Index cu
       const SpikeTimes& times = state.log.times[position & state.log.record_mask()];
       if (is_followed(times, cutoff)) continue;
       const double* ahead = record_filters(topology, state.log, position, family.slot) + kAhead * stride;
-      ExpiredBranch branch{};
-      branch.branch = branches[position];
-      branch.optimizer_steps = optimizer_steps_taken(t - cutoff, times.interval, family.per_step);
+      ExpiredBranch branch{branches[position], optimizer_steps_taken(t - cutoff, times.interval, family.per_step), {}, {}};
       for (Index d = 0; d < family.size; d++) {
         double now = one_step[d * family.size] * ahead[0];
         if (family.size == 2) now += one_step[d * family.size + 1] * ahead[1];
@@ -109,11 +104,6 @@ void list_expired(const OnlineState<Real>& state, const Family& family, Index cu
   }
 }
 
-// Whether synapses of a group need propagators from the exact step of their last spike (eprop_plus/crossing.hpp).
-template <class Real> bool crosses(const OnlineState<Real>& state, const DelayGroup& group) {
-  return !group.onto_readouts && state.topology.kinds(group.kind, 2) == 0;
-}
-
 template <class Real> void plan_family(OnlineState<Real>& state, Index first, Index stop, Index t, int threads) {
   const DelayGroup& group = state.groups[first];
   const Family family{first,
@@ -123,8 +113,10 @@ template <class Real> void plan_family(OnlineState<Real>& state, Index first, In
                       group.per_step_optimizer ? steps_of_optimizer(group) : -1,
                       group.filter_slot,
                       state.topology.filters.size};
-  list_arrivals(state, family,
-                crosses(state, group) ? 0 : std::countr_zero(static_cast<std::uint64_t>(state.history.block_steps)), t, threads);
+  // Synapses that cross blocks need propagators from the exact step of their last spike (eprop_plus/crossing.hpp).
+  const bool crosses = !group.onto_readouts && state.topology.kinds(group.kind, 2) == 0;
+  const Index bits = crosses ? 0 : std::countr_zero(static_cast<std::uint64_t>(state.history.block_steps));
+  list_arrivals(state, family, bits, t, threads);
   list_expired(state, family, family.cutoff, t, state.deliveries.expired);
   if (family.reward_cutoff > 0) list_expired(state, family, family.reward_cutoff, t, state.deliveries.unrewarded);
 }
