@@ -84,7 +84,8 @@ template <class Real> nb::dict bytes_now(PyRun<Real>& run) {
   bytes["spike_records"] = size(state.log.times) + size(state.log.z);
   bytes["post_spikes"] = size(state.post.times);
   bytes["deliveries"] = size(state.deliveries.cursors) + size(state.deliveries.arriving) + size(state.deliveries.expired) +
-                        size(state.deliveries.unrewarded) + size(state.deliveries.order) + size(state.deliveries.logged);
+                        size(state.deliveries.unrewarded) + size(state.deliveries.order) + size(state.deliveries.sorted) +
+                        size(state.deliveries.logged);
   return bytes;
 }
 

@@ -37,7 +37,7 @@ template <class Real> void describe_arrival(const OnlineState<Real>& state, cons
   }
 }
 
-// Sorts entries, a key below `keys` and a number: by counting, if there are not more keys. Their numbers are in order.
+// Sorts entries by their upper bits, a key below `keys`; the lower bits number the entries. Many entries are sorted by counting.
 void sort_by_key(std::vector<Index>& entries, Index keys, std::vector<Index>& counts, std::vector<Index>& sorted) {
   if (static_cast<Index>(entries.size()) < keys) {
     std::ranges::sort(entries);
