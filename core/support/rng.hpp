@@ -70,12 +70,49 @@ inline double uniform(std::uint64_t seed, std::uint32_t purpose, std::uint32_t t
   return upper_bits(philox(seed, purpose, target, index).first) * kToUnit;
 }
 
+// Logarithm and cosine of one number, or of a vector of them: arithmetic alone, so that every machine and every C library gives
+// the same bits, and eight of them take little more time than one. Errors are below 4e-16 of the result, or of 1.
+
+// Natural logarithm of `x`, which is normal and positive: x = 2^e f with f in [sqrt(1/2), sqrt(2)), and log f by its series in
+// s = (f - 1) / (f + 1), below 0.172.
+template <class Words, class Reals> inline void logarithm(const Reals& x, Reals& result) {
+  constexpr std::uint64_t kOne = 0x3FF0000000000000, kRootOfHalf = 0x3FE6A09E667F3BCD, kMantissa = 0x000FFFFFFFFFFFFF;
+  constexpr std::uint64_t kExponent = 0x4330000000000000;  // of 2^52: the mantissa bits of a whole number are its value
+  constexpr double kLog2 = 0.6931471805599453;
+  const Words bits = __builtin_bit_cast(Words, x) + (kOne - kRootOfHalf);
+  const Reals f = __builtin_bit_cast(Reals, (bits & kMantissa) + kRootOfHalf);
+  const Reals e = __builtin_bit_cast(Reals, (bits >> 52) | kExponent) - (4503599627370496.0 + 1023.0);
+  const Reals s = (f - 1.0) / (f + 1.0), z = s * s;
+  Reals sum = z * (1.0 / 21.0);
+#pragma GCC unroll 9
+  for (int k = 19; k >= 3; k -= 2) sum = z * (1.0 / k + sum);
+  result = e * kLog2 + (2.0 * s + 2.0 * s * sum);
+}
+
+// Cosine of 2 pi `turns`, in [0, 1): the rest of a quarter is exact, and the series of sine and cosine are products.
+template <class Words, class Reals> inline void cosine_of_turns(const Reals& turns, Reals& result) {
+  constexpr double kRounds = 6755399441055744.0;  // 1.5 * 2^52: a sum with it has no fraction
+  constexpr double kQuarter = 1.5707963267948966;
+  const Reals shifted = 4.0 * turns + kRounds, x = (4.0 * turns - (shifted - kRounds)) * kQuarter, z = x * x;
+  Reals cosine = 1.0 - z * (1.0 / (15.0 * 16.0)), sine = 1.0 - z * (1.0 / (16.0 * 17.0));
+#pragma GCC unroll 7
+  for (int k = 14; k >= 2; k -= 2) {
+    cosine = 1.0 - cosine * (z * (1.0 / ((k - 1.0) * k)));
+    sine = 1.0 - sine * (z * (1.0 / (k * (k + 1.0))));
+  }
+  const Words quarter = __builtin_bit_cast(Words, shifted), odd = 0 - (quarter & 1), negative = ((quarter + 1) & 2) << 62;
+  const Words bits = (__builtin_bit_cast(Words, cosine) & ~odd) | (__builtin_bit_cast(Words, sine * x) & odd);
+  result = __builtin_bit_cast(Reals, bits ^ negative);
+}
+
 // Standard normal (Box-Muller on the two words of one counter).
 inline double normal(std::uint64_t seed, std::uint32_t purpose, std::uint32_t target, std::uint64_t index) {
-  constexpr double kPi = 3.141592653589793;
   const auto [a, b] = philox(seed, purpose, target, index);
   const double u = (upper_bits(a) + 1.0) * kToUnit;  // in (0, 1], so that its logarithm is finite
-  return std::sqrt(-2.0 * std::log(u)) * std::cos(2.0 * kPi * upper_bits(b) * kToUnit);
+  double log, cosine;
+  logarithm<std::uint64_t>(u, log);
+  cosine_of_turns<std::uint64_t>(upper_bits(b) * kToUnit, cosine);
+  return std::sqrt(-2.0 * log) * cosine;
 }
 
 // Whole number in [0, bound); the bias is below bound / 2^53.
@@ -161,15 +198,14 @@ inline void uniform_block(std::uint64_t seed, std::uint32_t purpose, const Count
 
 // Eight normal draws.
 inline void normal_block(std::uint64_t seed, std::uint32_t purpose, const CounterBlock& counters, double* out) {
-  constexpr double kPi = 3.141592653589793;
   WordBlock first, second;
-  RealBlock radii, angles;
+  RealBlock unit, turns, logs, cosines;
   philox_block(seed, purpose, counters, first, second);
-  upper_bits(first, radii);
-  upper_bits(second, angles);
-  radii = (radii + 1.0) * kToUnit;
-  angles = 2.0 * kPi * angles * kToUnit;
-  for (int k = 0; k < kBlockDraws; k++) out[k] = std::sqrt(-2.0 * std::log(radii[k])) * std::cos(angles[k]);
+  upper_bits(first, unit);
+  upper_bits(second, turns);
+  logarithm<WordBlock, RealBlock>((unit + 1.0) * kToUnit, logs);
+  cosine_of_turns<WordBlock, RealBlock>(turns * kToUnit, cosines);
+  for (int k = 0; k < kBlockDraws; k++) out[k] = std::sqrt(-2.0 * logs[k]) * cosines[k];
 }
 
 // Uniform draws of one target in sequence from index 0 on.

@@ -84,6 +84,7 @@ def test_digits_in_the_microcircuit(experiments: pathlib.Path, tmp_path: pathlib
     found = result_of(experiments / "microcircuit_digits.py", tmp_path, "--recurrence", "plastic", "none")
     assert [run["recurrence"] for run in found["runs"]] == ["plastic", "none"]
     assert all(run["activity"]["after"]["L4E"]["rate"] > 0.0 for run in found["runs"])
+    assert found["runs"][0]["weights"]["after"] != found["runs"][0]["weights"]["before"]
 
 
 def test_pong_from_objects(experiments: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -36,6 +36,10 @@ def test_words_become_numbers():
     assert (2**64 - 1 >> 11) * 2.0**-53 < 1.0
     u, angle = ((first >> 11) + 1.0) * 2.0**-53, 2.0 * math.pi * (second >> 11) * 2.0**-53
     assert rng.normal(5, 1, 2, 3) == pytest.approx(math.sqrt(-2.0 * math.log(u)) * math.cos(angle), rel=1e-14)
+    for index in range(2000):
+        a, b = (word >> 11 for word in rng.philox(5, 1, 0, index))
+        radius, angle = math.sqrt(-2.0 * math.log((a + 1.0) * 2.0**-53)), 2.0 * math.pi * b * 2.0**-53
+        assert abs(rng.normal(5, 1, 0, index) - radius * math.cos(angle)) < 2e-15 * max(radius, 1.0)
     draws = np.array([rng.normal(5, 1, t, i) for t in range(20) for i in range(100)])
     assert abs(draws.mean()) < 5.0 / np.sqrt(draws.size)
     assert abs(draws.std() - 1.0) < 5.0 / np.sqrt(2.0 * draws.size)

@@ -1,9 +1,9 @@
 """Draw and store all connections: by partition, then by axon branch; targets ascend within a branch.
 
 Connections, weights and delays are drawn for any range of targets alone. Every connection is drawn twice, once to count and
-once to store. Draws are pure functions, so this needs less memory than a list of all connections beside the network. Only drawn
-delays are kept, from the time when they determined the delay groups. Threads divide the targets, and each thread holds a few
-chunks.
+once to store, and before that if its delay is drawn. Draws are pure functions, so this needs less memory than a list of all
+connections beside the network. Only drawn delays are kept, from the time when they determined the delay groups. Threads divide
+the targets, and each thread holds a few chunks.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from eprop.rules.bounds import inward
 #: Synapses per chunk: enough targets together that writes to a branch are contiguous.
 CHUNK = 1 << 21
 #: A chunk is also at most this fraction of the network, so that temporary arrays stay comparatively small.
-CHUNK_SHARE, SMALLEST_CHUNK = 1 / 64, 1 << 12
+CHUNK_SHARE, SMALLEST_CHUNK = 1 / 32, 1 << 12
 #: If each chunk repeats all draws (sweeps), chunks are fewer and larger, up to this fraction of the network.
 SWEEP_CHUNK, SWEEP_SHARE = 1 << 20, 1 / 16
 
@@ -159,18 +159,21 @@ def rounded(name: str, delays: np.ndarray, dt: float) -> np.ndarray:
     NetworkError
         If a delay is negative, not finite or too long: unbounded distributions may draw any value.
     """
-    if delays.size and (delays.min() < 0.0 or delays.max() <= 0.0):
+    if not delays.size:
+        return np.zeros(delays.shape, np.int64)
+    least, most = delays.min(), delays.max()
+    if least < 0.0 or most <= 0.0:
         raise NetworkError(
-            f"delays of {name} must be > 0 ms, but {delays.min():g}..{delays.max():g} ms were drawn; exclude values below one "
+            f"delays of {name} must be > 0 ms, but {least:g}..{most:g} ms were drawn; exclude values below one "
             "step, for a normal distribution with Normal(mean, sd, low=...)"
         )
-    steps = np.rint(delays / dt)
-    if steps.size and not (np.isfinite(steps.min()) and steps.max() <= LONGEST_DELAY):
+    if not np.rint(most / dt) <= LONGEST_DELAY:  # also true for NaN
         raise NetworkError(
             f"delays of {name} must be finite and at most {LONGEST_DELAY} steps of {dt:g} ms, "
-            f"but {delays.min():g}..{delays.max():g} ms were drawn"
+            f"but {least:g}..{most:g} ms were drawn"
         )
-    return np.maximum(steps.astype(np.int64), 1)
+    steps = delays / dt
+    return np.maximum(np.rint(steps, out=steps), 1.0, out=steps).astype(np.int64)
 
 
 def _values(
@@ -198,7 +201,7 @@ def _values(
 
 
 #: Branches that are filled together: few enough that their write positions stay in the cache.
-TILE = 1024
+TILE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -244,6 +247,11 @@ class Branches(NamedTuple):
         return cls(sizes.branch_span(p.index)[0], sizes.rank_partition.n_local_sources(p.pre), each, signs, adjacent)
 
     @property
+    def ascend(self) -> bool:
+        """Whether the branches of each source are below those of the next one."""
+        return len(self.signs) == 1 and (self.adjacent or self.delays == 1)
+
+    @property
     def span(self) -> slice:
         """The branches of the network."""
         return slice(self.first, self.first + len(self.signs) * self.sources * self.delays)
@@ -255,6 +263,8 @@ class Branches(NamedTuple):
         local = local.astype(np.int64)
         if not self.adjacent:
             return groups * self.sources + local
+        if len(self.signs) == 1:
+            return local * self.delays + groups
         sign, delay = np.divmod(groups, self.delays)
         return (sign * self.sources + local) * self.delays + delay
 
@@ -328,8 +338,8 @@ class ConnectionBuilder:
         for p in self.projections:
             own = self.branches[p.index]
             here = places[own.span]
-            # With one delay, branches ascend as sources do.
-            tile = TILE if own.delays == len(own.signs) == 1 else max(here.size, 1)
+            # Branches of whole sources.
+            tile = max(TILE // own.delays, 1) * own.delays if own.ascend else max(here.size, 1)
             for chunk in chunks(p, *self._nodes(targets, p.post)):
                 one, branches = self._given(p, chunk, True)
                 values = one.values if one.values.size else np.zeros(branches.size)

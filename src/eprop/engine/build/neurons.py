@@ -77,10 +77,8 @@ def with_columns(description: Any, columns: dict[str, Any]) -> Any:
 
 def parameters_of_neurons(network: Network, population: Population) -> dict[str, np.ndarray]:
     """Values of all numeric parameters, ``(size,)`` each; parameters of a part are called ``part.parameter``."""
-    neurons = neurons_of(network, population)
-    columns = [_numbers_of(neuron) for neuron in neurons]
-    found = {name: np.array([numbers[name] for numbers in columns], np.float64) for name in columns[0]}
-    return {name: np.broadcast_to(values, population.size).copy() for name, values in found.items()}
+    numbers = _numbers_of(population.model, columns_of(network, population))
+    return {name: np.broadcast_to(values, population.size).astype(np.float64) for name, values in numbers.items()}
 
 
 def values_of(description: Description, size: int, seed: int, name: str) -> dict[str, np.ndarray]:
@@ -103,14 +101,18 @@ def values_of(description: Description, size: int, seed: int, name: str) -> dict
     return plain | columns
 
 
-def _numbers_of(description: Description) -> dict[str, float]:
-    out: dict[str, float] = {}
+def _numbers_of(description: Description, columns: dict[str, Any]) -> dict[str, Any]:
+    """Numeric parameters of a description, and of its parts; ``columns`` has those that vary."""
+    out: dict[str, Any] = {}
     for field in dataclasses.fields(description):
         value = getattr(description, field.name)
-        if isinstance(value, Description):
-            out |= {f"{field.name}.{name}": number for name, number in _numbers_of(value).items()}
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            out[field.name] = float(value)
+        if isinstance(value, Description) and not isinstance(columns.get(field.name), np.ndarray):
+            part = _numbers_of(value, columns.get(field.name, {}))
+            out |= {f"{field.name}.{name}": numbers for name, numbers in part.items()}
+        elif isinstance(value := columns.get(field.name, value), (int, float, np.ndarray)) and not isinstance(
+            value, bool
+        ):
+            out[field.name] = value
     return out
 
 
