@@ -29,12 +29,12 @@ from trials import BLUE, GREEN, GREY, ORANGE, Score
 import eprop as ep
 from eprop.analysis import statistics
 from eprop.networks import POPULATIONS, Microcircuit
-from eprop.plot.style import explain, label_counts, letter, new_figure
+from eprop.plot import letter, new_figure
 from eprop.runs import RunFolder
-from eprop.tasks.microcircuit import EXCITATORY
 from eprop.training import Stage, Trainer
 
 RECURRENCE = ("plastic", "static", "none")
+EXCITATORY = POPULATIONS[0::2]
 #: Points of a learning curve, and of the losses that are kept.
 VALIDATIONS, LOSSES = 4, 20
 #: Time over which rates and irregularity are taken, ms, as far as there are recordings: slow neurons need many intervals.
@@ -132,7 +132,7 @@ def draw(results: Mapping[str, list[dict[str, Any]]]) -> Figure:
     if "plastic" in results:
         draw_weights(axes[3], results["plastic"])
     for ax, name in zip(axes, "abcd", strict=True):
-        explain(ax)
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
         letter(ax, name)
     return figure
 
@@ -146,7 +146,7 @@ def draw_errors(ax: Axes, results: Mapping[str, list[dict[str, Any]]]) -> None:
             test, spread = 100 * run["test_error"], 100 * run["test_error_sigma"]
             end = {"fmt": "D", "ms": 4, "capsize": 2.5, "color": COLORS[kind], "label": None if k else f"{kind}, test"}
             ax.errorbar([1.03 * samples[-1]], [test], [spread], **end)
-    label_counts(ax, "recordings")
+    ax.set_xlabel("recordings")
     ax.set_ylim(0, 105)
     ax.set_ylabel("error (%)")
 
