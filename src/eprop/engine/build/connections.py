@@ -260,7 +260,8 @@ class Branches(NamedTuple):
         """Branches of connections from local sources, counted from the first one; also ``groups`` count from the first one."""
         if self.delays == len(self.signs) == 1:
             return local
-        local = local.astype(np.int64)
+        many = self.span.stop - self.span.start > np.iinfo(np.int32).max
+        local, groups = (ids.astype(np.int64 if many else np.int32, copy=False) for ids in (local, groups))
         if not self.adjacent:
             return groups * self.sources + local
         if len(self.signs) == 1:
@@ -399,11 +400,11 @@ class DrawnConnections:
             delays = draw_delays(self.network, p, targets, indptr, sources) if kept is None else kept.onto(*targets)
             classes = self.classes.get(p.post.index)
             n_classes = 1 if classes is None else classes.decay.size
-            of_delay = np.zeros(1 + known[-1], np.int64)
+            of_delay = np.zeros(1 + known[-1], np.int32)
             of_delay[known[::n_classes]] = np.arange(0, each, n_classes)
             groups = of_delay[delays]
             if classes is not None:
-                groups += np.repeat(classes.of_readout[slice(*targets)], np.diff(indptr))
+                groups = groups + np.repeat(classes.of_readout[slice(*targets)], np.diff(indptr))
         if len(signs) > 1:
             groups = groups + each * (draw_signs(self.network, p, targets, indptr, sources) < 0)
         return groups
