@@ -261,7 +261,8 @@ class Branches(NamedTuple):
         if self.delays == len(self.signs) == 1:
             return local
         many = self.span.stop - self.span.start > np.iinfo(np.int32).max
-        local, groups = (ids.astype(np.int64 if many else np.int32, copy=False) for ids in (local, groups))
+        kind = np.dtype(np.int64 if many else np.int32)
+        local, groups = local.astype(kind, copy=False), groups.astype(kind, copy=False)
         if not self.adjacent:
             return groups * self.sources + local
         if len(self.signs) == 1:
