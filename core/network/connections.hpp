@@ -81,9 +81,9 @@ template <class Target, class Weight> struct PlacedSynapses {
 };
 
 // Writes the connections of targets first_target ... to their positions.
-// If no branch of a tile lies below those of an earlier tile, within each target, `tile` branches can be filled at a time, from
-// all targets: the write positions of a few branches stay in the cache, while those of all branches lie on as many pages (2.6e8
-// synapses on 128,000 branches: 25 ns each instead of 55). Otherwise `tile` must be the number of branches.
+// `tile` branches are filled at a time, from all targets: the write positions of a few branches stay in the cache, while those of
+// all branches lie on as many pages (2.6e8 synapses on 128,000 branches: 25 ns each instead of 55). For each target, connections
+// of one tile must come before those of the next one; otherwise `tile` must be the number of branches.
 template <class Branch, class Value, class Target, class Weight>
 void place_synapses(const DrawnSynapses<Branch, Value>& drawn, Index first_target, const PlacedSynapses<Target, Weight>& placed,
                     Index tile) {

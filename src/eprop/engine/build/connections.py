@@ -1,9 +1,9 @@
 """Draw and store all connections: by partition, then by axon branch; targets ascend within a branch.
 
 Connections, weights and delays are drawn for any range of targets alone. Every connection is drawn twice, once to count and
-once to store, and before that if its delay is drawn. Draws are pure functions, so this needs less memory than a list of all
-connections beside the network. Only drawn delays are kept, from the time when they determined the delay groups. Threads divide
-the targets, and each thread holds a few chunks.
+once to store, and once more before that if its delay is drawn. Draws are pure functions, so this needs less memory than a list
+of all connections beside the network. Only drawn delays are kept, from the time when they determined the delay groups. Threads
+divide the targets, and each thread holds a few chunks.
 """
 
 from __future__ import annotations
@@ -340,7 +340,7 @@ class ConnectionBuilder:
         for p in self.projections:
             own = self.branches[p.index]
             here = places[own.span]
-            # Branches of whole sources.
+            # A tile has all branches of its sources.
             tile = max(TILE // own.delays, 1) * own.delays if own.ascend else max(here.size, 1)
             for chunk in chunks(p, *self._nodes(targets, p.post)):
                 one, branches = self._given(p, chunk, True)

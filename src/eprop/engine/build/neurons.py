@@ -105,13 +105,13 @@ def _numbers_of(description: Description, columns: dict[str, Any]) -> dict[str, 
     """Numeric parameters of a description, and of its parts; ``columns`` has those that vary."""
     out: dict[str, Any] = {}
     for field in dataclasses.fields(description):
-        value = getattr(description, field.name)
-        if isinstance(value, Description) and not isinstance(columns.get(field.name), np.ndarray):
-            part = _numbers_of(value, columns.get(field.name, {}))
+        value, column = getattr(description, field.name), columns.get(field.name)
+        if isinstance(column, np.ndarray):
+            out[field.name] = column
+        elif isinstance(value, Description):
+            part = _numbers_of(value, column or {})
             out |= {f"{field.name}.{name}": numbers for name, numbers in part.items()}
-        elif isinstance(value := columns.get(field.name, value), (int, float, np.ndarray)) and not isinstance(
-            value, bool
-        ):
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
             out[field.name] = value
     return out
 
