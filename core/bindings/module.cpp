@@ -232,6 +232,7 @@ void bind_neurons(nb::module_& m) {
                      "Surrogate gradient by the code of its kind.");
   testing.def_static("clip", &clip<double>, "w"_a, "w_min"_a, "w_max"_a);
   testing.def_static("power", &power);
+  testing.def_static("skip_regions", &skip_regions, "n"_a, "Count `n` calls of the pool of threads that do nothing.");
   testing.def_static("potentiate", &potentiate);
   testing.def_static("depress", &depress);
   testing.def_static("optimize_synapse", &optimize, "before"_a, "g"_a, "first_step"_a, "last_step"_a, "groups"_a,

@@ -471,6 +471,10 @@ class testing:
     def power(arg0: float, arg1: int, /) -> float: ...
 
     @staticmethod
+    def skip_regions(n: int) -> None:
+        """Count `n` calls of the pool of threads that do nothing."""
+
+    @staticmethod
     def potentiate(arg0: float, arg1: float, arg2: float, arg3: float, /) -> float: ...
 
     @staticmethod
