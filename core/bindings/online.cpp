@@ -146,7 +146,7 @@ template <class Real> void materialise(PyRun<Real>& run) {
 }
 
 // After connections have moved: synapses that were made at time `now` begin.
-template <class Real> void follow_moves(PyRun<Real>& run, std::uint32_t now) {
+template <class Real> void follow_moves(PyRun<Real>& run, Index now) {
   if (!run.has_plus) return;
   nb::gil_scoped_release release;
   begin_synapses(run.state, run.t, now);

@@ -223,3 +223,28 @@ def test_moving_synapses_cannot_be_recorded_while_they_learn():
     ):
         sim.run(10.0, record=[("in->rec", "weight")])
     assert sim.run(10.0, record=[("in->rec", "weight")], learn=False).traces["in->rec", "weight"].shape == (10, 45)
+
+
+@pytest.mark.parametrize("precision", ["single", "double"])
+def test_numbers_of_any_type_move_with_their_synapse(precision):
+    """When a synapse was made, in steps, has eight bytes also in single precision; no step is too late for them."""
+    late = STEPS * 2**30
+    sim, given = ep.Simulator(network(rule=plus(ADAM)), threads=1, partitions=2, precision=precision), stimuli(None)
+    sim._arrays.learned_steps = late
+    born = sim._arrays.moves.born
+    born[:] = 2**32 + 7 * np.arange(born.size)
+
+    def born_of(name):
+        return dict(
+            zip(keys_of(connections_of(sim)[name]), late + sim._arrays.online.t - sim.moved(name).ages, strict=True)
+        )
+
+    for one in given[:2]:
+        before = {name: born_of(name) for name in NAMES}
+        learn(sim, one)
+        for name in NAMES:
+            after = born_of(name)
+            kept = before[name].keys() & after.keys()
+            assert 0 < len(kept) < len(after)
+            assert all(after[key] == before[name][key] for key in kept)
+            assert all(after[key] == late + sim._arrays.online.t for key in after.keys() - kept)

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 #: Part of a training in which synapses move.
 PART = 0.75
-#: The latest time that is stored.
-LATEST = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -205,7 +203,7 @@ class Rewirer:
         for step in (grown, self._drawn("random", clock), self._drawn_for(silent, clock)):
             if step is not None:
                 self._move_all(step)
-        self._arrays.online.begin_synapses(_stored(clock))
+        self._arrays.online.begin_synapses(clock)
 
     def begin(self) -> None:
         """Draw the candidates whose gradients the next mini-batch gives, if synapses move after it."""
@@ -257,7 +255,7 @@ class Rewirer:
         if not arrays.built.rewired:
             return Moved(0, 0, 0.0, np.full(arrays.exchange.count(p.index), round(self.now)))
         order = synapse_order(arrays, p.index)[0]
-        born = of_all_ranks(arrays, p, [moves.born[order].astype(np.int64)])[0]
+        born = of_all_ranks(arrays, p, [moves.born[order]])[0]
         turnover = float((born > 0).mean()) if born.size else 0.0
         ages = np.rint((self._clock - born) * self._unit).astype(np.int64)
         return Moved(int(moves.moved[p.index]), int(moves.last[p.index]), turnover, ages)
@@ -332,7 +330,7 @@ def _move(arrays: Arrays, step: _Step, p: Projection, share: float) -> None:
     by_gradient = rewiring.grow == "gradient" and not is_silent(p)
     moved = lib.rewire(
         arrays.core, step.topology, step.absent.values,
-        *_shape(arrays, p), drop, share, by_gradient, _stored(step.time), arrays.threads,
+        *_shape(arrays, p), drop, share, by_gradient, step.time, arrays.threads,
     )  # fmt: skip
     moved = arrays.exchange.total(moved)
     arrays.moves.moved[p.index] += moved
@@ -343,11 +341,6 @@ def topology_with(arrays: Arrays, tables: Synapses) -> Any:
     """The topology with other connections."""
     topology = arrays.built.topology
     return type(topology)(**topology.arrays() | {"branch_start": tables.branch_start, "targets": tables.targets})
-
-
-def _stored(time_: int) -> int:
-    """A time as synapses store it."""
-    return min(time_, LATEST)
 
 
 def _rewiring(p: Projection) -> Rewiring:
