@@ -43,6 +43,7 @@ void bind_connections(nb::module_& m);
 void bind_data(nb::module_& m);
 void bind_network(nb::module_& m);
 void bind_requests(nb::module_& m);
+void bind_in_use(nb::module_& m);
 void bind_stepper(nb::module_& m);
 void bind_online(nb::module_& m);
 void bind_episodes(nb::module_& m);
@@ -260,6 +261,7 @@ NB_MODULE(EPROP_MODULE, m) {
   bind_requests(m);
   bind_episodes(m);
   bind_rewiring(m);
+  bind_in_use(m);
   bind_stepper(m);
   bind_online(m);
 }

@@ -66,7 +66,6 @@ def test_a_simulator_belongs_to_one_thread_at_a_time():
     calls = (
         lambda: stepper.step([1]),
         sim.reset,
-        sim.state,
         lambda: sim.set_weights("in->0", 1.0),
         lambda: sim.scale_learning_rates(1.0),
     )

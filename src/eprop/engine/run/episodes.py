@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -48,16 +48,11 @@ class Episodes:
         All ranks, each with a copy of the network.
     timer : PhaseTimer
     rewirer : Rewirer
-    lock : context manager
-        Held while a simulator is in use.
     watch : CollapseWatch
     """
 
-    def __init__(
-        self, arrays: Arrays, replicas: Replicas, timer: PhaseTimer, rewirer: Rewirer, lock: AbstractContextManager[None],
-        watch: CollapseWatch,
-    ):  # fmt: skip
-        self.arrays, self.replicas, self.comm, self.lock = arrays, replicas, replicas.comm, lock
+    def __init__(self, arrays: Arrays, replicas: Replicas, timer: PhaseTimer, rewirer: Rewirer, watch: CollapseWatch):
+        self.arrays, self.replicas, self.comm, self.access = arrays, replicas, replicas.comm, arrays.access
         self.optimizers, self.losses = Optimizers(arrays, self.comm, timer), OwnLosses(arrays.network)
         self.layout = SampleLayout.of(arrays.network)
         self.watch, self.rewirer = watch, rewirer
@@ -180,14 +175,15 @@ class Episodes:
             pending, request.products = terms[:2]
         core.set_weights(arrays.synapses.weight if learn else arrays.effective_weights())
         began = time.perf_counter()
-        if learn and self.losses:
-            request.given_errors = self._errors(core, samples[index], request)
-        with self.rewirer.watching(core, terms[2:]):
-            while done < n:
-                reached = core.run_samples(done, n, request, pending)
-                if progress:
-                    progress(reached - done)
-                done = reached
+        with self.access.open:  # only the optimiser's step changes the network
+            if learn and self.losses:
+                request.given_errors = self._errors(core, samples[index], request)
+            with self.rewirer.watching(core, terms[2:]):
+                while done < n:
+                    reached = core.run_samples(done, n, request, pending)
+                    if progress:
+                        progress(reached - done)
+                    done = reached
         self._timer.add_since("samples", began)
         check_losses(request.loss, request.y)  # a sample with non-finite voltages has no finite loss
         events = int(request.events.sum())

@@ -10,6 +10,7 @@ from eprop.engine.build.built import Built
 from eprop.engine.build.levels import round_to_nearest, store_levels, weights_of_levels
 from eprop.engine.build.records import NETWORKS, ONLINE, Online, out_degrees
 from eprop.engine.ranks.exchange import Exchange
+from eprop.engine.state.access import OneThread
 from eprop.engine.state.constants import Constants
 from eprop.network import Network
 from eprop.parameters import Floats
@@ -29,6 +30,8 @@ class Arrays:
     Attributes
     ----------
     exchange : Exchange
+    access : OneThread
+        Who may use these arrays.
     constants : Constants
         Constants that learn.
     core : lib.NetworkDouble or lib.NetworkSingle
@@ -53,10 +56,11 @@ class Arrays:
     def __init__(self, network: Network, built: Built, threads: int, timed: bool = False):
         self.network, self.built, self.threads = network, built, threads
         self.exchange = Exchange(built)
+        self.access = OneThread(reads_wait=not self.exchange.several)
         sizes = built.in_core(built.weight.size, built.max_delay)
         self.core = NETWORKS[built.dtype](built.topology, sizes, built.weight, built.feedback)
         self.constants = Constants(network, built, self.core.constants)
-        self.online: Online = ONLINE[built.dtype](self.core, timed)
+        self.online: Online = ONLINE[built.dtype](self.core, timed, self.access)
         self.online.collect = self.exchange.several
         self.synapses, self.moves, self.neurons = self.core.synapses, self.core.moves, self.online.neurons
         self.updates = self.learned_steps = self.weight_changes = self.wiring_changes = 0

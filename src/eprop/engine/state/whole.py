@@ -18,7 +18,7 @@ from eprop.engine.state.wiring import giving, replace_tables
 from eprop.parallel import Communicator
 
 # Weights are numbers in a state, also if the network stores levels.
-WEIGHT = "synapses/weight"
+WEIGHT, GRADIENT = "synapses/weight", "synapses/pending"
 # Rows of ``history/steps`` from here on are work space, which depends on the partitions.
 STEP_WORK = 3
 
@@ -137,7 +137,10 @@ def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
     order = all_synapses(arrays)
     out = _wiring_here(arrays) if arrays.built.rewired else {}
     for name, (axis, view) in _kept(arrays).items():
-        out[name] = view[..., order] if axis is Axis.synapse and view.size else view.copy()
+        if name == GRADIENT and arrays.built.learning.eprop:  # between mini-batches; now one may be under way
+            out[name] = np.zeros_like(view)
+        else:
+            out[name] = view[..., order] if axis is Axis.synapse and view.size else view.copy()
     if arrays.stores_levels:
         out[WEIGHT] = arrays.effective_weights()[order]
     out["history/steps"][:, STEP_WORK:] = 0.0
