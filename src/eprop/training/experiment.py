@@ -341,8 +341,8 @@ class Experiment(Training):
 def task(function: Callable[Options, Experiment]) -> Callable[Options, Experiment]:
     """Make a task of a function: its arguments are checked, and kept with each run.
 
-    The function has keyword parameters with types and defaults, and returns an `Experiment`. A parameter with ``Annotated[int,
-    Doc("recurrent neurons")]`` is an option of ``eprop train``.
+    The function has keyword parameters with types and defaults, and returns an `Experiment`. Parameters are options of ``eprop
+    train``, with the help of ``Annotated[int, Doc("recurrent neurons")]``.
     """
     module, file = function.__module__, inspect.getsourcefile(function)
     packaged = module.startswith("eprop.tasks.")
