@@ -75,6 +75,11 @@ def evaluate(
         loaded, outcome, test = evaluate_run(
             run, task, fresh=fresh, bits=bits, threads=threads, watcher=reporter, comm=comm, **changed
         )
+    if outcome is None:
+        raise ParameterError(
+            f"{run}: its learner has no test; define the method evaluate of {type(loaded.learner).__name__}, which returns an "
+            "object with summary(), such as eprop.training.Evaluation"
+        )
     if comm.rank > 0:
         return
     facts: JsonObject = {name.removeprefix("test_"): value for name, value in outcome.summary().items()}
