@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from eprop.cli.guard import FORMATS, Json, Quiet, Run, TaskOfRun, option
+from eprop.cli.guard import FORMATS, Json, Quiet, Run, TaskOfRun, option, say
 from eprop.cli.output import print_result, written
 from eprop.files import JsonObject
 
@@ -163,7 +163,12 @@ def new_task(
         print(file if quiet else f"{file}: written; to run the task: eprop train {file}")
 
 
-def info(as_json: Json = False) -> None:
+def info(
+    clear_cache: Annotated[
+        bool, option("Delete the cached data sets first; the next use makes them again.", "", "--clear-cache")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Print versions, core, threads, caches and memory. Include this output when you report an error.
 
     [bold]Example[/bold]
@@ -171,7 +176,12 @@ def info(as_json: Json = False) -> None:
       eprop info --json
     """
     from eprop.cli.report import print_info
+    from eprop.data.cache import clear
+    from eprop.training.number_text import counted
     from eprop.training.system_info import describe_installation
 
+    if clear_cache:
+        count, size = clear()
+        say(f"deleted {counted(count, 'data set')}, {size / 1e9:.2g} GB")
     facts = describe_installation()
     print_result(facts, lambda: print_info(facts), as_json=as_json)

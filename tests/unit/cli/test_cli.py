@@ -149,6 +149,20 @@ def test_help_loads_little_and_public_names_are_found(code: str) -> None:
 
 
 @pytest.mark.tiny
+def test_info_clears_the_cache_of_data(tmp_path: pathlib.Path) -> None:
+    entry, other = tmp_path / "data" / ("0a" * 16), tmp_path / "downloads" / "file"
+    for file in (entry / "dataset.json", other):
+        file.parent.mkdir(parents=True)
+        file.write_text("{}")
+    for words, deleted in (([], False), (["--clear-cache"], True)):
+        done = run("info", "--json", *words, EPROP_CACHE_DIR=str(tmp_path))
+        assert json.loads(done.stdout)["cache_bytes"] == (0 if deleted else 2)
+        assert ("eprop: deleted 1 data set, " in done.stderr) == deleted
+        assert entry.exists() != deleted
+    assert other.exists()
+
+
+@pytest.mark.tiny
 def test_version_and_info_describe_the_installation() -> None:
     assert run("--version").stdout.startswith("eprop 0.")
     assert "core levels" in run("info").stdout
