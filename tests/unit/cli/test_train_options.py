@@ -6,6 +6,7 @@ import functools
 import json
 import pathlib
 import re
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,20 @@ def test_keywords_without_a_doc_are_options_of_a_file(own: pathlib.Path) -> None
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["samples_learned"] == 8
     assert "jobs = 7" in pathlib.Path("run/config.toml").read_text()
+
+
+def test_a_task_is_called_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+    function = ep.tasks.pattern_generation
+
+    @functools.wraps(function)
+    def counted(**given: Any) -> ep.Experiment:
+        calls.append(given)
+        return function(**given)
+
+    monkeypatch.setattr(ep.tasks, "pattern_generation", counted)
+    assert line(f"{PATTERN} --no-figures").exit_code == 0
+    assert len(calls) == 1
 
 
 def test_figures_have_the_wanted_formats() -> None:
