@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from eprop.cli.guard import FORMATS, Json, Quiet, Run, TaskOfRun, option
+from eprop.cli.guard import FORMATS, Json, Quiet, Run, TaskOfRun, option, say
 from eprop.cli.output import print_result, written
 from eprop.files import JsonObject
 
@@ -74,6 +74,11 @@ def evaluate(
     with Reporter(quiet=quiet, silent=comm.rank > 0) as reporter:
         loaded, outcome, test = evaluate_run(
             run, task, fresh=fresh, bits=bits, threads=threads, watcher=reporter, comm=comm, **changed
+        )
+    if outcome is None:
+        raise ParameterError(
+            f"{run}: its learner has no test; define the method evaluate of {type(loaded.learner).__name__}, which returns an "
+            "object with summary(), such as eprop.training.Evaluation"
         )
     if comm.rank > 0:
         return
@@ -158,7 +163,12 @@ def new_task(
         print(file if quiet else f"{file}: written; to run the task: eprop train {file}")
 
 
-def info(as_json: Json = False) -> None:
+def info(
+    clear_cache: Annotated[
+        bool, option("Delete the cached data sets first; the next use makes them again.", "", "--clear-cache")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Print versions, core, threads, caches and memory. Include this output when you report an error.
 
     [bold]Example[/bold]
@@ -166,7 +176,12 @@ def info(as_json: Json = False) -> None:
       eprop info --json
     """
     from eprop.cli.report import print_info
+    from eprop.data.cache import clear
+    from eprop.training.number_text import counted
     from eprop.training.system_info import describe_installation
 
+    if clear_cache:
+        count, size = clear()
+        say(f"deleted {counted(count, 'data set')}, {size / 1e9:.2g} GB")
     facts = describe_installation()
     print_result(facts, lambda: print_info(facts), as_json=as_json)
