@@ -20,7 +20,7 @@ from eprop.engine.state.weights import branches_at, of_all_ranks, synapse_order
 from eprop.engine.state.wiring import Give, giving, placed
 from eprop.errors import warn
 from eprop.network import Projection
-from eprop.network.rewiring import BATCHES, GROW, SILENT, SILENT_RATE, TIME, Rewiring, is_silent
+from eprop.network.rewiring import BATCHES, GROW, SILENT, TIME, Rewiring, is_silent
 from eprop.network.signs import SOURCE, sign_classes, signs_of_synapses
 from eprop.parallel import Communicator
 from eprop.parameters import Integers
@@ -125,7 +125,7 @@ class Candidates:
         begin, stop = arrays.built.rank_partition.own(p.post)
         delays = arrays.built.groups["delay"][branches_at(arrays.built, order)[1]]
         groups = self._groups(p, delays, sources, targets, time_)
-        gradients = arrays.synapses.weight[order].astype(np.float64) / -SILENT_RATE
+        gradients = arrays.synapses.weight[order].astype(np.float64) / -silent.rule.learning_rate
         indptr = np.searchsorted(targets, np.arange(begin, stop + 1))
         return Connections(indptr, sources.astype(np.int32), groups, gradients)
 
@@ -263,7 +263,9 @@ class Rewirer:
         return Moved(int(moves.moved[p.index]), int(moves.last[p.index]), turnover, ages)
 
     def _moving(self, grow: str, time_: int) -> list[tuple[Projection, float]]:
-        """Projections that move synapses after a mini-batch or a step, and the share of them that moves."""
+        """Projections that move synapses after a mini-batch or a step, and the share that moves; none if nothing learns."""
+        if self._arrays.rate_factor == 0.0:
+            return []
         due = [p for p in self._projections if _rewiring(p).grow == grow and time_ % self._every(p) == 0]
         shares = [(p, _rewiring(p).share(time_ * self._unit, self.training)) for p in due]
         return [(p, share) for p, share in shares if share > 0.0]

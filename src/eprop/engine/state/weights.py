@@ -14,6 +14,7 @@ from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError, NetworkError, ParameterError
 from eprop.network import Network, Population, Projection
+from eprop.network.rewiring import is_silent
 from eprop.parallel import Communicator
 from eprop.parameters import is_finite_number, real_numbers
 from eprop.rules.bounds import outside
@@ -205,9 +206,10 @@ def scale_learning_rates(arrays: Arrays, comm: Communicator, factor: float) -> N
     run_on_all_ranks(comm, "scale_learning_rates", partial(_check_factor, factor), lambda _: {"factor": float(factor)})
     eta = arrays.built.topology.groups["eta"]
     for p, groups in zip(arrays.network.projections, arrays.built.delay_groups, strict=True):
-        if p.rule.plastic:
+        if p.rule.plastic and not is_silent(p):  # the rate of silent synapses is a unit of their gradients
             eta[groups] = float(factor) * p.rule.learning_rate
     arrays.constants.scale_learning_rates(float(factor))
+    arrays.rate_factor = float(factor)
 
 
 def _check_factor(factor: Any) -> None:
