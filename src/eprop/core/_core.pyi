@@ -1008,9 +1008,9 @@ class EpisodesDouble:
         Add the gradients of all lanes to the sums `pending`, see `core/lanes/episodes.hpp`.
         """
 
-    def run_samples(self, begin: int, stop: int, request: Request, pending: NDArray[numpy.float64]) -> int:
+    def run_samples(self, begin: int, stop: int, width: int, request: Request, pending: NDArray[numpy.float64]) -> int:
         """
-        Run samples begin:stop of a request; returns the next sample, after the chunk during which 50 ms have passed.
+        Run samples begin:stop of a request, `width` at a time; returns the next sample, after the chunk during which 50 ms have passed.
         """
 
     def step(self, channels: tuple[object, ...], y: NDArray[numpy.float64]) -> bool | None:
@@ -1108,9 +1108,9 @@ class EpisodesSingle:
         Add the gradients of all lanes to the sums `pending`, see `core/lanes/episodes.hpp`.
         """
 
-    def run_samples(self, begin: int, stop: int, request: Request, pending: NDArray[numpy.float32]) -> int:
+    def run_samples(self, begin: int, stop: int, width: int, request: Request, pending: NDArray[numpy.float32]) -> int:
         """
-        Run samples begin:stop of a request; returns the next sample, after the chunk during which 50 ms have passed.
+        Run samples begin:stop of a request, `width` at a time; returns the next sample, after the chunk during which 50 ms have passed.
         """
 
     def step(self, channels: tuple[object, ...], y: NDArray[numpy.float64]) -> bool | None:
