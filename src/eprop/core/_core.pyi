@@ -203,6 +203,15 @@ def record_fields() -> dict[str, list[tuple[str, str]]]:
     Names and NumPy types of the fields of each record, in their order; each has eight bytes.
     """
 
+def listed_synapses(topology: Topology, first: int, order: NDArray[numpy.int64], begin: int, end: int, threads: int) -> NDArray[numpy.int64]:
+    """
+    Synapses of the branches `first + order` onto the targets `begin` to `end`, by target, then in the order of the branches.
+
+    Returns positions, branches from `first` on and targets from `begin` on, (3, synapses).
+
+    C++: `list_synapses` in core/network/listed_synapses.hpp.
+    """
+
 class Profile(enum.IntEnum):
     """How the probability of a connection falls with distance."""
 

@@ -161,7 +161,8 @@ def test_targets_drop_their_smallest_weights(name):
 def silent_synapses(sim: ep.Simulator, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions, sources and targets of silent synapses."""
     (silent,) = (p for p in sim._arrays.network.projections if p.name == name + SILENT)
-    return weights.synapse_order(sim._arrays, silent.index)
+    order = weights.synapse_order(sim._arrays, silent.index)
+    return order.where, order.sources, order.targets
 
 
 def silent_of(sim: ep.Simulator, name: str) -> dict[tuple[int, int], float]:
