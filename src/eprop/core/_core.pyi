@@ -203,6 +203,15 @@ def record_fields() -> dict[str, list[tuple[str, str]]]:
     Names and NumPy types of the fields of each record, in their order; each has eight bytes.
     """
 
+def listed_synapses(topology: Topology, first: int, order: NDArray[numpy.int64], begin: int, end: int, threads: int) -> NDArray[numpy.int64]:
+    """
+    Synapses of the branches `first + order` onto the targets `begin` to `end`, by target, then in the order of the branches.
+
+    Returns positions, branches from `first` on and targets from `begin` on, (3, synapses).
+
+    C++: `list_synapses` in core/network/listed_synapses.hpp.
+    """
+
 class Profile(enum.IntEnum):
     """How the probability of a connection falls with distance."""
 
@@ -1012,9 +1021,9 @@ class EpisodesDouble:
         Add the gradients of all lanes to the sums `pending`, see `core/lanes/episodes.hpp`.
         """
 
-    def run_samples(self, begin: int, stop: int, request: Request, pending: NDArray[numpy.float64]) -> int:
+    def run_samples(self, begin: int, stop: int, width: int, request: Request, pending: NDArray[numpy.float64]) -> int:
         """
-        Run samples begin:stop of a request; returns the next sample, after the chunk during which 50 ms have passed.
+        Run samples begin:stop of a request, `width` at a time; returns the next sample, after the chunk during which 50 ms have passed.
         """
 
     def step(self, channels: tuple[object, ...], y: NDArray[numpy.float64]) -> bool | None:
@@ -1112,9 +1121,9 @@ class EpisodesSingle:
         Add the gradients of all lanes to the sums `pending`, see `core/lanes/episodes.hpp`.
         """
 
-    def run_samples(self, begin: int, stop: int, request: Request, pending: NDArray[numpy.float32]) -> int:
+    def run_samples(self, begin: int, stop: int, width: int, request: Request, pending: NDArray[numpy.float32]) -> int:
         """
-        Run samples begin:stop of a request; returns the next sample, after the chunk during which 50 ms have passed.
+        Run samples begin:stop of a request, `width` at a time; returns the next sample, after the chunk during which 50 ms have passed.
         """
 
     def step(self, channels: tuple[object, ...], y: NDArray[numpy.float64]) -> bool | None:

@@ -153,7 +153,7 @@ class Simulator(FixedProperties):
         self._rewirer = Rewirer(self._arrays, self.comm, self._timer)
         self._watch = CollapseWatch(self._arrays, self.comm)
         self._online = OnlineRunner(self._arrays, self._layout, self._timer, self._rewirer, self._watch)
-        self._by_batch, self._eta_factor, self._lock = built.learning.eprop, 1.0, self._arrays.access
+        self._by_batch, self._lock = built.learning.eprop, self._arrays.access
         self._episodes = Episodes(self._arrays, Replicas(replicas), self._timer, self._rewirer, self._watch)
 
     def __repr__(self) -> str:
@@ -680,6 +680,8 @@ class Simulator(FixedProperties):
     def scale_learning_rates(self, factor: float) -> None:
         """Set the factor of the learning rates of optimisers and pair rules from now on (not cumulative: 1 restores the rates).
 
+        While the factor is 0, no synapse moves (`eprop.Rewiring`).
+
         Raises
         ------
         ParameterError
@@ -689,7 +691,6 @@ class Simulator(FixedProperties):
         """
         with self._lock:
             weights.scale_learning_rates(self._arrays, self.comm, factor)
-            self._eta_factor = factor
 
     def feedback_weights(self, pre: Population | str, post: Population | str) -> Floats:
         """Return the present feedback weights ``B`` from readouts to neurons.
@@ -825,7 +826,7 @@ class Simulator(FixedProperties):
             "threads": self.threads, "precision": self.precision, "timers": self._timer.wanted,
             "partitions": len(self._arrays.built.topology.branch_start),
         }  # fmt: skip
-        return _restored, (self.network, options, self._eta_factor, self.state())
+        return _restored, (self.network, options, self._arrays.rate_factor, self.state())
 
 
 def _restored(network: Network, options: dict[str, Any], eta_factor: float, state: dict[str, np.ndarray]) -> Simulator:

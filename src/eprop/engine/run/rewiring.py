@@ -16,11 +16,11 @@ from eprop import random
 from eprop.core import lib
 from eprop.engine.build.connections import Branches, Connections, Synapses, draw_connections, draw_delays
 from eprop.engine.state.arrays import Arrays
-from eprop.engine.state.weights import branches_at, of_all_ranks, synapse_order
+from eprop.engine.state.weights import of_all_ranks, synapse_order
 from eprop.engine.state.wiring import Give, giving, placed
 from eprop.errors import warn
 from eprop.network import Projection
-from eprop.network.rewiring import BATCHES, GROW, SILENT, SILENT_RATE, TIME, Rewiring, is_silent
+from eprop.network.rewiring import BATCHES, GROW, SILENT, TIME, Rewiring, is_silent
 from eprop.network.signs import SOURCE, sign_classes, signs_of_synapses
 from eprop.parallel import Communicator
 from eprop.parameters import Integers
@@ -119,11 +119,11 @@ class Candidates:
     def silent(self, p: Projection, silent: Projection, time_: int) -> Connections:
         """The synapses of a projection's ``silent`` one onto this rank, as connections of it, with their gradients."""
         arrays = self._arrays
-        order, sources, targets = synapse_order(arrays, silent.index)
+        order = synapse_order(arrays, silent.index)
+        sources, targets = order.sources, order.targets
         begin, stop = arrays.built.rank_partition.own(p.post)
-        delays = arrays.built.groups["delay"][branches_at(arrays.built, order)[1]]
-        groups = self._groups(p, delays, sources, targets, time_)
-        gradients = arrays.synapses.weight[order].astype(np.float64) / -SILENT_RATE
+        groups = self._groups(p, arrays.built.groups["delay"][order.groups], sources, targets, time_)
+        gradients = arrays.synapses.weight[order.where].astype(np.float64) / -silent.rule.learning_rate
         indptr = np.searchsorted(targets, np.arange(begin, stop + 1))
         return Connections(indptr, sources.astype(np.int32), groups, gradients)
 
@@ -254,14 +254,16 @@ class Rewirer:
         arrays, moves = self._arrays, self._arrays.moves
         if not arrays.built.rewired:
             return Moved(0, 0, 0.0, np.full(arrays.exchange.count(p.index), round(self.now)))
-        order = synapse_order(arrays, p.index)[0]
+        order = synapse_order(arrays, p.index).where
         born = of_all_ranks(arrays, p, [moves.born[order]])[0]
         turnover = float((born > 0).mean()) if born.size else 0.0
         ages = np.rint((self._clock - born) * self._unit).astype(np.int64)
         return Moved(int(moves.moved[p.index]), int(moves.last[p.index]), turnover, ages)
 
     def _moving(self, grow: str, time_: int) -> list[tuple[Projection, float]]:
-        """Projections that move synapses after a mini-batch or a step, and the share of them that moves."""
+        """Projections that move synapses after a mini-batch or a step, and the share that moves; none if nothing learns."""
+        if self._arrays.rate_factor == 0.0:
+            return []
         due = [p for p in self._projections if _rewiring(p).grow == grow and time_ % self._every(p) == 0]
         shares = [(p, _rewiring(p).share(time_ * self._unit, self.training)) for p in due]
         return [(p, share) for p, share in shares if share > 0.0]
@@ -303,7 +305,7 @@ def _shape(arrays: Arrays, p: Projection) -> tuple[np.ndarray, np.ndarray]:
 
 def _warn_of_few(arrays: Arrays, comm: Communicator, p: Projection) -> None:
     """Warn if the share that a target moves at first rounds to no synapse."""
-    targets, rewiring = synapse_order(arrays, p.index)[2], _rewiring(p)
+    targets, rewiring = synapse_order(arrays, p.index).targets, _rewiring(p)
     most = max(comm.gather(int(np.max(np.bincount(targets), initial=0))))
     if rewiring.drop == "weight" and rewiring.fraction * most < 0.5 and most and comm.rank == 0:
         warn(

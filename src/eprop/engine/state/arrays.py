@@ -47,6 +47,8 @@ class Arrays:
     learned_steps : int
         Steps of all training samples so far (e-prop): clock of the random spikes. Where synapses that learn at spikes move,
         steps in which the network has learned: clock of their moves.
+    rate_factor : float
+        Factor of all learning rates, see `Simulator.scale_learning_rates`.
     weight_changes, wiring_changes : int
         Number of changes of weights between runs, and of connections, for owners of copies.
     current_effects : dict
@@ -64,6 +66,7 @@ class Arrays:
         self.online.collect = self.exchange.several
         self.synapses, self.moves, self.neurons = self.core.synapses, self.core.moves, self.online.neurons
         self.updates = self.learned_steps = self.weight_changes = self.wiring_changes = 0
+        self.rate_factor = 1.0
         self.current_effects: dict[int, tuple[Floats, Floats, int]] = {}
         self.measure_offsets(range(len(built.topology.groups)))
         self.tie_feedback()
