@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "bindings/convert.hpp"
+#include "network/distance.hpp"
 #include "neurons/known_neurons.hpp"
-#include "support/distance.hpp"
 
 namespace eprop {
 namespace {

@@ -11,8 +11,8 @@
 namespace eprop {
 namespace {
 
-// The synapses of a partition, from a branch on. Only here do the connections of a topology change. Other arrays move with the
-// weights; gradients only where they outlast a mini-batch.
+// The synapses of a partition, from a branch on. In the core, only rewiring writes the connections of a topology; Python does for
+// a loaded state. Other arrays move with the weights; e-prop's gradients are zero between mini-batches, so they need not.
 template <class Real> MovedSynapses<Real> part_of(PyNetwork<Real>& network, Index partition, Index first_branch) {
   const Topology& topology = network.topology;
   const Synapses<Real>& synapses = network.synapses;
