@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "bindings/network.hpp"
+#include "network/distance.hpp"
 #include "network/listed_synapses.hpp"
 #include "neurons/known_neurons.hpp"
 #include "support/aligned.hpp"
-#include "support/distance.hpp"
 
 namespace eprop {
 namespace {

@@ -11,8 +11,8 @@
 namespace eprop {
 namespace {
 
-// The synapses of a partition, from a branch on. Only here do the connections of a topology change. All arrays of synapses move
-// with the weights, gradients only where they outlast a mini-batch.
+// The synapses of a partition, from a branch on. In the core, only rewiring writes the connections of a topology; Python does for
+// a loaded state. All arrays of synapses move with the weights, gradients only where they outlast a mini-batch.
 template <class Real> MovedSynapses<Real> part_of(PyNetwork<Real>& network, Index partition, Index first_branch) {
   const Topology& topology = network.topology;
   const Synapses<Real>& synapses = network.synapses;

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "eprop_plus/eprop_plus.hpp"
+#include "online/exchange.hpp"
 #include "online/spike_log.hpp"
 #include "step/request.hpp"
-#include "support/exchange.hpp"
 
 namespace eprop {
 

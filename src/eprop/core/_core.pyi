@@ -62,7 +62,7 @@ class Tied(enum.IntEnum):
 
 class Topology:
     """
-    Constant data after the build: the arrays of `Topology` in core/network/tables.hpp.
+    Arrays from the build: `Topology` in core/network/tables.hpp. Connections that move, learning rates and constants that learn change them in place.
     """
 
     def __init__(self, **arrays: numpy.ndarray) -> None: ...
