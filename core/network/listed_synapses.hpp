@@ -1,11 +1,11 @@
 // The synapses of some axon branches onto some targets, by target: the order in which connections are read and set.
 //
 // Synapses lie by branch, and within a branch by ascending target. A counting sort by target keeps the order of the branches.
-// Each partition counts and lists its own targets.
+// Each partition counts and lists its own targets. What is listed goes to as many places as there are targets, which have to stay
+// in the cache: so each number of a synapse is listed alone.
 #pragma once
 #include <algorithm>
 #include <numeric>
-#include <span>
 #include <vector>
 
 #include "network/tables.hpp"
@@ -16,7 +16,7 @@ namespace eprop {
 // Branches `first + order[0]`, `first + order[1]`, ..., and their synapses onto the targets `begin` .. `end - 1`.
 struct BranchesOnto {
   Index first;
-  Array1<const Index> order;
+  std::vector<Index> order;
   Index begin, end;
 };
 
@@ -24,7 +24,7 @@ struct BranchesOnto {
 // `first`, `target` from `begin`. `targets` plus `shift` are the ids of the targets.
 template <class Target, class Visit>
 void each_synapse_onto(const Target* targets, Index shift, const Index* start, const BranchesOnto& some, const Visit& visit) {
-  for (const Index branch : std::span(some.order.data, static_cast<std::size_t>(some.order.size))) {
+  for (const Index branch : some.order) {
     const Target *stop = targets + start[some.first + branch + 1],
                  *at = std::partition_point(targets + start[some.first + branch], stop,
                                             [&](Target target) { return shift + Index{target} < some.begin; });
@@ -53,24 +53,20 @@ inline std::vector<Index> starts_of_targets(const Topology& topology, const Bran
   return starts;
 }
 
-// Positions, branches and targets of synapses; numbers as in `each_synapse_onto`.
-struct ListedSynapses {
-  Index *where, *branches, *targets;
-};
-
-// Lists the synapses; `starts` are those of `starts_of_targets`.
-inline void list_synapses(const Topology& topology, const BranchesOnto& some, const std::vector<Index>& starts, int threads,
-                          const ListedSynapses& listed) {
+// Writes value(branch, synapse) of the synapses, arguments as in `each_synapse_onto`; `starts` are those of `starts_of_targets`.
+template <class T, class Value> void list_synapses(const Topology& topology, const BranchesOnto& some,
+                                                   const std::vector<Index>& starts, int threads, T* out, const Value& value) {
   std::vector<Index> next(starts.begin(), starts.end() - 1);
-  each_synapse_onto(topology, some, threads, [&](Index branch, Index synapse, Index target) {
-    const Index at = next[target]++;
-    listed.where[at] = synapse;
-    listed.branches[at] = branch;
-  });
+  each_synapse_onto(topology, some, threads,
+                    [&](Index branch, Index synapse, Index target) { out[next[target]++] = value(branch, synapse); });
+}
+
+// Writes the targets of the synapses, the first one as number `first`.
+inline void list_targets(const std::vector<Index>& starts, Index first, int threads, Index* out) {
+  const Index n = static_cast<Index>(starts.size()) - 1;
   parallel_for(threads, threads, [&](Index part) {
-    const Index n = some.end - some.begin;
     for (Index target = n * part / threads; target < n * (part + 1) / threads; target++)
-      std::fill(listed.targets + starts[target], listed.targets + starts[target + 1], target);
+      std::fill(out + starts[target], out + starts[target + 1], first + target);
   });
 }
 

@@ -203,14 +203,34 @@ def record_fields() -> dict[str, list[tuple[str, str]]]:
     Names and NumPy types of the fields of each record, in their order; each has eight bytes.
     """
 
-def listed_synapses(topology: Topology, first: int, order: NDArray[numpy.int64], begin: int, end: int, threads: int) -> NDArray[numpy.int64]:
+class SynapseList:
     """
     Synapses of the branches `first + order` onto the targets `begin` to `end`, by target, then in the order of the branches.
 
-    Returns positions, branches from `first` on and targets from `begin` on, (3, synapses).
-
-    C++: `list_synapses` in core/network/listed_synapses.hpp.
+    C++: core/network/listed_synapses.hpp.
     """
+
+    def __init__(self, topology: Topology, first: int, order: NDArray[numpy.int64], begin: int, end: int, threads: int) -> None: ...
+
+    def positions(self) -> NDArray[numpy.int64]:
+        """Positions of the synapses."""
+
+    def targets(self, first: int) -> NDArray[numpy.int64]:
+        """Targets of the synapses; `begin` counts as `first`."""
+
+    @overload
+    def of_branches(self, values: NDArray[numpy.int64]) -> NDArray[numpy.int64]: ...
+
+    @overload
+    def of_branches(self, values: NDArray[numpy.float64]) -> NDArray[numpy.float64]:
+        """Values of the synapses' branches."""
+
+    @overload
+    def of_synapses(self, values: NDArray[numpy.float64]) -> NDArray[numpy.float64]: ...
+
+    @overload
+    def of_synapses(self, values: NDArray[numpy.float32]) -> NDArray[numpy.float64]:
+        """Values of the synapses, of those of all synapses."""
 
 class Profile(enum.IntEnum):
     """How the probability of a connection falls with distance."""

@@ -122,7 +122,7 @@ class Candidates:
         order = synapse_order(arrays, silent.index)
         sources, targets = order.sources, order.targets
         begin, stop = arrays.built.rank_partition.own(p.post)
-        groups = self._groups(p, arrays.built.groups["delay"][order.groups], sources, targets, time_)
+        groups = self._groups(p, order.of_groups(arrays.built.groups["delay"]), sources, targets, time_)
         gradients = arrays.synapses.weight[order.where].astype(np.float64) / -silent.rule.learning_rate
         indptr = np.searchsorted(targets, np.arange(begin, stop + 1))
         return Connections(indptr, sources.astype(np.int32), groups, gradients)

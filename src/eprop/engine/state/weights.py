@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse
@@ -23,35 +24,47 @@ if TYPE_CHECKING:
     from eprop.engine.state.arrays import Arrays
 
 
-class SynapseOrder(NamedTuple):
+@dataclass(frozen=True)
+class SynapseOrder:
     """Synapses of a projection on this rank, by target, then source.
 
     Attributes
     ----------
-    where : (synapses,) int64
-        Positions in the arrays of the core.
-    branches : (synapses,) int64
-        Axon branches, from the first one of the bundle on.
-    targets : (synapses,) int64
+    listed : lib.SynapseList
+    first : int
+        First target.
     source_of, group_of : (branches,) int64
-        Source and delay group of each branch of the bundle.
+        Source and delay group of each axon branch of the bundle.
     """
 
-    where: np.ndarray
-    branches: np.ndarray
-    targets: np.ndarray
+    listed: lib.SynapseList
+    first: int
     source_of: np.ndarray
     group_of: np.ndarray
 
     @property
+    def where(self) -> np.ndarray:
+        """Positions of the synapses in the arrays of the core, (synapses,)."""
+        return self.listed.positions()
+
+    @property
     def sources(self) -> np.ndarray:
         """Sources of the synapses, (synapses,)."""
-        return self.source_of[self.branches]
+        return self.listed.of_branches(self.source_of)
+
+    @property
+    def targets(self) -> np.ndarray:
+        """Targets of the synapses, (synapses,)."""
+        return self.listed.targets(self.first)
 
     @property
     def groups(self) -> np.ndarray:
         """Delay groups of the synapses, (synapses,)."""
-        return self.group_of[self.branches]
+        return self.listed.of_branches(self.group_of)
+
+    def of_groups(self, values: np.ndarray) -> np.ndarray:
+        """Values of the synapses' delay groups, of those of all delay groups, (synapses,)."""
+        return self.listed.of_branches(values[self.group_of])
 
 
 def synapse_order(arrays: Arrays, projection: int) -> SynapseOrder:
@@ -66,11 +79,9 @@ def synapse_order(arrays: Arrays, projection: int) -> SynapseOrder:
     # Without signs, the synapses of a pair lie in the order of their delays.
     keys = (source_of,) if described.sign is None else (built.groups["delay"][group_of], source_of)
     post = built.topology.populations[described.post.index]
-    where, onto, targets = lib.listed_synapses(
-        built.topology, first, np.lexsort(keys), post["target_begin"], post["target_end"], arrays.threads
-    )
-    targets += built.rank_partition.own(described.post)[0]
-    return SynapseOrder(where, onto, targets, source_of, group_of)
+    onto = int(post["target_begin"]), int(post["target_end"])
+    listed = lib.SynapseList(built.topology, first, np.lexsort(keys), *onto, arrays.threads)
+    return SynapseOrder(listed, built.rank_partition.own(described.post)[0], source_of, group_of)
 
 
 def all_synapses(arrays: Arrays) -> np.ndarray:
@@ -83,7 +94,8 @@ def order_on_all_ranks(arrays: Arrays, name: str) -> np.ndarray:
     """Positions, axon branches and delay groups of a projection's synapses on all ranks; those of other ranks: -1, 0, 0."""
     projection = arrays.network.projection(name).index
     order = synapse_order(arrays, projection)
-    own = np.stack([order.where, order.branches + arrays.built.branch_span(projection)[0], order.groups])
+    branches = np.arange(order.group_of.size) + arrays.built.branch_span(projection)[0]
+    own = np.stack([order.where, order.listed.of_branches(branches), order.groups])
     if not arrays.exchange.several:
         return own
     out = np.zeros((3, arrays.exchange.count(projection)), np.int64)
@@ -100,9 +112,9 @@ def connections(arrays: Arrays, name: Projection | str) -> tuple[np.ndarray, np.
 
 def _connections(arrays: Arrays, projection: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     order = synapse_order(arrays, projection.index)
-    weights = arrays.effective_weights()[order.where].astype(np.float64)
+    weights = order.listed.of_synapses(arrays.effective_weights())
     if projection.sign is not None:  # zeros as well
-        weights = np.copysign(weights, arrays.built.groups["w_max"][order.groups])
+        weights = np.copysign(weights, order.of_groups(arrays.built.groups["w_max"]))
     sources, targets, weights = of_all_ranks(arrays, projection, [order.sources, order.targets, weights])
     return sources, targets, weights
 
@@ -117,7 +129,7 @@ def of_all_ranks(arrays: Arrays, projection: Projection, parts: list[np.ndarray]
 def delays(arrays: Arrays, name: Projection | str) -> np.ndarray:
     """Delays of a projection on all ranks, see `Simulator.delays`."""
     projection, built = _projection(arrays.exchange.comm, arrays, name), arrays.built
-    found = (built.groups["delay"] * arrays.network.dt)[synapse_order(arrays, projection.index).groups]
+    found = synapse_order(arrays, projection.index).of_groups(built.groups["delay"] * arrays.network.dt)
     return of_all_ranks(arrays, projection, [found])[0]
 
 
@@ -160,8 +172,9 @@ def _bounds(arrays: Arrays, projection: Projection) -> list[np.ndarray]:
     if projection.sign is None:
         group = arrays.built.groups[arrays.built.delay_groups[projection.index][0]]
         return [np.array([group["w_min"]]), np.array([group["w_max"]])]
-    groups = synapse_order(arrays, projection.index).groups
-    return of_all_ranks(arrays, projection, [arrays.built.groups[name][groups] for name in ("w_min", "w_max")])
+    order = synapse_order(arrays, projection.index)
+    bounds = [order.of_groups(arrays.built.groups[name]) for name in ("w_min", "w_max")]
+    return of_all_ranks(arrays, projection, bounds)
 
 
 def _checked(
