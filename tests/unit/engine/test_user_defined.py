@@ -121,13 +121,11 @@ TWINS = {
 
 @pytest.mark.parametrize("twins", TWINS.values(), ids=TWINS)
 def test_a_users_part_gives_what_the_one_of_the_core_gives(twins):
-    pytest.importorskip("numba")
     np.testing.assert_allclose(*map(trained, twins), rtol=0.0, atol=1e-14)
 
 
 @pytest.mark.parametrize("surrogate", [PlainArctan(0.3, 0.7), DerivedSurrogate(0.3, 0.7)], ids=repr)
 def test_user_defined_parts_do_the_same_in_the_reference(surrogate):
-    pytest.importorskip("numba")
     net = network(ep.LIF(surrogate=surrogate), ep.EProp(optimizer=DerivedOptimizer(eta=1e-3)), loss=DerivedLoss())
     samples = ep.Simulator(net, threads=1).samples(3, 80, {"in": EVENTS}, {"out": np.full((3, 1, 2), 0.5)})
     check_training(net, samples, 3, 1e-12)
