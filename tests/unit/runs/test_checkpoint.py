@@ -90,7 +90,7 @@ def other_layout(path: pathlib.Path) -> None:
     with np.load(path) as archive:
         arrays = dict(archive.items())
     assert {array.dtype.kind for array in arrays.values()} <= set("biufU")  # nothing is pickled
-    text = arrays["checkpoint.json"].tobytes().replace(b'"format": 4', b'"format": 2')
+    text = arrays["checkpoint.json"].tobytes().replace(b'"format": 5', b'"format": 2')
     np.savez(path, **{**arrays, "checkpoint.json": np.frombuffer(text, np.uint8)})
 
 
@@ -109,7 +109,7 @@ CUT = r"is damaged.* or repeat the run"
 DAMAGES: dict[str, tuple[Any, str]] = {
     **{f"cut at {n}": (lambda p, n=n: p.write_bytes(p.read_bytes()[:n]), CUT) for n in (0, 1, 100, 2000, -1)},
     "none": (lambda p: p.unlink(), "there is no checkpoint; the run was stopped before its first one"),
-    "another layout": (other_layout, r"has layout 2, this version of eprop reads layout 4; .* eprop 0.1.0: use"),
+    "another layout": (other_layout, r"has layout 2, this version of eprop reads layout 5; .* eprop 0.1.0: use that, or train again"),
     "other arrays": (lambda p: np.savez(p, x=np.arange(3)), "is damaged or no checkpoint"),
     "a pipe": (pipe, "it is a named pipe"),
     "a bomb": (compressed, "its arrays are larger than the file"),
