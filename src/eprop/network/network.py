@@ -513,8 +513,8 @@ class Network(FixedProperties):
         drawn = [p.name for p in self._populations if p.signs is not None and np.ptp(p.signs) > 0]
         if drawn and seed != self.seed:
             raise NetworkError(
-                f"Network.with_seed: which nodes of {drawn[0]!r} excite was drawn from the seed {self.seed} when they were added; "
-                f"build the network again, with Network(seed={seed})"
+                f"Network.with_seed: add() has drawn which nodes of {drawn[0]!r} excite, from the seed {self.seed}; make the "
+                f"network with Network(seed={seed})"
             )
         made = self.copy()
         made._seed = _checked_seed(seed)
@@ -628,7 +628,7 @@ class Network(FixedProperties):
             )
 
 
-def _checked_seed(seed: object) -> int:
+def _checked_seed(seed: int) -> int:
     """A seed as an int."""
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**63:
         raise NetworkError(f"Network.seed must be a whole number in 0..2^63-1, got {seed!r}")

@@ -10,7 +10,7 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -103,7 +103,7 @@ def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
                 f"{found['version']}: use that, or train again"
             )
         state, example, network, position = (below(name, arrays) for name in _GROUPS)
-        record = RunRecord(**{each.name: found[each.name] for each in fields(RunRecord)})
+        record = RunRecord(**{name: type(empty)(found[name]) for name, empty in vars(RunRecord()).items()})
         return Checkpoint(record, found["position"] | position, state, example, found["version"], network)
 
 

@@ -57,7 +57,8 @@ def fit(
         Samples that are evaluated after each epoch and never learned from.
     folder : path, optional
         Folder for configuration, metrics, checkpoint, summary and pictures. If it has a stopped run of the same experiment, this
-        run is continued, with the same bits as without the stop. Only ``epochs`` (from reward: ``steps``) may be more than before.
+        run is continued, with the same bits as without the stop. Only ``epochs``, or ``steps`` of environments, may
+        be more than before.
     force : bool
         Replace the run in ``folder``.
     seeds : int, optional

@@ -363,11 +363,13 @@ def describe_run(path: str | pathlib.Path) -> JsonObject:
     folder = RunFolder.open(path)
     checkpoint = load_checkpoint(folder.checkpoint)
     record, position = checkpoint.record, checkpoint.position
-    facts = {"run": str(folder.path), "task": record.command or record.task, "data": record.data, "version": checkpoint.version}
-    facts |= {"done": position.get("done"), "total": position.get("total")}
     # JSON has no infinity.
     described = {k: v if v is None or v not in (math.inf, -math.inf) else str(v) for k, v in record.description.items()}
-    return {**facts, "arguments": record.arguments, "training": record.settings, "experiment": described}
+    return {
+        "run": str(folder.path), "task": record.command or record.task, "data": record.data, "version": checkpoint.version,
+        "done": position.get("done"), "total": position.get("total"),
+        "arguments": record.arguments, "training": record.settings, "experiment": described,
+    }  # fmt: skip
 
 
 def like(path: str | pathlib.Path, task: Task = None, **changes: Any) -> Experiment:
@@ -377,10 +379,11 @@ def like(path: str | pathlib.Path, task: Task = None, **changes: Any) -> Experim
     if isinstance(task, Experiment):
         raise ParameterError("like needs the function of the task, not an experiment")
     function = _function_of(folder, record, task)
-    usual = RunRecord.of(function(**record.arguments)).settings
+    arguments = record.arguments_at(folder.path)
+    usual = {**function(**arguments).settings, "seed": record.settings["seed"]}
     # Settings that the user has changed in `fit` stay, unless they are changed now.
     kept = {name: value for name, value in record.settings.items() if usual.get(name) != value and name not in changes}
-    return function(**{**record.arguments, **changes}).changed(**kept)
+    return function(**{**arguments, **changes}).changed(**kept)
 
 
 def experiment_of(folder: RunFolder, record: RunRecord, task: Task = None, **arguments: Any) -> Experiment:
@@ -391,7 +394,8 @@ def experiment_of(folder: RunFolder, record: RunRecord, task: Task = None, **arg
         drawn = record.description["Network.seed"]
         made = task if task.network.seed == drawn else task.with_seed(drawn)
         return replace(made, seed=record.settings["seed"]).changed(**settings)
-    return _function_of(folder, record, task)(**{**record.arguments, **arguments}).changed(**settings)
+    function = _function_of(folder, record, task)
+    return function(**{**record.arguments_at(folder.path), **arguments}).changed(**settings)
 
 
 def _check_experiment(
@@ -426,9 +430,8 @@ def _function_of(
         return task_named(named)
     what = f"its task {record.task} was typed into a notebook" if record.task else "no task has made its experiment"
     give = f"the function {record.task}" if record.task else "the Experiment that was trained"
-    raise ParameterError(
-        f"{folder.path}: {what}: give {give}, as in ep.load({str(folder.path)!r}, {record.task.replace('-', '_') or 'experiment'})"
-    )
+    call = f"ep.load({str(folder.path)!r}, {record.task.replace('-', '_') or 'experiment'})"
+    raise ParameterError(f"{folder.path}: {what}: give {give}, as in {call}")
 
 
 def _warn_if_unfinished(run: LoadedRun) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ class RunRecord:
         Checksum of the samples, see `Learner.fingerprint`; empty if it is not known.
     paths : list of str
         Arguments that are paths of samples: the samples count, not where they are.
+    folder : str
+        Absolute path of the run.
     """
 
     task: str = ""
@@ -57,28 +60,48 @@ class RunRecord:
     description: JsonObject = field(default_factory=dict)
     data: str = ""
     paths: list[str] = field(default_factory=list)
+    folder: str = ""
 
     @classmethod
-    def of(cls, experiment: Experiment, data: str = "") -> RunRecord:
-        """The record of an experiment."""
+    def of(cls, experiment: Experiment, data: str = "", described: PlainDescription | None = None) -> RunRecord:
+        """The record of an experiment; ``described`` are its `described_parts`, if they are known."""
         origin, paths = experiment.origin, list[str]()
         task, file, arguments = ("", "", {}) if origin is None else (origin.task, origin.file, origin.arguments)
         if origin is not None and experiment.environments is None and experiment.learner is None:
             paths = [name for name, one in arguments_of(origin.function).items() if one.kind is Path]
-        settings, described = {"seed": experiment.seed, **experiment.settings}, described_parts(experiment).values
-        values = (json.loads(json.dumps(dict(part))) for part in (arguments, settings, described))
-        return cls(task, file, *values, data, paths)
+        settings = {"seed": experiment.seed, **experiment.settings}
+        given = (arguments, settings, (described or described_parts(experiment)).values)
+        own, training, parts = (json.loads(json.dumps(dict(part))) for part in given)
+        return cls(task, file, own, training, parts, data, paths)
 
     @property
     def command(self) -> str:
         """What ``eprop train`` takes: the name of the task, or its file; empty if it has none."""
         return "" if self.file.startswith("<") else self.file or self.task
 
+    def arguments_at(self, folder: Path) -> JsonObject:
+        """The arguments for a run that is in this folder now: paths that were moved with it, as with a whole project, follow."""
+        old, new = Path(self.folder), folder.resolve()
+        while old.name == new.name != "":
+            old, new = old.parent, new.parent
+
+        def found(text: str) -> str:
+            path = Path(text)
+            moved = new / path.relative_to(old) if path.is_relative_to(old) else path
+            return str(moved) if not path.exists() and moved.exists() else text
+
+        followed = {
+            name: [found(each) for each in value] if isinstance(value, list) else found(value)
+            for name in self.paths
+            if (value := self.arguments.get(name)) is not None and self.folder
+        }
+        return {**self.arguments, **followed}
+
     def differences(self, other: RunRecord, *, longer: bool = False) -> list[str]:
         """Differences of another record from this one, as ``"neurons = 100, not 300"``, the other value first.
 
-        Arguments and settings that differ are named, and without any what differs of the network and the other parts, which
-        follow from them. Checksums of the data are compared if both are known. With ``longer``, the other training may last longer.
+        Arguments and settings that differ are named; if there are none, what differs of network and other parts, which follow
+        from them. Checksums of the data are compared if both are known. With ``longer``, the other training may last longer.
         """
         if self.task != other.task:
             return [f"task = {other.task!r}, not {self.task!r}"]
@@ -88,7 +111,7 @@ class RunRecord:
         found = _differences({**own, **self.settings}, {**others, **other.settings}, repr)
         if longer:
             for name in LONGER:
-                if name in found and other.settings[name] > self.settings[name]:
+                if name in found and other.settings.get(name, 0) > self.settings.get(name, math.inf):
                     del found[name]
         found = found or _differences(self.description, other.description, text_of)
         if self.data and other.data and self.data != other.data:
@@ -96,8 +119,8 @@ class RunRecord:
         texts = list(found.values())
         return texts[:_NAMED] + ([f"and {len(texts) - _NAMED} more"] if len(texts) > _NAMED else [])
 
-    def to_toml(self, experiment: Experiment, folder: str) -> str:
-        """Text of ``config.toml``, with the meaning of each value as a comment."""
+    def to_toml(self, experiment: Experiment, folder: str, described: PlainDescription | None = None) -> str:
+        """Text of ``config.toml``, with the meaning of each value as a comment; ``described`` as in `of`."""
         lines = [f"{HEADING} {package_version()}"]
         if self.command:
             lines[0] += "; its settings are repeated by"
@@ -110,7 +133,7 @@ class RunRecord:
         kind = Training if experiment.environments is None else PolicyTraining
         meanings = {"seed": "order of the samples", **{name: info.doc for name, info in parameters_of(kind)}}
         lines += ["", "[training]", *_entries(self.settings, meanings)]
-        lines += ["", "[experiment]", *_entries(self.description, described_parts(experiment).meanings)]
+        lines += ["", "[experiment]", *_entries(self.description, (described or described_parts(experiment)).meanings)]
         return ("\n".join(lines) + "\n").encode(errors="replace").decode()
 
     @classmethod
@@ -122,7 +145,7 @@ class RunRecord:
 
 
 def described_parts(experiment: Experiment) -> PlainDescription:
-    """Network, loss, score, environments of an experiment as plain values; with the arrays that a network needs to be made again."""
+    """Network, loss, score, environments of an experiment as plain values, and the arrays of the network."""
     out, control = describe(experiment.network), experiment.environments
     for name in ("window", "evidence", "score", "score_name", "learner"):
         value = getattr(experiment, name)
@@ -137,15 +160,22 @@ def described_parts(experiment: Experiment) -> PlainDescription:
     return out
 
 
-def _differences(own: Mapping[str, Any], others: Mapping[str, Any], shown: Any) -> dict[str, str]:
+def _differences(own: Mapping[str, Any], others: Mapping[str, Any], shown: Callable[[Any], str]) -> dict[str, str]:
     """What differs by name, in words; parts of a description that differs are left out."""
     found = dict[str, str]()
     for name in dict.fromkeys([*own, *others]):
         here, there = own.get(name), others.get(name)
-        if here != there and not any(name.startswith(f"{known}.") for known in found):
+        if here == there or any(name.startswith(f"{known}.") for known in found):
+            continue
+        if (
+            isinstance(here, str)
+            and isinstance(there, str)
+            and here.startswith("digest")
+            and there.startswith("digest")
+        ):
+            found[name] = f"{name} has other values"
+        else:
             found[name] = f"{name} = {shown(there)}, not {shown(here)}"
-            if {"digest"} <= {str(here)[:6], str(there)[:6]}:
-                found[name] = f"{name} has other values"
     return found
 
 
@@ -154,5 +184,7 @@ def _entries(values: Mapping[str, Any], meanings: Mapping[str, str], unset: str 
     out = []
     for name, value in values.items():
         meaning = f"  # {meanings[name]}" if meanings.get(name) else ""
-        out.append(f"# {name}: {unset}{meaning}" if value is None else f"{tomli_w.dumps({name: value}).strip()}{meaning}")
+        out.append(
+            f"# {name}: {unset}{meaning}" if value is None else f"{tomli_w.dumps({name: value}).strip()}{meaning}"
+        )
     return out

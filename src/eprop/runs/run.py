@@ -7,7 +7,7 @@ import datetime
 import pathlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from eprop import core
@@ -105,8 +105,8 @@ class Run:
         # Pictures compare with the network before training, which is not built again.
         self._initial = self.simulator.state() if execution.formats else {}
         self.learner = learner_for(experiment, self.simulator, watcher)
-        self.record = RunRecord.of(experiment, self.learner.fingerprint())
-        self._arrays = described_parts(experiment).arrays
+        self._described = described_parts(experiment)
+        self.record = RunRecord.of(experiment, self.learner.fingerprint(), self._described)
         self.history = History(experiment, self.learner)
         self.trainer = Trainer(
             self.learner,
@@ -208,15 +208,17 @@ class Run:
             self.folder.add_metrics(line)
 
     def _write_config(self) -> None:
+        """Note where the run is, and write what people read."""
+        self.record = replace(self.record, folder=str(self.folder.path.resolve()))
         if self.writes:
-            write_text(self.folder.config, self.record.to_toml(self.experiment, str(self.folder.path)))
+            write_text(self.folder.config, self.record.to_toml(self.experiment, str(self.folder.path), self._described))
 
     def save(self) -> None:
         """Write a checkpoint."""
         state = self.simulator.state()  # collective
         if self.writes:
             position, example = self.trainer.state(), packed(self.learner.example())
-            made = Checkpoint(self.record, position, state, example, package_version(), self._arrays)
+            made = Checkpoint(self.record, position, state, example, package_version(), self._described.arrays)
             save_checkpoint(self.folder.checkpoint, made)
 
     def advice(self) -> str:

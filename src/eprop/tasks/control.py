@@ -15,7 +15,6 @@ from eprop.rules import Adam, EProp, Rule
 from eprop.tasks.settings import DATA, LEARNING, Chosen
 from eprop.training import Control, Experiment
 
-
 #: In the help of settings that a task chooses.
 CHOSEN = "the task chooses the default, eprop info RUN shows it"
 

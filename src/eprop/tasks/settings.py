@@ -63,7 +63,9 @@ class RuleSettings(TypedDict, total=False):
     eta_out: Annotated[float, Doc(f"learning rate of the readout weights; {BY_RULE}"), LEARNING]
     c_reg: Annotated[float, Doc(f"strength of rate regularisation; {BY_RULE}"), LEARNING]
     optimizer: Annotated[
-        Literal["adam", "gradient_descent", "momentum", "rmsprop"], Doc(f"optimiser of all weights; {BY_RULE}"), LEARNING
+        Literal["adam", "gradient_descent", "momentum", "rmsprop"],
+        Doc(f"optimiser of all weights; {BY_RULE}"),
+        LEARNING,
     ]
     f_target: float
     feedback: Literal["symmetric", "random", "adaptive"]

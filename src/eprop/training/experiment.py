@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 
 Options = ParamSpec("Options")
 #: Advice for an experiment that only a function can make from a seed.
-WRITE_TASK = (
-    "write @ep.tasks.task above a function with the parameter seed: int = 1 that returns the experiment, and give its result"
-)
+WRITE_TASK = "write @ep.tasks.task above a function of seed: int = 1 that returns the experiment, and give its result"
 #: Function of (samples, readouts ``(n, n_steps, readouts)``) that returns an array with a row for each sample.
 OfReadouts: TypeAlias = Callable[[Samples, np.ndarray], np.ndarray]
 
@@ -129,7 +127,8 @@ class Experiment(Training):
     learner : callable of (experiment, simulator), optional
         Makes a `Learner` of one's own.
     seed : int, optional
-        Seed of the order of samples, by default that of the network; ``fit(experiment, seed=)`` seeds everything, see `with_seed`.
+        Seed of the order of samples, by default that of the network. ``fit(experiment, seed=)`` seeds everything, see
+        `with_seed`.
     images : dict of (rows, columns)
         Populations, by name, whose nodes are the pixels of an image, for pictures.
     name : str
@@ -195,7 +194,9 @@ class Experiment(Training):
         parts = (*(getattr(self, name) for name in names), *acting)
         if not self.origin.parts:
             object.__setattr__(self, "origin", replace(self.origin, parts=parts))
-        elif len(parts) != len(self.origin.parts) or any(a is not b for a, b in zip(parts, self.origin.parts, strict=True)):
+        elif len(parts) != len(self.origin.parts) or any(
+            a is not b for a, b in zip(parts, self.origin.parts, strict=True)
+        ):
             object.__setattr__(self, "origin", None)
 
     def _check_what_is_learned(self) -> None:
@@ -318,9 +319,7 @@ class Experiment(Training):
         if isinstance(train, (Generated, SeriesDataset)):
             train = replace(train, seed=seed)
         elif callable(train):
-            raise ParameterError(
-                f"a seed does not reach the function that makes the training samples: {WRITE_TASK}"
-            )
+            raise ParameterError(f"a seed does not reach the function that makes the training samples: {WRITE_TASK}")
         return replace(self, network=self.network.with_seed(seed), train=train, seed=seed)
 
     def splits(self, stage: Stage) -> Splits:

@@ -123,7 +123,11 @@ def test_how_the_task_is_named(kind: str, task: Any, whole: Whole, tmp_path: pat
         ("eprop", nmnist, "not of 'nmnist'"),
         ("eprop", bare(), "not of this experiment"),
         ("eprop", pattern_generation(), "not of this experiment"),
-        ("no function", None, r"no task has made its experiment: give the Experiment .* as in ep.load\('.*/run', experiment\)"),
+        (
+            "no function",
+            None,
+            r"no task has made its experiment: give the Experiment .* as in ep.load\('.*/run', experiment\)",
+        ),
         ("no function", small, "is a run of the task '', not of"),
     ],
 )

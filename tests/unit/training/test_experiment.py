@@ -150,7 +150,7 @@ def test_an_experiment_with_another_part_is_made_by_no_function() -> None:
     (lambda: Experiment(NET, environments=CONTROL).changed(epochs=3), ParameterError, "has no setting epochs"),
     (lambda: made(lambda stage: None).with_seed(2), ParameterError,
      "^a seed does not reach the function that makes the training samples: write @ep.tasks.task"),
-    (lambda: Experiment(dale(), DATA).with_seed(2), NetworkError, "which nodes of 'rec' excite was drawn from the seed 1"),
+    (lambda: Experiment(dale(), DATA).with_seed(2), NetworkError, "has drawn which nodes of 'rec' excite, from the seed 1"),
     (lambda: made().changed(seed=-1), ParameterError, "^Experiment.seed must be a whole number >= 0"),
     (lambda: made().fresh(2), ParameterError, "^fresh samples need samples that are made from a seed"),
     (lambda: made().test_samples(STAGE), DataError, "^the experiment has no test samples$"),

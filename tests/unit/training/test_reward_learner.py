@@ -161,7 +161,10 @@ def test_a_record_has_what_acts():
     for changed, words in (
         (control.replace(encoder=PopulationCode(fields=4, width=0.3)), "Control.encoder.width = 0.3, not 0.2"),
         (control.replace(longest=9), f"Control.longest = 9, not {control.longest}"),
-        (control.replace(make=functools.partial(make_corridor, 3)), "Control.make = make_corridor(3), not make_corridor"),
+        (
+            control.replace(make=functools.partial(make_corridor, 3)),
+            "Control.make = make_corridor(3), not make_corridor",
+        ),
         (control.replace(steps=80), "steps = 80, not 600"),
     ):
         assert of(control).differences(of(changed)) == [words]
