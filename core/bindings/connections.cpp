@@ -1,13 +1,17 @@
 // Connections for Python. All functions release the GIL, so that threads can build parts of a network in parallel.
 #include "network/connections.hpp"
 
+#include <algorithm>
+#include <memory>
 #include <stdexcept>
 #include <utility>
 #include <vector>
 
-#include "bindings/convert.hpp"
+#include "bindings/network.hpp"
+#include "network/distance.hpp"
+#include "network/listed_synapses.hpp"
 #include "neurons/known_neurons.hpp"
-#include "support/distance.hpp"
+#include "support/aligned.hpp"
 
 namespace eprop {
 namespace {
@@ -169,9 +173,35 @@ void bind_known(nb::module_& m) {
       "bits"_a.noconvert(), "first"_a, "stop"_a, "Known neurons of `first` to `stop`, relative to `first`.");
 }
 
+using Listed = Result<Index, 2>;
+
+Listed list_all(const PyTopology& topology, Index first, const In1<Index>& order, Index begin, Index end, int threads) {
+  const Index branches = topology.branch_start.columns - 1;
+  const Array1<const Index> given = view1(order);
+  const bool known =
+      std::all_of(given.data, given.data + given.size, [&](Index branch) { return 0 <= branch && branch < branches - first; });
+  if (first < 0 || !known || begin < 0 || end < begin || threads < 1) throw nb::value_error("listed_synapses: no such branches");
+  std::size_t size = 0;
+  auto memory = unlocked([&] {
+    const BranchesOnto some{first, given, begin, end};
+    const std::vector<Index> starts = starts_of_targets(topology, some, threads);
+    size = static_cast<std::size_t>(starts.back());
+    auto made = std::make_unique<Zeros>(3 * size * sizeof(Index));
+    Index* rows = static_cast<Index*>(made->data());
+    list_synapses(topology, some, starts, threads, {rows, rows + size, rows + 2 * size});
+    return made;
+  });
+  void* data = memory->data();
+  return {data, {3, size}, nb::capsule(memory.release(), [](void* p) noexcept { delete static_cast<Zeros*>(p); })};
+}
+
 }  // namespace
 
 void bind_connections(nb::module_& m) {
+  m.def("listed_synapses", &list_all, "topology"_a, "first"_a, "order"_a.noconvert(), "begin"_a, "end"_a, "threads"_a,
+        "Synapses of the branches `first + order` onto the targets `begin` to `end`, by target, then in the order of the "
+        "branches.\n\nReturns positions, branches from `first` on and targets from `begin` on, (3, synapses).\n\n"
+        "C++: `list_synapses` in core/network/listed_synapses.hpp.");
   bind_rules(m);
   m.def("normal_weights", &weights<&normal_weights>, "first"_a, "stop"_a, "indptr"_a.noconvert(), "mean"_a, "sd"_a, "seed"_a,
         "Normal weights of the connections of the targets `first` to `stop`.");

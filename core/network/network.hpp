@@ -43,8 +43,8 @@ template <class Real> struct Synapses {
 
 // Synapses that move (network/rewiring.hpp); otherwise empty.
 struct Moves {
-  Array1<std::uint32_t> born;  // (synapses,) when each was made, in mini-batches or steps of learning; 0 for those of the build
-  Array1<Index> moved, last;   // (projections,) synapses that have moved, on all ranks; those of the last rewiring
+  Array1<Index> born;         // (synapses,) when each was made, in mini-batches or steps of learning; 0 for those of the build
+  Array1<Index> moved, last;  // (projections,) synapses that have moved, on all ranks; those of the last rewiring
 
   static constexpr auto fields() {
     constexpr int lasting = kState | kLasting;

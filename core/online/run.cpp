@@ -18,8 +18,8 @@
 namespace eprop {
 namespace {
 
-// A call returns after this time, so that Ctrl-C is handled.
-constexpr auto kLongestCall = std::chrono::milliseconds(50);
+// A call returns after this time, so that Ctrl-C is handled; after the second one, if another thread waits to read.
+constexpr auto kLongestCall = std::chrono::milliseconds(50), kAwaitedCall = std::chrono::milliseconds(5);
 // With at least this many spikes in a step, all threads list spikes, process them with axons, or update feedback weights. A
 // parallel region costs as much as some hundred of them.
 constexpr Index kManySpikes = 512, kManyFeedbackWeights = 4096, kManyDraws = 2048;
@@ -516,7 +516,7 @@ template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Inde
   OnlineState<Real>& state = run.state;
   const Index partitions = state.topology.n_partitions();
   const int threads = static_cast<int>(std::min<Index>(request.threads, partitions));
-  const auto end = std::chrono::steady_clock::now() + kLongestCall;
+  const auto began = std::chrono::steady_clock::now();
   const double targets = static_cast<double>(state.neurons.input.columns);
   Index column = offset;
   const std::function<void(Index)> step = [&](Index partition) { step_partition(run, request, partition, column); };
@@ -539,7 +539,8 @@ template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Inde
     run.unchecked_work += 4.0 * targets;
     run.t++;
     if (request.times.size > 0) request.times[column] = static_cast<double>(run.t);
-    if (std::chrono::steady_clock::now() > end) return done + 1;
+    const auto spent = std::chrono::steady_clock::now() - began;
+    if (spent > kLongestCall || (spent > kAwaitedCall && run.awaited != nullptr && *run.awaited)) return done + 1;
   }
   return n_steps;
 }

@@ -1,12 +1,13 @@
 // The loop over time of a network that learns at every spike (e-prop+, pair rules), or does not learn.
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <vector>
 
 #include "eprop_plus/eprop_plus.hpp"
+#include "online/exchange.hpp"
 #include "online/spike_log.hpp"
 #include "step/request.hpp"
-#include "support/exchange.hpp"
 
 namespace eprop {
 
@@ -48,9 +49,10 @@ template <class Real> struct OnlineRun {
   explicit OnlineRun(Network<Real>& borrowed) : network(borrowed), state(borrowed) {}
   Network<Real>& network;
   OnlineState<Real> state;
-  std::vector<Zeros> memory;  // of the arrays of `state`
-  Index t = 0, events = 0;    // steps and synaptic events since the start
-  bool collect = false;       // own spikes go to the outbox instead of the log
+  std::vector<Zeros> memory;                   // of the arrays of `state`
+  Index t = 0, events = 0;                     // steps and synaptic events since the start
+  const std::atomic<bool>* awaited = nullptr;  // whether somebody waits for the end of `run_online`
+  bool collect = false;                        // own spikes go to the outbox instead of the log
   Outbox outbox;
   ReceivedSpikes received;
   std::vector<int> kinds;  // number of each row of topology.kinds, see eprop_plus/kinds.hpp
@@ -69,7 +71,7 @@ template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed);
 template <class Real> void reset_run(OnlineRun<Real>& run);
 
 // Runs steps t .. t + n_steps - 1, which start at step `offset` of all samples. Returns the steps done: all, or fewer once 50 ms
-// have passed. Vectors grow as needed. While spikes are collected, the steps must lie within one slice.
+// have passed, 5 ms if somebody waits. Vectors grow as needed. While spikes are collected, the steps must lie within one slice.
 template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Index offset, const Request& request);
 
 // Replaces the errors of the step before, which reach the neurons in the next step, by external errors; NaN keeps an error.

@@ -42,7 +42,7 @@ class CheckpointError(EPropError, ValueError):
 
 
 class OutputError(EPropError, OSError):
-    """A result could not be written: the disk is full, or the folder is in use or read-only."""
+    """A result could not be written: the disk is full or read-only, or the folder holds other files or another run."""
 
 
 class MemoryLimitError(EPropError, MemoryError):

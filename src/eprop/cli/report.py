@@ -55,8 +55,8 @@ def print_trials(folder: RunFolder, summary: JsonObject) -> None:
     console = _out()
     console.print(table)
     mean, extremes = text.score_of_trials(summary)
-    found = f"{mean} over {text.counted(len(summary['trials']), 'seed')}; {extremes}"
-    console.print(Text.assemble((f"test {summary['score']} ", "bold"), found))
+    found = f"{mean} over {text.counted(len(summary['trials']), 'seed')}{f'; {extremes}' if extremes else ''}"
+    console.print(Text.assemble((f"test {summary['score']} " if extremes else "", "bold"), found))
     console.print(Text(f"runs in {folder.path}"))
 
 

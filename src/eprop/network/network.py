@@ -125,9 +125,9 @@ class Network(FixedProperties):
             between, the nodes are drawn; their number is rounded. Or which nodes are excitatory. `Population.signs` has the
             result.
         dropout : float
-            Fraction of the spikes of neurons that are lost while the network learns: in `Simulator.train`, `gradients`,
-            `forward` and runs that learn. A lost spike resets its neuron, and reaches no other node, learning rule or result. A
-            draw depends on (seed, population, neuron, step) only.
+            Fraction of the spikes of neurons that are lost while the network learns: in `Simulator.train`, `Lanes.forward` and
+            runs that learn. A lost spike resets its neuron, and reaches no other node, learning rule or result. A draw depends on
+            (seed, population, neuron, step) only.
 
         Returns
         -------

@@ -52,7 +52,8 @@ def fit(
         Training samples for a simulator: a data set such as `eprop.data.from_arrays` makes; or series of numbers
         (`eprop.data.from_series`), whose spikes are drawn anew in each epoch; or the result of `Simulator.samples`; or a pair of
         events in a form of `from_arrays` and labels, which may be one-hot rows. Other numbers in place of labels are the targets
-        of a network whose readouts are not classes: ``(samples, outputs)`` or ``(samples, steps, outputs)``.
+        of a network whose readouts are not classes: ``(samples, outputs)`` or ``(samples, steps, outputs)``. A function of a
+        `Stage` is called in each epoch, see `Experiment`.
     validation : as train, optional
         Samples that are evaluated after each epoch and never learned from.
     folder : path, optional

@@ -344,7 +344,10 @@ def draw(
         pictures = pictures_of_samples(trained, scoring_for(experiment, example))
     else:
         pictures = run.learner.pictures(trained)
-    return draw_pictures({**pictures_of_network(trained), **pictures}, target, formats)
+    pictures = {**pictures_of_network(trained), **pictures}
+    if out is None:
+        folder.note_figures(pictures)
+    return draw_pictures(pictures, target, formats)
 
 
 def _reported(folder: RunFolder) -> tuple[list[JsonObject], JsonObject]:

@@ -177,6 +177,8 @@ class Run:
             example = self.learner.example()
             run = Trained(self.experiment, self.simulator, self._initial, history.lines, history.summary, example)
             pictures = {**pictures_of_network(run), **self.learner.pictures(run)}
+            if self.writes:
+                self.folder.note_figures(pictures)
             draw(pictures, self.folder.figures, self.execution.formats, writes=self.writes)
         except (EPropError, OSError, MemoryError) as error:
             warn(

@@ -104,9 +104,9 @@ class Experiment(Training):
         One event source and one readout population, or named ``in`` and ``out``. Samples made by `Simulator.samples` fit any
         network.
     train : BinnedDataset, SeriesDataset, Generated, Samples, (events, labels), or callable of (Stage)
-        Training samples, see `eprop.fit`. A function is called at the beginning of each epoch and returns samples in one of these
-        forms, as many each time: fresh or harder ones. It may return `eprop.data.Splits`, with samples for validation and test.
-        With the attribute ``fresh_epochs = False``, it is called once.
+        Training samples, see `eprop.fit`. A function is called at the beginning of each epoch, also one that reads the same file
+        each time, and returns samples in one of these forms, as many each time: fresh or harder ones. It may return
+        `eprop.data.Splits`, with samples for validation and test. With the attribute ``fresh_epochs = False``, it is called once.
     validation, test : as train, optional
         Samples that are evaluated during the training, and after it; never learned from. A function is called once; of `Splits`,
         the part with this name counts.
@@ -392,8 +392,8 @@ class Experiment(Training):
 def task(function: Callable[Options, Experiment]) -> Callable[Options, Experiment]:
     """Make a task of a function: its arguments are checked, and kept with each run.
 
-    The function has keyword parameters with types and defaults, and returns an `Experiment`. A parameter with ``Annotated[int,
-    Doc("recurrent neurons")]`` is an option of ``eprop train``.
+    The function has keyword parameters with types and defaults, and returns an `Experiment`. Parameters are options of ``eprop
+    train``, with the help of ``Annotated[int, Doc("recurrent neurons")]``.
     """
     module, file = function.__module__, inspect.getsourcefile(function) or ""
     # A cell of a notebook has a temporary file, if any.

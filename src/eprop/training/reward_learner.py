@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -253,12 +253,16 @@ class RewardLearner(Learner):
 
     def pictures(self, run: Trained) -> dict[str, Picture]:
         """Returns over the training, and an episode of the test."""
-        from eprop.plot import draw_returns
-
         found: dict[str, Picture] = {"episode": lambda: self._episode(run)}
         if run.lines:
-            found["returns"] = functools.partial(draw_returns, run.lines, run.summary, self.control.meaning)
+            found["returns"] = functools.partial(self.curve, run.lines, run.summary)
         return found
+
+    def curve(self, lines: Sequence[JsonObject], summary: JsonObject) -> Figure:
+        """Draw the returns over the steps of the environments, and the test."""
+        from eprop.plot import draw_returns
+
+        return draw_returns(lines, summary, self.control.meaning)
 
     def _episode(self, run: Trained) -> Figure:
         """The figure of the first episode of the test."""

@@ -12,7 +12,7 @@ from eprop.encoders import PopulationCode
 from eprop.errors import DataError, InputError, ParameterError
 from eprop.parallel import Serial
 from eprop.runs import RunRecord
-from eprop.training import Control, Experiment, PolicyTraining, RewardLearner, Trainer, Watcher, judge
+from eprop.training import Control, Experiment, History, PolicyTraining, RewardLearner, Trainer, Watcher, judge
 from eprop.training.pictures import Trained
 from worlds import Corridor, corridor, make_corridor
 
@@ -150,6 +150,16 @@ def test_the_pictures_of_a_training(scaled):
     assert drawn["returns"].axes[0].get_ylabel().startswith("return")
     assert bits(learns) == before
     assert learns.pictures(Trained(run.experiment, run.simulator, initial)).keys() == {"episode"}
+
+
+def test_the_history_of_rewards_shows_rewards(finished):
+    learns, lines = finished
+    history = History(learns.experiment, learns, lines, summary=learns.evaluate().summary() | learns.summary())
+    top, bottom = history.plot().axes
+    assert top.get_ylabel().startswith("return")
+    assert top.get_legend_handles_labels()[1][1].startswith("test: ")
+    assert bottom.get_ylabel() == "rate (Hz)"
+    assert History(learns.experiment, learns).plot().axes  # before the first report
 
 
 def test_a_record_has_what_acts():

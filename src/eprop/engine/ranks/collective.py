@@ -45,6 +45,7 @@ def run_on_all_ranks(
     Parameters
     ----------
     comm : Communicator
+    call : str
         Name of the call, for messages.
     work : callable
         Checks the arguments, without a collective call of its own.

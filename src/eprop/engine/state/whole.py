@@ -13,12 +13,12 @@ from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.ranks.exchange import Axis, Exchange
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.checks import COUNTS, FILTERED, GROUP, NETWORK, POST_TIMES, SOURCE, SOURCES, TIMES, checked
-from eprop.engine.state.weights import all_synapses, branches_at, synapse_order
+from eprop.engine.state.weights import all_synapses, synapse_order
 from eprop.engine.state.wiring import giving, replace_tables
 from eprop.parallel import Communicator
 
 # Weights are numbers in a state, also if the network stores levels.
-WEIGHT = "synapses/weight"
+WEIGHT, GRADIENT = "synapses/weight", "synapses/pending"
 # Rows of ``history/steps`` from here on are work space, which depends on the partitions.
 STEP_WORK = 3
 
@@ -107,9 +107,9 @@ def _wiring_here(arrays: Arrays) -> dict[str, np.ndarray]:
     """Sources and delay groups of the connections of this rank, in the order of `all_synapses`."""
     sources, groups = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
     for p, rows in zip(arrays.network.projections, arrays.built.delay_groups, strict=True):
-        order, found, _ = synapse_order(arrays, p.index)
-        sources.append(found.astype(np.int32))
-        groups.append((branches_at(arrays.built, order)[1] - rows[0]).astype(np.int32))
+        order = synapse_order(arrays, p.index)
+        sources.append(order.sources.astype(np.int32))
+        groups.append((order.groups - rows[0]).astype(np.int32))
     return {SOURCE: np.concatenate(sources), GROUP: np.concatenate(groups)}
 
 
@@ -120,7 +120,7 @@ def _set_wiring(arrays: Arrays, part: Mapping[str, np.ndarray]) -> None:
         return
     first, given = 0, dict[int, Connections]()
     for p in arrays.network.projections:
-        targets = synapse_order(arrays, p.index)[2]
+        targets = synapse_order(arrays, p.index).targets
         span = slice(first, first := first + targets.size)
         if p.rewiring is not None:
             begin, stop = arrays.built.rank_partition.own(p.post)
@@ -137,7 +137,10 @@ def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
     order = all_synapses(arrays)
     out = _wiring_here(arrays) if arrays.built.rewired else {}
     for name, (axis, view) in _kept(arrays).items():
-        out[name] = view[..., order] if axis is Axis.synapse and view.size else view.copy()
+        if name == GRADIENT and arrays.built.learning.eprop:  # between mini-batches; now one may be under way
+            out[name] = np.zeros_like(view)
+        else:
+            out[name] = view[..., order] if axis is Axis.synapse and view.size else view.copy()
     if arrays.stores_levels:
         out[WEIGHT] = arrays.effective_weights()[order]
     out["history/steps"][:, STEP_WORK:] = 0.0
