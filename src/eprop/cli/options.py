@@ -39,7 +39,11 @@ class RunOptions:
         pathlib.Path | None, _option("Take the arguments of a run; options change some of them.", "RUN")
     ] = None
     resume: Annotated[
-        pathlib.Path | None, _option("Continue a stopped run; the result has the bits of an uninterrupted run.", "RUN")
+        pathlib.Path | None,
+        _option(
+            "Continue a stopped run; the result has the bits of an uninterrupted run. Only --epochs or --steps may be more.",
+            "RUN",
+        ),
     ] = None
     out: Annotated[
         pathlib.Path | None,

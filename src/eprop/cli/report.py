@@ -99,6 +99,15 @@ def print_info(facts: JsonObject) -> None:
     print_facts(rows)
 
 
+def print_run(facts: JsonObject) -> None:
+    """Print the tables of ``eprop info RUN``."""
+    for title, part in {"": {k: v for k, v in facts.items() if not isinstance(v, dict)}, **facts}.items():
+        if isinstance(part, dict):
+            if title:
+                print(f"\n{title}")
+            print_facts((name, "-" if value is None else str(value)) for name, value in part.items())
+
+
 def print_facts(rows: Iterable[tuple[str, str]]) -> None:
     """Print a small table of names and values."""
     table = Table(Column(style="bold"), Column(overflow="fold"), show_header=False, box=None, pad_edge=False)

@@ -169,8 +169,8 @@ def carry_out(task: str, given: Mapping[str, Any], asked: RunOptions) -> None:
         if asked.jobs is not None and asked.seeds is None:
             raise ParameterError("--jobs is the number of processes for --seeds: give --seeds as well")
         if asked.resume is not None:
-            _refuse_beside_resume(given, asked)
-            done = resume_run(asked.resume, function, execution=execution, watcher=reporter)
+            _refuse_beside_resume(asked)
+            done = resume_run(asked.resume, function, execution=execution, watcher=reporter, **given)
         else:
             experiment = like(asked.like, function, **given) if asked.like else function(**given)
             if asked.seeds is not None:
@@ -208,11 +208,11 @@ def _several(experiment: Experiment, asked: RunOptions, reporter: Reporter) -> T
     return trials
 
 
-def _refuse_beside_resume(given: Mapping[str, Any], asked: RunOptions) -> None:
-    """Refuse options that would change a resumed run; only threads and figures may change."""
+def _refuse_beside_resume(asked: RunOptions) -> None:
+    """Refuse options that mean another run; the run compares those of its task."""
     from eprop.errors import ParameterError
 
-    names = [*given, *(name for name in ("like", "out", "force", "seeds") if getattr(asked, name))]
+    names = [name for name in ("like", "out", "force", "seeds") if getattr(asked, name)]
     if names:
         listed = ", ".join("--" + name.replace("_", "-") for name in names)
         raise ParameterError(

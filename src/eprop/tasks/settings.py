@@ -16,6 +16,8 @@ from eprop.network import Adaptive, Feedback, FixedPoint, Network, Normal, Rando
 from eprop.rules import EProp, EPropPlus, Optimizer, Rule
 from eprop.rules.optimizers import BY_NAME as OPTIMIZERS
 
+#: In the help of settings that a task chooses.
+BY_RULE = "the default depends on the rule, eprop info RUN shows it"
 #: Groups of the options.
 LEARNING, DATA = "Network and learning", "Data"
 
@@ -61,11 +63,13 @@ class TrainingSettings(TypedDict, total=False):
 class RuleSettings(TypedDict, total=False):
     """Settings of rule, optimiser and feedback; see `eprop.EProp`, `eprop.EPropPlus`."""
 
-    eta: Annotated[float, Doc("learning rate of input and recurrent weights"), LEARNING]
-    eta_out: Annotated[float, Doc("learning rate of the readout weights"), LEARNING]
-    c_reg: Annotated[float, Doc("strength of rate regularisation"), LEARNING]
+    eta: Annotated[float, Doc(f"learning rate of input and recurrent weights; {BY_RULE}"), LEARNING]
+    eta_out: Annotated[float, Doc(f"learning rate of the readout weights; {BY_RULE}"), LEARNING]
+    c_reg: Annotated[float, Doc(f"strength of rate regularisation; {BY_RULE}"), LEARNING]
     optimizer: Annotated[
-        Literal["adam", "gradient_descent", "momentum", "rmsprop"], Doc("optimiser of all weights"), LEARNING
+        Literal["adam", "gradient_descent", "momentum", "rmsprop"],
+        Doc(f"optimiser of all weights; {BY_RULE}"),
+        LEARNING,
     ]
     f_target: float
     feedback: Literal["symmetric", "random", "adaptive"]

@@ -98,7 +98,7 @@ class Learner(Protocol):
         return {}
 
     def fingerprint(self) -> str:
-        """A short text that identifies what is learned from; a resumed run finds changed data with it."""
+        """A short text that identifies the data; a resumed run finds changed data with it."""
         return ""
 
     def example(self) -> Samples | None:

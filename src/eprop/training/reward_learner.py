@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import collections
 import functools
-import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -252,13 +250,6 @@ class RewardLearner(Learner):
             "train_processor_seconds": self.processor_seconds,
             "steps_per_second": self.done / max(self.seconds, 1e-9),
         }
-
-    def fingerprint(self) -> str:
-        """A digest of what acts and is acted on, without the duration and the objective of the training."""
-        control, settings = self.control, self.control.settings_names()
-        own = {each.name: getattr(control, each.name) for each in fields(control) if each.name not in settings}
-        described = {name: value for name, value in own.items() if not callable(value)}
-        return hashlib.sha256(repr(described).encode()).hexdigest()
 
     def pictures(self, run: Trained) -> dict[str, Picture]:
         """Returns over the training, and an episode of the test."""

@@ -254,7 +254,7 @@ def test_ctrl_c_and_resume(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     )
     done = run("train", "nmnist", "--resume", out, "--epochs", "3")
     assert done.exit_code == 2
-    assert "--resume takes all settings from the run: leave out --epochs" in done.stderr
+    assert "run: is a run with other settings (epochs = 3, not 200000); to begin another run" in done.stderr
 
 
 # ------------------------------------------------------------------------------------------------------- what is wrong
