@@ -422,19 +422,9 @@ template <class Real> void rest(OnlineRun<Real>& run) {
   state.learns = sizes.at_spikes();
 }
 
-// Clears gradients, and the moments of synapses that learn at spikes, whose optimisers count the network's steps.
-template <class Real> void restart_optimizers(OnlineState<Real>& state) {
-  const Topology& topology = state.topology;
-  const Synapses<Real>& synapses = state.synapses;
-  std::fill_n(synapses.pending.data, synapses.pending.size, Real(0));
-  Index branches = 0;  // they come first
-  for (const DelayGroup& group : state.groups)
-    if (group.rule == Rule::eprop_plus || group.rule == Rule::pairs) branches += group.n_branches;
-  for (Index partition = 0; partition < topology.n_partitions(); partition++)
-    for (const Array1<Real>& moments : {synapses.moment_1, synapses.moment_2})
-      if (moments.size > 0)
-        std::fill(moments.data + topology.branch_start(partition, 0), moments.data + topology.branch_start(partition, branches),
-                  Real(0));
+// Optimisers at spikes count the network's steps, so they restart with it.
+template <class Real> void restart_optimizers(const Synapses<Real>& synapses) {
+  for (const Array1<Real>& moments : {synapses.moment_1, synapses.moment_2}) std::fill_n(moments.data, moments.size, Real(0));
 }
 
 }  // namespace
@@ -453,7 +443,7 @@ template <class Real> std::vector<Row> rows_of(OnlineState<Real>& state) {
 template <class Real> void reset_run(OnlineRun<Real>& run) {
   clear(rows_of(run.network));
   clear(rows_of(run.state));
-  if (run.has_plus) restart_optimizers(run.state);
+  if (run.has_plus) restart_optimizers(run.state.synapses);
   run.t = 0;
   run.outbox = {};
   prepare_run(run, run.watch.timed);
