@@ -204,14 +204,20 @@ template <class Real> void bind_losses(nb::class_<PyRun<Real>>& bound) {
           [](const PyRun<Real>& run, In3<double> target, In3<double> window) {
             const auto aims = view3(target), windows = view3(window);
             double loss = 0.0;
+            Index counted = 0;
             for (Index s = 0; s < aims.planes; s++)
-              for (Index t = 0; t < windows.rows; t++)
-                loss += silent_loss(run.state.topology, aims.row(s, aims.rows > 1 ? t : 0),
-                                    windows.row(windows.planes > 1 ? s : 0, t));
-            return loss;
+              for (Index t = 0; t < windows.rows; t++) {
+                const double each = silent_loss(run.state.topology, aims.row(s, aims.rows > 1 ? t : 0),
+                                                windows.row(windows.planes > 1 ? s : 0, t));
+                loss += each;
+                counted += static_cast<Index>(each != 0.0);
+              }
+            return std::pair(counted, loss);
           },
           "target"_a.noconvert(), "window"_a.noconvert(),
-          "Loss of outputs at zero in all steps of samples; NaN, unknown, if a weight of the window is negative.");
+          "Number of steps of samples in which outputs at zero have a loss, and its sum; NaN, unknown, if a weight of the window "
+          "is "
+          "negative.");
 }
 
 template <class Real> void bind_run_of(nb::module_& m, const char* name) {
@@ -299,7 +305,8 @@ void bind_codes(nb::module_& m) {
   nb::enum_<Sum>(m, "Sum", nb::is_arithmetic(), "Entry of `sums`.")
       .value("steps", Sum::steps)
       .value("learned", Sum::learned, "Steps with learning.")
-      .value("loss", Sum::loss, "Of these steps.")
+      .value("counted", Sum::counted, "Steps with learning in which outputs at zero have a loss.")
+      .value("loss", Sum::loss, "Of the steps with learning.")
       .value("silent", Sum::silent,
              "Loss of outputs at zero in these steps; NaN, unknown, if a weight of the window is negative.")
       .value("left", Sum::left, "Steps that are left until a run returns; they count down.");

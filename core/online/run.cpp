@@ -330,6 +330,7 @@ void add_sums(const Request& request, double loss, double silent) {
   sum(Sum::left) -= 1.0;
   if (!request.learn) return;
   sum(Sum::learned) += 1.0;
+  sum(Sum::counted) += static_cast<double>(silent != 0.0);
   sum(Sum::loss) += loss;
   sum(Sum::silent) += silent;
 }

@@ -14,10 +14,10 @@ namespace eprop {
 // Recorded variables: kind, row of the state or branch, index of the node or synapse, delay group.
 enum class Probe : Index { state, psi, signal, readout, error, weight, trace };
 
-// Numbers that a run adds up: steps, those with learning, and of these the loss and that of outputs at zero; and the number of
-// steps that are left until Python looks at them, at which a run returns.
-enum class Sum : Index { steps, learned, loss, silent, left };
-inline constexpr Index kSums = 5;
+// Numbers that a run adds up: steps, those with learning, and of these those in which outputs at zero have a loss, the loss and
+// that of outputs at zero; and the number of steps that are left until Python looks at them, at which a run returns.
+enum class Sum : Index { steps, learned, counted, loss, silent, left };
+inline constexpr Index kSums = 6;
 
 // Time of the phases of one thread; without `timed` it does nothing.
 struct StopWatch {

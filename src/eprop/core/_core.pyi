@@ -1374,15 +1374,18 @@ class Sum(enum.IntEnum):
     learned = 1
     """Steps with learning."""
 
-    loss = 2
-    """Of these steps."""
+    counted = 2
+    """Steps with learning in which outputs at zero have a loss."""
 
-    silent = 3
+    loss = 3
+    """Of the steps with learning."""
+
+    silent = 4
     """
     Loss of outputs at zero in these steps; NaN, unknown, if a weight of the window is negative.
     """
 
-    left = 4
+    left = 5
     """Steps that are left until a run returns; they count down."""
 
 class Phase(enum.IntEnum):
@@ -1566,9 +1569,9 @@ class OnlineSingle:
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:
         """Losses of all steps of one sample, from its outputs in mV."""
 
-    def silent_loss(self, target: NDArray[numpy.float64], window: NDArray[numpy.float64]) -> float:
+    def silent_loss(self, target: NDArray[numpy.float64], window: NDArray[numpy.float64]) -> tuple[int, float]:
         """
-        Loss of outputs at zero in all steps of samples; NaN, unknown, if a weight of the window is negative.
+        Number of steps of samples in which outputs at zero have a loss, and its sum; NaN, unknown, if a weight of the window is negative.
         """
 
     def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, given: int) -> int:
@@ -1699,9 +1702,9 @@ class OnlineDouble:
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:
         """Losses of all steps of one sample, from its outputs in mV."""
 
-    def silent_loss(self, target: NDArray[numpy.float64], window: NDArray[numpy.float64]) -> float:
+    def silent_loss(self, target: NDArray[numpy.float64], window: NDArray[numpy.float64]) -> tuple[int, float]:
         """
-        Loss of outputs at zero in all steps of samples; NaN, unknown, if a weight of the window is negative.
+        Number of steps of samples in which outputs at zero have a loss, and its sum; NaN, unknown, if a weight of the window is negative.
         """
 
     def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, given: int) -> int:
