@@ -5,12 +5,14 @@
     python benchmarks/microcircuit.py --rule eprop+ --json
     python benchmarks/microcircuit.py --rule stdp --compare nest
     python benchmarks/microcircuit.py --record
+    python benchmarks/microcircuit.py --scale 1 --threads 2 --connections
 
 The model of Potjans and Diesmann (2014) has 77,169 neurons in eight populations and 299 million synapses at full scale,
 steps of 0.1 ms, drawn weights and delays, and Poisson background. The full network needs 4 GB and some minutes. The
 real-time factor is the run time over the simulated time. The times leave out the first 500 ms. NEST runs in a process of
 its own, and its number of events is the expected one. The figure shows spikes and rates. ``--record`` measures a tenth and
-the full scale with three rules, each in a process of its own; the result is ``microcircuit.json``.
+the full scale with three rules, each in a process of its own; the result is ``microcircuit.json``. ``--connections`` measures
+how long all connections, and all delays, take to be read, in place of a run; the result is ``microcircuit-connections.json``.
 """
 
 from __future__ import annotations
@@ -120,11 +122,19 @@ def main() -> None:
     harness.add_options(parser, MicrocircuitConfig)
     harness.add_result_options(parser, figure=True)
     parser.add_argument("--record", action="store_true", help="measure all cases and write them")
+    parser.add_argument(
+        "--connections", action="store_true", help="measure how long connections take to be read, and write it"
+    )
     given = parser.parse_args()
     with harness.refusals(parser):
         if given.figure:
             check_picture(given.figure)
-        _record() if given.record else _measure(harness.described(MicrocircuitConfig, given), given)
+        if given.record:
+            _record()
+        elif given.connections:
+            _read_connections(harness.described(MicrocircuitConfig, given))
+        else:
+            _measure(harness.described(MicrocircuitConfig, given), given)
 
 
 def _measure(config: MicrocircuitConfig, given: argparse.Namespace) -> None:
@@ -151,6 +161,23 @@ def _record() -> None:
         for side in [found[name], *([found[name]["nest"]] if nest else [])]:
             print(name, *(f"{key}={side[key]}" for key in MEASURED), flush=True)
     print(harness.write("microcircuit", found))
+
+
+def _read_connections(config: MicrocircuitConfig) -> None:
+    """Build the network, read all projections one after the other, print and write."""
+    network, began = network_of(config), time.perf_counter()
+    sim = Simulator(network, threads=config.threads, precision=config.precision, progress=True)
+    found: dict[str, Any] = {"config": config.to_dict(), "synapses": sim.n_synapses()}
+    found["build_seconds"] = time.perf_counter() - began
+    for what, read in (("connections", sim.connections), ("delays", sim.delays)):
+        began, processor = time.perf_counter(), time.process_time()
+        for projection in network.projections:
+            read(projection)
+        found[f"{what}_seconds"] = time.perf_counter() - began
+        found[f"{what}_processor_seconds"] = time.process_time() - processor
+    found["peak_memory_bytes"] = peak_memory() or 0
+    print(json.dumps(found))
+    print(harness.write("microcircuit-connections", found))
 
 
 def network_of(config: MicrocircuitConfig) -> Network:

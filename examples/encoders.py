@@ -20,7 +20,7 @@ codes = (
     PopulationCode(rate=300.0).fit(curve),
     PoissonCode().fit(curve + 1.0, rate=150.0),
     LatencyCode().fit(curve),
-    DeltaCode().fit(curve[None], rate=25.0, n_steps=20),
+    DeltaCode().fit(curve[None, :, None], rate=25.0, n_steps=20),
 )
 figure = new_figure(7.2, 5.2)
 for part, code in zip(figure.subfigures(2, 3).flat, codes, strict=False):

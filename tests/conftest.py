@@ -8,6 +8,7 @@ import os
 import pathlib
 import shutil
 import sysconfig
+from collections.abc import Generator
 
 import hypothesis
 import pytest
@@ -93,6 +94,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for mark, reason in reasons.items():
             if item.get_closest_marker(mark):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Skip a test that has the compiler of a user's own functions called, where there is none; other extras a test asks for."""
+    from eprop.errors import MissingExtraError
+
+    try:
+        return (yield)
+    except MissingExtraError as error:
+        if importlib.util.find_spec("numba") is None and '"numba"' in str(error):
+            pytest.skip(str(error))
+        raise
 
 
 def pytest_report_header() -> str:

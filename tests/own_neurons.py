@@ -29,6 +29,12 @@ def of_example(name: str) -> Any:
 SynapticLIF = of_example("own_neuron").SynapticLIF
 
 
+class UnlearnedLIF(SynapticLIF):
+    """The same, as someone who lets nothing learn writes it."""
+
+    eligibility = Neuron.eligibility
+
+
 @inline
 def step_adapting_current(state, params, j, x):
     """A synaptic current that decays drives the voltage; each spike raises the threshold one step later."""

@@ -1,13 +1,17 @@
 // Connections for Python. All functions release the GIL, so that threads can build parts of a network in parallel.
 #include "network/connections.hpp"
 
+#include <algorithm>
+#include <memory>
 #include <stdexcept>
 #include <utility>
 #include <vector>
 
-#include "bindings/convert.hpp"
+#include "bindings/network.hpp"
+#include "network/distance.hpp"
+#include "network/listed_synapses.hpp"
 #include "neurons/known_neurons.hpp"
-#include "support/distance.hpp"
+#include "support/aligned.hpp"
 
 namespace eprop {
 namespace {
@@ -169,9 +173,89 @@ void bind_known(nb::module_& m) {
       "bits"_a.noconvert(), "first"_a, "stop"_a, "Known neurons of `first` to `stop`, relative to `first`.");
 }
 
+// The synapses of a projection, for reading.
+struct PySynapseList {
+  const Topology& topology;
+  BranchesOnto some;
+  int threads;
+  std::vector<Index> starts;
+
+  Index size() const { return starts.back(); }
+  // One number for each synapse, written by `write` without the GIL.
+  template <class T, class Write> Result<T> made(const Write& write) const {
+    const auto n = static_cast<std::size_t>(size());
+    auto memory = unlocked([&] {
+      auto room = std::make_unique<Zeros>(n * sizeof(T));
+      write(static_cast<T*>(room->data()));
+      return room;
+    });
+    void* data = memory->data();
+    return {data, {n}, nb::capsule(memory.release(), [](void* p) noexcept { delete static_cast<Zeros*>(p); })};
+  }
+  template <class T, class Value> Result<T> listed(const Value& value) const {
+    return made<T>([&](T* out) { list_synapses(topology, some, starts, threads, out, value); });
+  }
+};
+
+void make_list(PySynapseList* self, const PyTopology& topology, Index first, const In1<Index>& order, Index begin, Index end,
+               int threads) {
+  const Array1<const Index> given = view1(order);
+  BranchesOnto some{first, {given.data, given.data + given.size}, begin, end};
+  const auto known = [&](Index branch) { return 0 <= branch && first + branch + 1 < topology.branch_start.columns; };
+  if (first < 0 || end < begin || threads < 1 || !std::all_of(some.order.begin(), some.order.end(), known))
+    throw nb::value_error("SynapseList: no such branches or targets");
+  std::vector<Index> starts = unlocked([&] { return starts_of_targets(topology, some, threads); });
+  new (self) PySynapseList{topology, std::move(some), threads, std::move(starts)};
+}
+
+template <class Value> void bind_values(nb::class_<PySynapseList>& bound) {
+  bound.def(
+      "of_branches",
+      [](const PySynapseList& self, const In1<Value>& values) {
+        const Array1<const Value> given = view1(values);
+        for (const Index branch : self.some.order)
+          if (branch >= given.size) throw nb::value_error("of_branches: one value for each branch");
+        return self.listed<Value>([&](Index branch, Index) { return given[branch]; });
+      },
+      "values"_a.noconvert(), "Values of the synapses' branches.");
+}
+template <class Value> void bind_numbers(nb::class_<PySynapseList>& bound) {
+  bound.def(
+      "of_synapses",
+      [](const PySynapseList& self, const In1<Value>& values) {
+        const Array1<const Value> given = view1(values);
+        if (given.size != self.topology.targets.size + self.topology.near_targets.size)
+          throw nb::value_error("of_synapses: one value for each synapse of the network");
+        return self.listed<double>([&](Index, Index synapse) { return static_cast<double>(given[synapse]); });
+      },
+      "values"_a.noconvert(), "Values of the synapses, of those of all synapses.");
+}
+
+void bind_list(nb::module_& m) {
+  nb::class_<PySynapseList> bound(m, "SynapseList",
+                                  "Synapses of the branches `first + order` onto the targets `begin` to `end`, by target, then "
+                                  "in the order of the branches.\n\nC++: core/network/listed_synapses.hpp.");
+  bound.def("__init__", &make_list, "topology"_a, "first"_a, "order"_a.noconvert(), "begin"_a, "end"_a, "threads"_a,
+            nb::keep_alive<1, 2>());
+  bound.def(
+      "positions", [](const PySynapseList& self) { return self.listed<Index>([](Index, Index synapse) { return synapse; }); },
+      "Positions of the synapses.");
+  bound.def(
+      "targets",
+      [](const PySynapseList& self, Index first) {
+        return self.made<Index>([&](Index* out) { list_targets(self.starts, first, self.threads, out); });
+      },
+      "first"_a, "Targets of the synapses; `begin` counts as `first`.");
+  bind_values<Index>(bound);
+  bind_values<double>(bound);
+  bind_numbers<double>(bound);
+  bind_numbers<float>(bound);
+}
+
 }  // namespace
 
 void bind_connections(nb::module_& m) {
+  bind_list(m);
   bind_rules(m);
   m.def("normal_weights", &weights<&normal_weights>, "first"_a, "stop"_a, "indptr"_a.noconvert(), "mean"_a, "sd"_a, "seed"_a,
         "Normal weights of the connections of the targets `first` to `stop`.");

@@ -42,7 +42,7 @@ template <class Real> struct PyEpisodes {
     const Index steps = q.n_steps, k = t.n_readouts(), n = q.samples.size;
     check(!episodes.horizon.continues || n == this->n(), "lanes");
     check(q.y.planes >= n && q.y.rows == steps && q.y.columns == k, "outputs");
-    check((episodes.horizon.continues || steps == episodes.rows) && (!q.learn || episodes.learns), "steps");
+    check((episodes.horizon.continues || steps <= episodes.rows) && (!q.learn || episodes.learns), "steps");
     const Index samples = given_samples(q);
     for (Index s = 0; s < n; s++) check(0 <= q.samples[s] && q.samples[s] < samples, "samples");
     check(q.event_start.rows == static_cast<Index>(events.sizes.size()) && q.event_start.columns > samples * steps, "events");
@@ -56,7 +56,7 @@ template <class Real> struct PyEpisodes {
   }
   void check_backward(const Request& q) const {
     const Topology& t = tables();
-    const Index n = q.samples.size, steps = episodes.horizon.continues ? episodes.steps : episodes.rows;
+    const Index n = q.samples.size, steps = episodes.horizon.continues ? episodes.steps : q.n_steps;
     check(episodes.learns && (!episodes.horizon.continues || n == this->n()), "lanes");
     check(q.given_errors.planes == 0 ||
               (q.given_errors.planes == n && q.given_errors.rows == steps && q.given_errors.columns == t.n_readouts()),
@@ -211,20 +211,22 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
       "Add the gradients of all lanes to the sums `pending`, see `core/lanes/episodes.hpp`.");
   bound.def(
       "run_samples",
-      [](Object& self, Index begin, Index stop, const PyRequest& request, Out2<Real> pending) {
+      [](Object& self, Index begin, Index stop, Index width, const PyRequest& request, Out2<Real> pending) {
         self.check_forward(request);
         self.check(0 <= begin && stop <= request.samples.size, "samples");
+        self.check(1 <= width && width <= self.n(), "lanes");
         if (request.learn) self.check_backward(request);
         const Array2<Real> gradients = request.learn ? pending_of<Real>(pending, self.tables()) : Array2<Real>{};
         Index reached = begin;
         interruptible([&](Interrupt interrupt) {
-          reached = run_samples(self.episodes, begin, stop, request, gradients, interrupt);
+          reached = run_samples(self.episodes, {0, begin, width}, stop, request, gradients, interrupt);
           return reached >= 0;
         });
         return reached;
       },
-      "begin"_a, "stop"_a, "request"_a, "pending"_a.noconvert(),
-      "Run samples begin:stop of a request; returns the next sample, after the chunk during which 50 ms have passed.");
+      "begin"_a, "stop"_a, "width"_a, "request"_a, "pending"_a.noconvert(),
+      "Run samples begin:stop of a request, `width` at a time; returns the next sample, after the chunk during which 50 ms have "
+      "passed.");
 }
 
 // Lanes that continue.
@@ -341,7 +343,7 @@ template <class Real> void bind_class(nb::module_& m, const char* name) {
       [](const Object& self, Index lane, Index first_source, Index stop_source) {
         if (lane < 0 || lane >= self.n()) throw nb::index_error("Episodes: no such lane");
         std::vector<Index> steps, sources;
-        read_spikes(self.episodes.lanes[lane], first_source, stop_source, steps, sources);
+        read_spikes(self.episodes, self.episodes.lanes[lane], {first_source, stop_source}, steps, sources);
         return std::pair(handed_over(std::move(steps)), handed_over(std::move(sources)));
       },
       "lane"_a, "first_source"_a, "stop_source"_a,

@@ -43,6 +43,7 @@ void bind_connections(nb::module_& m);
 void bind_data(nb::module_& m);
 void bind_network(nb::module_& m);
 void bind_requests(nb::module_& m);
+void bind_in_use(nb::module_& m);
 void bind_stepper(nb::module_& m);
 void bind_online(nb::module_& m);
 void bind_episodes(nb::module_& m);
@@ -232,6 +233,7 @@ void bind_neurons(nb::module_& m) {
                      "Surrogate gradient by the code of its kind.");
   testing.def_static("clip", &clip<double>, "w"_a, "w_min"_a, "w_max"_a);
   testing.def_static("power", &power);
+  testing.def_static("skip_regions", &skip_regions, "n"_a, "Count `n` calls of the pool of threads that do nothing.");
   testing.def_static("potentiate", &potentiate);
   testing.def_static("depress", &depress);
   testing.def_static("optimize_synapse", &optimize, "before"_a, "g"_a, "first_step"_a, "last_step"_a, "groups"_a,
@@ -259,6 +261,7 @@ NB_MODULE(EPROP_MODULE, m) {
   bind_requests(m);
   bind_episodes(m);
   bind_rewiring(m);
+  bind_in_use(m);
   bind_stepper(m);
   bind_online(m);
 }

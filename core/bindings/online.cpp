@@ -30,9 +30,14 @@ void check_request(const Request& r, const Topology& topology, Index state_rows,
 
 SpikeHistory spikes_of(auto& run) { return {run.state.topology, run.state.log, run.state.axons}; }
 
-template <class Real> void make_run(PyRun<Real>* run, PyNetwork<Real>& network, bool timed) {
+template <class Real> void make_run(PyRun<Real>* run, PyNetwork<Real>& network, bool timed, InUse* in_use) {
   new (run) PyRun<Real>(network);
   run->owner = nb::find(network);
+  run->in_use = in_use;
+  if (in_use != nullptr) {
+    run->user = nb::find(*in_use);
+    run->awaited = &in_use->awaited;
+  }
   prepare_run(*run, timed);
 }
 
@@ -164,7 +169,7 @@ template <class Real> void materialise(PyRun<Real>& run) {
 }
 
 // After connections have moved: synapses that were made at time `now` begin.
-template <class Real> void follow_moves(PyRun<Real>& run, std::uint32_t now) {
+template <class Real> void follow_moves(PyRun<Real>& run, Index now) {
   if (!run.has_plus) return;
   nb::gil_scoped_release release;
   begin_synapses(run.state, run.t, now);
@@ -219,20 +224,29 @@ template <class Real> void bind_losses(nb::class_<PyRun<Real>>& bound) {
           [](const PyRun<Real>& run, In3<double> target, In3<double> window) {
             const auto aims = view3(target), windows = view3(window);
             double loss = 0.0;
+            Index counted = 0;
             for (Index s = 0; s < aims.planes; s++)
-              for (Index t = 0; t < windows.rows; t++)
-                loss += silent_loss(run.state.topology, aims.row(s, aims.rows > 1 ? t : 0),
-                                    windows.row(windows.planes > 1 ? s : 0, t));
-            return loss;
+              for (Index t = 0; t < windows.rows; t++) {
+                const double each = silent_loss(run.state.topology, aims.row(s, aims.rows > 1 ? t : 0),
+                                                windows.row(windows.planes > 1 ? s : 0, t));
+                loss += each;
+                counted += static_cast<Index>(each != 0.0);
+              }
+            return std::pair(counted, loss);
           },
           "target"_a.noconvert(), "window"_a.noconvert(),
-          "Loss of outputs at zero in all steps of samples; NaN, unknown, if a weight of the window is negative.");
+          "Number of steps of samples in which outputs at zero have a loss, and its sum; NaN, unknown, if a weight of the window "
+          "is "
+          "negative.");
 }
 
 template <class Real> void bind_run_of(nb::module_& m, const char* name) {
   using S = PyRun<Real>;
   nb::class_<S> bound(m, name, "A network that runs on in continuous time.");
-  bound.def("__init__", &make_run<Real>, "network"_a, "timed"_a, "At rest; `timed` measures `phases`.")
+  bound
+      .def("__init__", &make_run<Real>, "network"_a, "timed"_a, "in_use"_a.none() = nb::none(),
+           nb::sig("def __init__(self, network: object, timed: bool, in_use: InUse | None = None) -> None"),
+           "At rest; `timed` measures `phases`; between pieces of a run, `in_use` lets other threads read.")
       .def(
           "reset", [](S& run) { reset_run(run); }, "Return to rest; weights, feedback and `events` stay.")
       .def_static("bytes_before", &bytes_before<Real>, "sizes"_a, nb::sig("def bytes_before(sizes: Sizes) -> dict[str, int]"),
@@ -246,6 +260,7 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
           "run",
           [](S& run, Index n_steps, Index offset, const PyRequest& request) {
             check_request(request, run.state.topology, run.state.neurons.state.rows, n_steps, offset);
+            if (run.in_use != nullptr) run.in_use->pause();
             nb::gil_scoped_release release;
             if (request.sums.size > 0)
               n_steps = std::min(n_steps, std::max<Index>(static_cast<Index>(request.sums[static_cast<Index>(Sum::left)]), 1));
@@ -255,7 +270,9 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
           "n_steps"_a, "offset"_a, "request"_a,
           "Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, at least one, and the "
           "`Divergence`.\n\n"
-          "There are fewer steps once 50 ms have passed, or no step is left in `sums`.\n\n"
+          "There are fewer steps once 50 ms have passed (5 ms if a read waits), or no step is left in `sums`. Reads that wait "
+          "come "
+          "first.\n\n"
           "C++: `run_online` in core/online/run.cpp.")
       .def_rw("t", &S::t, "Steps since the start.")
       .def_rw("events", &S::events, "Synaptic events since the start.")
@@ -311,7 +328,8 @@ void bind_codes(nb::module_& m) {
   nb::enum_<Sum>(m, "Sum", nb::is_arithmetic(), "Entry of `sums`.")
       .value("steps", Sum::steps)
       .value("learned", Sum::learned, "Steps with learning.")
-      .value("loss", Sum::loss, "Of these steps.")
+      .value("counted", Sum::counted, "Steps with learning in which outputs at zero have a loss.")
+      .value("loss", Sum::loss, "Of the steps with learning.")
       .value("silent", Sum::silent,
              "Loss of outputs at zero in these steps; NaN, unknown, if a weight of the window is negative.")
       .value("left", Sum::left, "Steps that are left until a run returns; they count down.");

@@ -1,5 +1,6 @@
 // The online loop as an object of Python.
 #pragma once
+#include "bindings/in_use.hpp"
 #include "bindings/network.hpp"
 #include "online/run.hpp"
 
@@ -9,7 +10,8 @@ namespace eprop {
 template <class Real> struct PyRun : OnlineRun<Real> {
   using OnlineRun<Real>::OnlineRun;
   PyRun(const PyRun&) = delete;
-  nb::object owner;
+  nb::object owner, user;
+  InUse* in_use = nullptr;  // of `user`; none if nobody else knows of this run
 };
 
 // Adds `step` to the class; see bindings/stepper.cpp.

@@ -11,20 +11,21 @@
 namespace eprop {
 namespace {
 
-// The synapses of a partition, from a branch on. Only here do the connections of a topology change. Other arrays move with the
-// weights; gradients only where they outlast a mini-batch.
+// The synapses of a partition, from a branch on. In the core, only rewiring writes the connections of a topology; Python does for
+// a loaded state. All arrays of synapses move with the weights, gradients only where they outlast a mini-batch.
 template <class Real> MovedSynapses<Real> part_of(PyNetwork<Real>& network, Index partition, Index first_branch) {
   const Topology& topology = network.topology;
   const Synapses<Real>& synapses = network.synapses;
-  std::vector<Real*> others;
+  std::vector<MovedRow> others;
   for (const Row& row : rows_of<Real>(network)) {
-    if (row.axis != Axis::synapse || row.type->kind != 'f' || row.data() == synapses.weight.data) continue;
+    if (row.axis != Axis::synapse || row.data() == synapses.weight.data) continue;
     if (row.data() == synapses.pending.data && !network.sizes.at_spikes()) continue;
-    Real* entries = static_cast<Real*>(row.data());
-    for (Index k = 0; k < row.shape().entries(); k += network.sizes.synapses) others.push_back(entries + k);
+    auto* entries = static_cast<std::byte*>(row.data());
+    for (Index k = 0; k < row.bytes(); k += network.sizes.synapses * row.type->size)
+      others.push_back({entries + k, row.type->size});
   }
   return {const_cast<Index*>(topology.branch_start.row(partition)) + first_branch,
-          const_cast<std::uint32_t*>(topology.targets.data), synapses.weight.data, others, network.moves.born.data};
+          const_cast<std::uint32_t*>(topology.targets.data), synapses.weight.data, network.moves.born.data, others};
 }
 
 RewiredBranches branches_of(const In1<Index>& shape, const In1<Index>& signs) {
@@ -36,8 +37,7 @@ RewiredBranches branches_of(const In1<Index>& shape, const In1<Index>& signs) {
 
 // All partitions in parallel; returns how many synapses have moved.
 template <class Real> Index rewire_all(PyNetwork<Real>& network, const PyTopology& absent, In1<Real> score, In1<Index> shape,
-                                       In1<Index> signs, Drop drop, double share, bool by_gradient, std::uint32_t now,
-                                       int threads) {
+                                       In1<Index> signs, Drop drop, double share, bool by_gradient, Index now, int threads) {
   const RewiredBranches branches = branches_of(shape, signs);
   const Topology& topology = network.topology;
   const bool fits = network.moves.born.size == topology.targets.size && absent.branch_start.rows == topology.n_partitions() &&

@@ -1,4 +1,4 @@
-// One step from Python, and who may take it.
+// One step from Python.
 #include "online/stepper.hpp"
 
 #include <nanobind/stl/pair.h>
@@ -12,33 +12,12 @@
 namespace eprop {
 namespace {
 
-// The thread that uses a network, for the context of a call. The GIL makes its methods atomic, and nobody waits.
-struct InUse {
-  InUse(nb::callable refuse, nb::callable no_memory) : refuse(std::move(refuse)), no_memory(std::move(no_memory)) {}
-
-  nb::callable refuse;     // raises the error for a call that may not use it now; takes this object
-  nb::callable no_memory;  // raises the error for a call that got no memory; takes its error
-  unsigned long thread = 0;
-  Index depth = 0;    // a thread that uses the network may begin again,
-  bool lent = false;  // unless it is in a function of the user, such as one that shows the progress
-
-  bool is_here() const { return thread == PyThread_get_thread_ident(); }
-  bool acquire() {
-    if (depth > 0 && (lent || !is_here())) return false;
-    thread = PyThread_get_thread_ident();
-    depth++;
-    return true;
-  }
-  void release() { depth--; }
-};
-
 // A stepper with all that a step of Python needs: one call does it, because between two steps of a large network the
 // interpreter falls out of the caches.
 struct PyStepper : Stepper {
   // The only population that an argument can mean: its first element and size; the size is -1 if there are several.
   using Place = std::pair<Index, Index>;
   Place readouts, neurons;
-  InUse* in_use = nullptr;
 };
 
 struct UseGuard {
@@ -114,10 +93,10 @@ bool take_signals(const Buffer& values, PyStepper& stepper, int& given) {
 template <class Real> int step_online(PyRun<Real>& run, PyStepper& stepper, nb::handle channels, nb::handle target,
                                       nb::handle signal, nb::handle error, double modulator, double reward, int given) {
   const Topology& topology = run.state.topology;
-  if (topology.n_readouts() != static_cast<Index>(stepper.y.size()) ||
+  if (run.in_use == nullptr || topology.n_readouts() != static_cast<Index>(stepper.y.size()) ||
       topology.n_neurons() != static_cast<Index>(stepper.signal.size()))
     throw nb::value_error("Stepper: made for another network");
-  const UseGuard use(*stepper.in_use);
+  const UseGuard use(*run.in_use);
   if (!use.held) return static_cast<int>(StepStatus::busy);
   stepper.signals = stepper.signal.data();
   const Buffer signals(signal);
@@ -142,7 +121,7 @@ template <class T> Result<T> array_of(nb::handle owner, std::vector<T>& values) 
 bool lies_within(const PyStepper::Place& place, Index size) { return place.first >= 0 && place.first + place.second <= size; }
 
 void make_stepper(PyStepper* stepper, const PyTopology& sizes, std::uint64_t seed, bool frozen, int threads, Index source,
-                  PyStepper::Place readouts, PyStepper::Place neurons, InUse& in_use, Out1<Index> of_neurons, Out1<double> sums) {
+                  PyStepper::Place readouts, PyStepper::Place neurons, Out1<Index> of_neurons, Out1<double> sums) {
   if (!lies_within(readouts, sizes.n_readouts()) || !lies_within(neurons, sizes.n_neurons()))
     throw nb::value_error("Stepper: places within the network are expected");
   if (static_cast<Index>(of_neurons.size()) != sizes.n_neurons() || static_cast<Index>(sums.size()) != kSums)
@@ -151,7 +130,6 @@ void make_stepper(PyStepper* stepper, const PyTopology& sizes, std::uint64_t see
   stepper->source = source;
   stepper->readouts = readouts;
   stepper->neurons = neurons;
-  stepper->in_use = &in_use;
   prepare_stepper(*stepper, sizes, seed, frozen, threads);
   stepper->request.of_neurons = view1(of_neurons);
   stepper->request.sums = view1(sums);
@@ -190,32 +168,9 @@ void bind_stepper(nb::module_& m) {
       .value("target", kTarget)
       .value("signal", kSignal)
       .value("error", kError);
-  nb::class_<InUse>(m, "InUse", "Context of a call that uses a network, which only one thread may at a time.")
-      .def(nb::init<nb::callable, nb::callable>(), "refuse"_a, "no_memory"_a,
-           nb::sig("def __init__(self, refuse: object, no_memory: object) -> None"),
-           "`refuse` takes this object, `no_memory` an error; both raise.")
-      .def(
-          "__enter__",
-          [](nb::handle self) {
-            InUse& use = nb::cast<InUse&>(self);
-            if (!use.acquire()) use.refuse(self);
-          },
-          nb::sig("def __enter__(self) -> None"))
-      .def(
-          "__exit__",
-          [](InUse& use, nb::handle kind, nb::handle problem, nb::handle) {
-            use.release();
-            if (!kind.is_none() && PyErr_GivenExceptionMatches(kind.ptr(), PyExc_MemoryError)) use.no_memory(problem);
-          },
-          "kind"_a.none(), "problem"_a.none(), "trace"_a.none(),
-          nb::sig("def __exit__(self, kind: object, problem: object, trace: object) -> None"))
-      .def_prop_rw(
-          "lent", [](const InUse& use) { return use.lent && use.is_here(); }, [](InUse& use, bool lent) { use.lent = lent; },
-          "Whether this thread is in a function of the user, which must not use it.");
   nb::class_<PyStepper>(m, "Stepper", "Arguments and results of single steps.")
       .def("__init__", &make_stepper, "topology"_a, "seed"_a, "frozen"_a, "threads"_a, "source"_a, "readouts"_a, "neurons"_a,
-           "in_use"_a, "of_neurons"_a.noconvert(), "sums"_a.noconvert(), nb::keep_alive<1, 9>(), nb::keep_alive<1, 10>(),
-           nb::keep_alive<1, 11>(),
+           "of_neurons"_a.noconvert(), "sums"_a.noconvert(), nb::keep_alive<1, 9>(), nb::keep_alive<1, 10>(),
            "`source`, `readouts` and `neurons` are the only ones that an argument can mean: index of the source or -1, and "
            "(first, size) with size -1 if there are several. `of_neurons` and `sums` are those of a `Request`.")
       .def(

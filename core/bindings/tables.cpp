@@ -138,8 +138,10 @@ void make_topology(PyTopology* topology, const nb::kwargs& given) {
 }
 
 void bind_topology(nb::module_& m) {
-  nb::class_<PyTopology> bound(m, "Topology",
-                               "Constant data after the build: the arrays of `Topology` in core/network/tables.hpp.");
+  nb::class_<PyTopology> bound(
+      m, "Topology",
+      "Arrays from the build: `Topology` in core/network/tables.hpp. Connections that move, learning rates and "
+      "constants that learn change them in place.");
   bound.def("__init__", &make_topology, nb::sig("def __init__(self, **arrays: numpy.ndarray) -> None"))
       .def(
           "arrays", [](const PyTopology& topology) { return topology.arrays; },

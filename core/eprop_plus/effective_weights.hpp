@@ -158,7 +158,7 @@ template <class Real> void begin_own(OnlineState<Real>& state, Index synapse, co
 }
 
 // Lets all synapses that were made at time `now` begin, before step `t`. Their weights and all arrays of their states are 0.
-template <class Real> void begin_synapses(OnlineState<Real>& state, Index t, std::uint32_t now) {
+template <class Real> void begin_synapses(OnlineState<Real>& state, Index t, Index now) {
   const Topology& topology = state.topology;
   for (Index group = 0; group < static_cast<Index>(state.groups.size()); group++) {
     const DelayGroup& g = state.groups[group];

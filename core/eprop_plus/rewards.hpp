@@ -76,14 +76,18 @@ template <class Real> double reward_factor(const OnlineState<Real>& state, Index
   const auto left = [&](Index step) { return gamma_power(state.topology, trace_group, step - begin); };
   Index block = begin / steps + 1;
   double sum = reward_factor_in_block(state, trace_group, begin, block * steps);
-  if (end / steps == rewards.now / steps) {
-    sum += left(block * steps) * rewards.ahead(trace_group, block & (rewards.ahead.columns - 1));
-    block = end / steps;
+  const Index last = end / steps;
+  double whole = 0.0;  // of blocks `block` .. last - 1, with the bits of `ahead`: a propagator is kept while `now` goes on
+  if (last == rewards.now / steps) {
+    whole = rewards.ahead(trace_group, block & (rewards.ahead.columns - 1));
+  } else {
+    const double decay = state.topology.decays(trace_group, kGamma, steps);
+    for (Index k = last - 1; k >= block; k--)
+      whole = reward_factor_in_block(state, trace_group, k * steps, (k + 1) * steps) + decay * whole;
   }
-  for (; (block + 1) * steps <= end; block++)
-    sum += left(block * steps) * reward_factor_in_block(state, trace_group, block * steps, (block + 1) * steps);
-  if (block * steps == end) return sum;
-  return sum + left(block * steps) * reward_factor_in_block(state, trace_group, block * steps, end);
+  if (block < last) sum += left(block * steps) * whole;
+  if (last * steps == end) return sum;
+  return sum + left(last * steps) * reward_factor_in_block(state, trace_group, last * steps, end);
 }
 
 }  // namespace eprop

@@ -312,19 +312,18 @@ template <class Real> void add_terms(Array1<Real> total, Array2<const Real> term
     for (Index i = 0; i < total.size; i++) total[i] += terms(k, i);
 }
 
-template <class Real> Index run_samples(Episodes<Real>& episodes, Index begin, Index stop, const Request& request,
+template <class Real> Index run_samples(Episodes<Real>& episodes, Chunk chunk, Index stop, const Request& request,
                                         Array2<Real> pending, Interrupt interrupt) {
   const auto began = std::chrono::steady_clock::now();
-  Index index = begin;
-  while (index < stop) {
-    const Chunk chunk{0, index, std::min(static_cast<Index>(episodes.lanes.size()), stop - index)};
+  while (chunk.index < stop) {
+    chunk.width = std::min(chunk.width, stop - chunk.index);
     if (!run_chunk(episodes, chunk, request, interrupt)) return -1;
     count_neurons(episodes, chunk, request);
     if (request.learn && !accumulate(episodes, chunk, request, pending, interrupt)) return -1;
-    index += chunk.width;
+    chunk.index += chunk.width;
     if (std::chrono::steady_clock::now() - began > kCall) break;
   }
-  return index;
+  return chunk.index;
 }
 
 template <class Real> void end_episode(Episodes<Real>& episodes, Index number) {
@@ -370,11 +369,11 @@ template <class Real> Index count_spikes(const Episodes<Real>& episodes, const L
   return spikes;
 }
 
-template <class Real>
-void read_spikes(const Lane<Real>& lane, Index first, Index stop, std::vector<Index>& steps, std::vector<Index>& sources) {
-  for (Index t = 0; t < lane.start.rows; t++)
+template <class Real> void read_spikes(const Episodes<Real>& episodes, const Lane<Real>& lane, const Positions& some,
+                                       std::vector<Index>& steps, std::vector<Index>& sources) {
+  for (Index t = 0; t < episodes.used_rows(lane); t++)
     for (Index k = lane.start(t, 0); k < lane.start(t, lane.start.columns - 1); k++)
-      if (first <= lane.log[k] && lane.log[k] < stop) {
+      if (some.first <= lane.log[k] && lane.log[k] < some.stop) {
         steps.push_back(t);
         sources.push_back(lane.log[k]);
       }
@@ -392,12 +391,12 @@ void read_spikes(const Lane<Real>& lane, Index first, Index stop, std::vector<In
   template bool forward(Episodes<Real>&, const Request&, Interrupt);                                  \
   template bool backward(Episodes<Real>&, const Request&, Array2<Real>, Interrupt);                   \
   template void add_terms(Array1<Real>, Array2<const Real>);                                          \
-  template Index run_samples(Episodes<Real>&, Index, Index, const Request&, Array2<Real>, Interrupt); \
+  template Index run_samples(Episodes<Real>&, Chunk, Index, const Request&, Array2<Real>, Interrupt); \
   template void end_episode(Episodes<Real>&, Index);                                                  \
   template void begin_next(Episodes<Real>&);                                                          \
   template Index find_diverged(const Episodes<Real>&, double);                                        \
   template Index count_spikes(const Episodes<Real>&, const Lane<Real>&);                              \
-  template void read_spikes(const Lane<Real>&, Index, Index, std::vector<Index>&, std::vector<Index>&);
+  template void read_spikes(const Episodes<Real>&, const Lane<Real>&, const Positions&, std::vector<Index>&, std::vector<Index>&);
 EPROP_EPISODES(float)
 EPROP_EPISODES(double)
 

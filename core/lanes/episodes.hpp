@@ -16,7 +16,7 @@
 namespace eprop {
 
 // Lanes of a network, which must outlive them, at rest with capacity for some steps each. If they do not continue, they run
-// samples of exactly so many steps.
+// samples of at most so many steps.
 template <class Real> Episodes<Real> make_episodes(Network<Real>& network, const EpisodeSizes& sizes);
 
 // Sets the weights of later steps, those of the network or others; the array must outlive them. Spikes in flight arrive with the
@@ -47,10 +47,10 @@ template <class Real> bool backward(Episodes<Real>& episodes, const Request& req
 // Adds terms (terms, n) to a total (n,) one after the other, in the order in which `backward` would have added them.
 template <class Real> void add_terms(Array1<Real> total, Array2<const Real> terms);
 
-// Runs samples begin:stop from rest, as many at a time as there are lanes, and adds their gradients to `pending` if they learn.
-// Returns the next sample, after the chunk during which 50 ms have passed; or -1 if it was interrupted: `pending` then has a part
-// of the gradients.
-template <class Real> Index run_samples(Episodes<Real>& episodes, Index begin, Index stop, const Request& request,
+// Runs the samples of `chunk` and the following ones before `stop` from rest, `chunk.width` at a time, and adds their gradients
+// to `pending` if they learn. Returns the next sample, after the chunk during which 50 ms have passed; or -1 if it was
+// interrupted: `pending` then has a part of the gradients.
+template <class Real> Index run_samples(Episodes<Real>& episodes, Chunk chunk, Index stop, const Request& request,
                                         Array2<Real> pending, Interrupt interrupt);
 
 // Ends the episode of a lane: it is at rest, without spikes in flight.
@@ -67,7 +67,7 @@ template <class Real> Index find_diverged(const Episodes<Real>& episodes, double
 // Spikes of the neurons of a lane in this rollout.
 template <class Real> Index count_spikes(const Episodes<Real>& episodes, const Lane<Real>& lane);
 // The spikes of sources first:stop of a lane from rest: steps and sources.
-template <class Real>
-void read_spikes(const Lane<Real>& lane, Index first, Index stop, std::vector<Index>& steps, std::vector<Index>& sources);
+template <class Real> void read_spikes(const Episodes<Real>& episodes, const Lane<Real>& lane, const Positions& some,
+                                       std::vector<Index>& steps, std::vector<Index>& sources);
 
 }  // namespace eprop

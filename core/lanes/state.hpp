@@ -86,6 +86,7 @@ template <class Real> struct Lane {
   Owned2<double> y;                               // (1, readouts)
   std::uint64_t seed = 0;                         // seed of its random spikes,
   Index clock = 0;                                // and the clock of the first draws of this rollout
+  PoissonTables drawn;                            // numbers of its Poisson drives
   std::vector<std::vector<std::int32_t>> spikes;  // (partitions)(neurons and Poisson sources) that spiked in this step
   Owned2<Index> spike_count;                      // (partitions, populations) running counts over the populations
 
@@ -217,7 +218,7 @@ template <class Real> struct Episodes {
     return horizon.history() + step + horizon.delay * static_cast<Index>(ended);
   }
   // The first row that no spike needs to reach.
-  Index end_row() const { return horizon.continues ? std::numeric_limits<Index>::max() : rows; }
+  Index end_row() const { return horizon.continues ? std::numeric_limits<Index>::max() : steps; }
 };
 
 template <class Real> LaneSizes lane_sizes(const Episodes<Real>& episodes) {

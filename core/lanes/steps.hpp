@@ -64,19 +64,14 @@ template <class Real> Index spikes_of_sources(const Running<Real>& run, Index b,
              : copy_events(run, b, step.t, out);
 }
 
-// Advances the neurons of one partition by a step with their inputs, a row for each receptor, and draws its Poisson sources.
-// Lists spikes as sources.
+// Advances the neurons of one partition by a step, and draws its Poisson sources. Lists spikes as sources.
 template <class Real>
-void advance_partition(const Running<Real>& run, const LaneStep& step, Array2<Real> input, Index partition) {
+void advance_partition(const Running<Real>& run, const LaneStep& step, const NeuronStep<Real>& neurons, Index partition) {
   const Episodes<Real>& episodes = run.episodes;
   const Topology& topology = episodes.topology;
   Lane<Real>& lane = run.lane;
   std::int32_t* spikes = lane.spikes[partition].data();
   Index count = 0;
-  const DriveStep drive = drive_of(run.request, {run.sample(), step.t}, lane.seed, lane.clock + step.at);
-  PoissonTables tables;
-  tables.follow(topology, drive);
-  const NeuronStep<Real> neurons{topology, drive, tables, run.request.drops, lane.state.view(), input};
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
     const Positions range = own_neurons(topology, population, partition);
@@ -179,18 +174,22 @@ template <class Real> Index step_partitions(const Running<Real>& run, const Lane
   const Episodes<Real>& episodes = run.episodes;
   Lane<Real>& lane = run.lane;
   turn_inputs(episodes.plan, lane);
-  const Array2<Real> input = inputs_of_step(episodes.plan, lane);
-  const Index n = episodes.topology.n_partitions();
+  const Topology& topology = episodes.topology;
+  const DriveStep drive = drive_of(run.request, {run.sample(), step.t}, lane.seed, lane.clock + step.at);
+  lane.drawn.follow(topology, drive);
+  const NeuronStep<Real> neurons{
+      topology, drive, lane.drawn, run.request.drops, lane.state.view(), inputs_of_step(episodes.plan, lane)};
+  const Index n = topology.n_partitions();
   const bool at_once = run.threads == 1 || episodes.plan.dense > 0;
   Index delivered = at_once ? deliver_step(episodes, lane, step.row, {0, n}) : 0;
   if (run.threads == 1) {
-    for (Index p = 0; p < n; p++) advance_partition(run, step, input, p);
+    for (Index p = 0; p < n; p++) advance_partition(run, step, neurons, p);
   } else {
     parallel_for(n, run.threads, [&](Index p) {
       const FlushSubnormals flush;
       const Index spikes = at_once ? 0 : deliver_step(episodes, lane, step.row, {p, p + 1});
       if (p == 0) delivered += spikes;
-      advance_partition(run, step, input, p);
+      advance_partition(run, step, neurons, p);
     });
   }
   return delivered;

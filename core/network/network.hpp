@@ -32,7 +32,7 @@ template <class Real> struct Synapses {
         Field{"trace_reg", &S::trace_reg, axis, kState, [](auto& s) { return Shape{s.synapses_if(s.two_kappas)}; }},
         Field{"trace_reward", &S::trace_reward, axis, kState, [](auto& s) { return Shape{s.synapses_if(s.reward_cutoff)}; }},
         Field{"own", &S::own, axis, kState, [](auto& s) { return Shape{s.own, s.synapses}; }},
-        Field{"pending", &S::pending, axis, lasting, [](auto& s) { return Shape{s.synapses_if(s.gradients)}; }},
+        Field{"pending", &S::pending, axis, kState, [](auto& s) { return Shape{s.synapses_if(s.gradients)}; }},
         Field{"moment_1", &S::moment_1, axis, lasting, [](auto& s) { return Shape{s.synapses_if(s.moment_1)}; }},
         Field{"moment_2", &S::moment_2, axis, lasting, [](auto& s) { return Shape{s.synapses_if(s.moment_2)}; }},
         Field{"levels", &S::levels, axis, kLasting, [](auto& s) { return Shape{s.synapses_if(s.level_bytes == 1)}; }},
@@ -43,8 +43,8 @@ template <class Real> struct Synapses {
 
 // Synapses that move (network/rewiring.hpp); otherwise empty.
 struct Moves {
-  Array1<std::uint32_t> born;  // (synapses,) when each was made, in mini-batches or steps of learning; 0 for those of the build
-  Array1<Index> moved, last;   // (projections,) synapses that have moved, on all ranks; those of the last rewiring
+  Array1<Index> born;         // (synapses,) when each was made, in mini-batches or steps of learning; 0 for those of the build
+  Array1<Index> moved, last;  // (projections,) synapses that have moved, on all ranks; those of the last rewiring
 
   static constexpr auto fields() {
     constexpr int lasting = kState | kLasting;
@@ -86,8 +86,8 @@ struct Constants {
         Field{"moved", &S::moved, axis, lasting, [](auto& s) { return Shape{s.constants}; }},
         Field{"first", &S::first, axis, lasting, [](auto& s) { return Shape{s.constants}; }},
         Field{"second", &S::second, axis, lasting, [](auto& s) { return Shape{s.constants}; }},
-        Field{"gradient", &S::gradient, axis, kLasting, [](auto& s) { return Shape{s.constants}; }},
-        Field{"products", &S::products, axis, kLasting, [](auto& s) { return Shape{s.products, s.targets()}; }},
+        Field{"gradient", &S::gradient, axis, kWork, [](auto& s) { return Shape{s.constants}; }},
+        Field{"products", &S::products, axis, kWork, [](auto& s) { return Shape{s.products, s.targets()}; }},
     };
   }
 };

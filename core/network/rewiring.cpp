@@ -172,14 +172,13 @@ template <class Real> Decision decide(const RewiredBranches& branches, Index beg
 template <class Real> void copy(const MovedSynapses<Real>& synapses, Index from, Index to) {
   synapses.targets[to] = synapses.targets[from];
   synapses.weight[to] = synapses.weight[from];
-  for (Real* other : synapses.others) other[to] = other[from];
-  synapses.born[to] = synapses.born[from];
+  for (const MovedRow& other : synapses.others) other.copy(from, to);
 }
 
-template <class Real> void begin_new(const MovedSynapses<Real>& synapses, Index at, std::uint32_t target, std::uint32_t now) {
+template <class Real> void begin_new(const MovedSynapses<Real>& synapses, Index at, std::uint32_t target, Index now) {
   synapses.targets[at] = target;
   synapses.weight[at] = Real{0};
-  for (Real* other : synapses.others) other[at] = Real{0};
+  for (const MovedRow& other : synapses.others) other.clear(at);
   synapses.born[at] = now;
 }
 
@@ -200,8 +199,8 @@ template <class Real> void close_gaps(Index n_branches, const Decision& decision
 }
 
 // Merges remaining and new synapses from the first place of the table on.
-template <class Real> void merge(const RewiredBranches& branches, const RewiringStep& step, const Decision& decision,
-                                 std::uint32_t now, const MovedSynapses<Real>& synapses, const Candidates<Real>& candidates) {
+template <class Real> void merge(const RewiredBranches& branches, const RewiringStep& step, const Decision& decision, Index now,
+                                 const MovedSynapses<Real>& synapses, const Candidates<Real>& candidates) {
   Index to = decision.first;
   for (Index branch = 0; branch < branches.count(); branch++) {
     Index from = synapses.start[branch];
@@ -222,8 +221,8 @@ template <class Real> void merge(const RewiredBranches& branches, const Rewiring
 
 }  // namespace
 
-template <class Real> Index rewire(const RewiredBranches& branches, Index begin, Index end, const RewiringStep& step,
-                                   std::uint32_t now, const MovedSynapses<Real>& synapses, const Candidates<Real>& candidates) {
+template <class Real> Index rewire(const RewiredBranches& branches, Index begin, Index end, const RewiringStep& step, Index now,
+                                   const MovedSynapses<Real>& synapses, const Candidates<Real>& candidates) {
   if (begin >= end) return 0;
   discard_present(branches, begin, end, synapses, candidates);
   const Decision decision = decide(branches, begin, end, step, synapses, candidates);
@@ -251,9 +250,9 @@ void perturb(const RewiredBranches& branches, const Perturbation& perturbation, 
 
 template void perturb(const RewiredBranches&, const Perturbation&, const MovedSynapses<float>&);
 template void perturb(const RewiredBranches&, const Perturbation&, const MovedSynapses<double>&);
-template Index rewire(const RewiredBranches&, Index, Index, const RewiringStep&, std::uint32_t, const MovedSynapses<float>&,
+template Index rewire(const RewiredBranches&, Index, Index, const RewiringStep&, Index, const MovedSynapses<float>&,
                       const Candidates<float>&);
-template Index rewire(const RewiredBranches&, Index, Index, const RewiringStep&, std::uint32_t, const MovedSynapses<double>&,
+template Index rewire(const RewiredBranches&, Index, Index, const RewiringStep&, Index, const MovedSynapses<double>&,
                       const Candidates<double>&);
 
 }  // namespace eprop

@@ -11,7 +11,10 @@
 // Weights and scores are compared in single precision; ties are decided by the order of branches, which is that of sources. So
 // results do not depend on partitions and ranks.
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <type_traits>
 #include <vector>
 
 #include "network/tables.hpp"
@@ -43,13 +46,34 @@ struct RewiringStep {
   bool by_gradient;  // scores are gradients: the best candidate is the one that gains most; else the one with the largest score
 };
 
+// An array with an entry of any type for each synapse.
+struct MovedRow {
+  std::byte* data;
+  Index bytes;  // of an entry
+
+  void copy(Index from, Index to) const {
+    visit_bytes([&](auto n) { std::memcpy(data + to * n, data + from * n, static_cast<std::size_t>(n)); });
+  }
+  void clear(Index at) const {
+    visit_bytes([&](auto n) { std::memset(data + at * n, 0, static_cast<std::size_t>(n)); });
+  }
+
+ private:
+  // Calls visit(bytes), with the usual numbers as constants: a copy of any number of bytes is a call of a function.
+  template <class Visit> void visit_bytes(const Visit& visit) const {
+    if (bytes == 8) return visit(std::integral_constant<Index, 8>());
+    if (bytes == 4) return visit(std::integral_constant<Index, 4>());
+    visit(bytes);
+  }
+};
+
 // Synapses of a partition.
 template <class Real> struct MovedSynapses {
   Index* start;  // of the projection's branches
   std::uint32_t* targets;
   Real* weight;
-  std::vector<Real*> others;  // moments, and what else learning keeps: 0 in new synapses
-  std::uint32_t* born;        // time at which a synapse was made: optimiser steps, or steps in which a network has learned
+  Index* born;                   // time at which a synapse was made: optimiser steps, or steps in which a network has learned
+  std::vector<MovedRow> others;  // all other arrays that move, 0 in new synapses: `born` and what learning keeps
 };
 
 // Candidates of the same branches, and their scores.
@@ -60,8 +84,8 @@ template <class Real> struct Candidates {
 };
 
 // Moves the synapses of a projection in one partition, whose targets of it are begin .. end - 1; returns how many have moved.
-template <class Real> Index rewire(const RewiredBranches& branches, Index begin, Index end, const RewiringStep& step,
-                                   std::uint32_t now, const MovedSynapses<Real>& synapses, const Candidates<Real>& candidates);
+template <class Real> Index rewire(const RewiredBranches& branches, Index begin, Index end, const RewiringStep& step, Index now,
+                                   const MovedSynapses<Real>& synapses, const Candidates<Real>& candidates);
 
 // What acts on the weights of a projection after each mini-batch: shrinkage by `l1`, and normal noise.
 struct Perturbation {

@@ -64,14 +64,13 @@ namespace membrane {
 
 enum Param : Index { ALPHA, ZETA, DRIVE, V_TH, V_MIN, R_STEPS, KIND, HEIGHT, WIDTH, OWN };
 
-// The voltage v after one step, with the synaptic input x (mV) and the constant current, at least `v_min`; `late` is subtracted
-// first. NaN stays NaN, so that divergence is detected.
+// The voltage v after one step, with the synaptic input x (mV) and the constant current.
 template <class Params, class Real = NumberOf<Params>>
 [[gnu::always_inline]] inline Real integrate(const Params& params, Index neuron, Real v, Real x) {
   return params(ALPHA, neuron) * v + params(ZETA, neuron) * x + params(DRIVE, neuron);
 }
 
-// The larger of two values; the first one if it is NaN.
+// The larger of a value and its bound. NaN stays NaN, so that divergence is detected.
 template <class Real> [[gnu::always_inline]] inline Real at_least(Real value, Real bound) {
   return bound > value ? bound : value;
 }

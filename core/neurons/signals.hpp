@@ -65,9 +65,4 @@ template <class Factor> void learning_signals_of_pairs(Index t, Array2<const dou
       if (const Index at = t + latency(k, j); at < error.rows) signal[j] += factor(at) * error(at, k) * feedback(k, j);
 }
 
-inline void learning_signals_of_pairs(Index t, Array2<const double> error, Array2<const double> feedback,
-                                      Array2<const Index> latency, Index begin, Index end, double* signal) {
-  learning_signals_of_pairs(t, error, feedback, latency, begin, end, [](Index) { return 1.0; }, signal);
-}
-
 }  // namespace eprop

@@ -18,8 +18,8 @@
 namespace eprop {
 namespace {
 
-// A call returns after this time, so that Ctrl-C is handled.
-constexpr auto kLongestCall = std::chrono::milliseconds(50);
+// A call returns after this time, so that Ctrl-C is handled; after the second one, if another thread waits to read.
+constexpr auto kLongestCall = std::chrono::milliseconds(50), kAwaitedCall = std::chrono::milliseconds(5);
 // With at least this many spikes in a step, all threads list spikes, process them with axons, or update feedback weights. A
 // parallel region costs as much as some hundred of them.
 constexpr Index kManySpikes = 512, kManyFeedbackWeights = 4096, kManyDraws = 2048;
@@ -341,6 +341,7 @@ void add_sums(const Request& request, double loss, double silent) {
   sum(Sum::left) -= 1.0;
   if (!request.learn) return;
   sum(Sum::learned) += 1.0;
+  sum(Sum::counted) += static_cast<double>(silent != 0.0);
   sum(Sum::loss) += loss;
   sum(Sum::silent) += silent;
 }
@@ -436,19 +437,9 @@ template <class Real> void rest(OnlineRun<Real>& run) {
   state.learns = sizes.at_spikes();
 }
 
-// Clears gradients, and the moments of synapses that learn at spikes, whose optimisers count the network's steps.
-template <class Real> void restart_optimizers(OnlineState<Real>& state) {
-  const Topology& topology = state.topology;
-  const Synapses<Real>& synapses = state.synapses;
-  std::fill_n(synapses.pending.data, synapses.pending.size, Real(0));
-  Index branches = 0;  // they come first
-  for (const DelayGroup& group : state.groups)
-    if (group.rule == Rule::eprop_plus || group.rule == Rule::pairs) branches += group.n_branches;
-  for (Index partition = 0; partition < topology.n_partitions(); partition++)
-    for (const Array1<Real>& moments : {synapses.moment_1, synapses.moment_2})
-      if (moments.size > 0)
-        std::fill(moments.data + topology.branch_start(partition, 0), moments.data + topology.branch_start(partition, branches),
-                  Real(0));
+// Optimisers at spikes count the network's steps, so they restart with it.
+template <class Real> void restart_optimizers(const Synapses<Real>& synapses) {
+  for (const Array1<Real>& moments : {synapses.moment_1, synapses.moment_2}) std::fill_n(moments.data, moments.size, Real(0));
 }
 
 // Initial capacities.
@@ -508,7 +499,7 @@ template <class Real> std::vector<Row> rows_of(OnlineState<Real>& state) {
 template <class Real> void reset_run(OnlineRun<Real>& run) {
   clear(rows_of(run.network));
   clear(rows_of(run.state));
-  if (run.has_plus) restart_optimizers(run.state);
+  if (run.has_plus) restart_optimizers(run.state.synapses);
   run.t = 0;
   run.outbox = {};
   prepare_run(run, run.watch.timed);
@@ -565,7 +556,7 @@ template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Inde
   OnlineState<Real>& state = run.state;
   const Index partitions = state.topology.n_partitions();
   const int threads = static_cast<int>(std::min<Index>(request.threads, partitions));
-  const auto end = std::chrono::steady_clock::now() + kLongestCall;
+  const auto began = std::chrono::steady_clock::now();
   const double targets = static_cast<double>(state.neurons.input.columns);
   Index column = offset;
   const std::function<void(Index)> step = [&](Index partition) { step_partition(run, request, partition, column); };
@@ -588,7 +579,8 @@ template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Inde
     run.unchecked_work += 4.0 * targets;
     run.t++;
     if (request.times.size > 0) request.times[column] = static_cast<double>(run.t);
-    if (std::chrono::steady_clock::now() > end) return done + 1;
+    const auto spent = std::chrono::steady_clock::now() - began;
+    if (spent > kLongestCall || (spent > kAwaitedCall && run.awaited != nullptr && *run.awaited)) return done + 1;
   }
   return n_steps;
 }

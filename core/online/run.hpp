@@ -1,22 +1,23 @@
 // The loop over time of a network that learns at every spike (e-prop+, pair rules), or does not learn.
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <vector>
 
 #include "eprop_plus/eprop_plus.hpp"
+#include "online/exchange.hpp"
 #include "online/spike_log.hpp"
 #include "step/request.hpp"
-#include "support/exchange.hpp"
 
 namespace eprop {
 
 // Recorded variables: kind, row of the state or branch, index of the node or synapse, delay group.
 enum class Probe : Index { state, psi, signal, readout, error, weight, trace };
 
-// Numbers that a run adds up: steps, those with learning, and of these the loss and that of outputs at zero; and the number of
-// steps that are left until Python looks at them, at which a run returns.
-enum class Sum : Index { steps, learned, loss, silent, left };
-inline constexpr Index kSums = 5;
+// Numbers that a run adds up: steps, those with learning, and of these those in which outputs at zero have a loss, the loss and
+// that of outputs at zero; and the number of steps that are left until Python looks at them, at which a run returns.
+enum class Sum : Index { steps, learned, counted, loss, silent, left };
+inline constexpr Index kSums = 6;
 
 // Time of the phases of one thread; without `timed` it does nothing.
 struct StopWatch {
@@ -47,9 +48,10 @@ template <class Real> struct OnlineRun {
   explicit OnlineRun(Network<Real>& borrowed) : network(borrowed), state(borrowed) {}
   Network<Real>& network;
   OnlineState<Real> state;
-  std::vector<Zeros> memory;  // of the arrays of `state`
-  Index t = 0, events = 0;    // steps and synaptic events since the start
-  bool collect = false;       // own spikes go to the outbox instead of the log
+  std::vector<Zeros> memory;                   // of the arrays of `state`
+  Index t = 0, events = 0;                     // steps and synaptic events since the start
+  const std::atomic<bool>* awaited = nullptr;  // whether somebody waits for the end of `run_online`
+  bool collect = false;                        // own spikes go to the outbox instead of the log
   Outbox outbox;
   ReceivedSpikes received;
   std::vector<int> kinds;  // number of each row of topology.kinds, see eprop_plus/kinds.hpp
@@ -78,7 +80,7 @@ template <class Real> std::vector<VectorBytes> vector_bytes_before(const Sizes& 
 template <class Real> void reset_run(OnlineRun<Real>& run);
 
 // Runs steps t .. t + n_steps - 1, which start at step `offset` of all samples. Returns the steps done: all, or fewer once 50 ms
-// have passed. Vectors grow as needed. While spikes are collected, the steps must lie within one slice.
+// have passed, 5 ms if somebody waits. Vectors grow as needed. While spikes are collected, the steps must lie within one slice.
 template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Index offset, const Request& request);
 
 // Replaces the errors of the step before, which reach the neurons in the next step, by external errors; NaN keeps an error.

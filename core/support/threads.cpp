@@ -35,7 +35,7 @@ void relax() {
 }
 
 // Waits until `value` differs from `old`: spin, then sleep.
-std::uint32_t wait_for_change(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
+template <class T> T wait_for_change(const std::atomic<T>& value, T old) {
   const auto end = std::chrono::steady_clock::now() + kSpin;
   do {
     for (int k = 0; k < kLooksPerClock; k++) {
@@ -61,7 +61,7 @@ class Pool {
     work_ = &work;
     next_.store(threads, std::memory_order_relaxed);
     left_.store(static_cast<std::uint32_t>(threads), std::memory_order_relaxed);
-    const auto region = (region_.load(std::memory_order_relaxed) / kRegion + 1) * kRegion + static_cast<std::uint32_t>(threads);
+    const auto region = next_region(1) + static_cast<std::uint64_t>(threads);
     region_.store(region, std::memory_order_release);
     region_.notify_all();
     for (int share = 0; share < threads; share++)
@@ -70,11 +70,16 @@ class Pool {
     if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   }
 
+  // Counts `n` regions that have no share.
+  void skip(std::uint64_t n) { region_.store(next_region(n), std::memory_order_release); }
+
   std::mutex owner;
 
  private:
-  static constexpr std::uint32_t kRegion =
-      kMostThreads + 1;  // `region_` counts regions in units of this; the remainder is the number of threads
+  // `region_` counts regions in units of this; the remainder is the number of threads. In 64 bits the count never wraps around.
+  static constexpr std::uint64_t kRegion = kMostThreads + 1;
+
+  std::uint64_t next_region(std::uint64_t n) const { return (region_.load(std::memory_order_relaxed) / kRegion + n) * kRegion; }
 
   void grow(int workers) {
     while (workers_ < workers) {
@@ -85,19 +90,18 @@ class Pool {
     }
   }
 
-  void serve(int k, std::uint32_t region) {
+  void serve(int k, std::uint64_t region) {
     for (;;) {
       region = wait_for_change(region_, region);
-      if (static_cast<std::uint32_t>(k) < region % kRegion && claim(k, region)) take(k);
+      if (static_cast<std::uint64_t>(k) < region % kRegion && claim(k, region)) take(k);
     }
   }
 
   // Tries to claim a share of a region for the caller. In a finished region all shares are claimed; a later region has a
-  // larger number, also after the count has wrapped around.
-  bool claim(int share, std::uint32_t region) {
+  // larger number.
+  bool claim(int share, std::uint64_t region) {
     auto claimed = claimed_[share].load(std::memory_order_relaxed);
-    return static_cast<std::int32_t>(region - claimed) > 0 &&
-           claimed_[share].compare_exchange_strong(claimed, region, std::memory_order_acq_rel);
+    return region > claimed && claimed_[share].compare_exchange_strong(claimed, region, std::memory_order_acq_rel);
   }
 
   // Does a share. The region cannot end before, so its plan stays readable. An exception must not leave a thread of the pool: the
@@ -118,10 +122,10 @@ class Pool {
   std::exception_ptr failure_;
   Index n_ = 0;
   const std::function<void(Index)>* work_ = nullptr;
-  alignas(64) std::atomic<std::uint32_t> region_{0};
+  alignas(64) std::atomic<std::uint64_t> region_{0};
   alignas(64) std::atomic<std::uint32_t> left_{0};
   alignas(64) std::atomic<Index> next_{0};
-  alignas(64) std::atomic<std::uint32_t> claimed_[kMostThreads]{};
+  alignas(64) std::atomic<std::uint64_t> claimed_[kMostThreads]{};
 };
 
 // Never destroyed: its threads end with the process. After a fork there are none, and the child starts its own pool.
@@ -146,6 +150,12 @@ void parallel_for(Index n, int threads, const std::function<void(Index)>& work) 
     if (owner.owns_lock()) return shared.run(n, wanted, work);
   }
   for (Index k = 0; k < n; k++) work(k);
+}
+
+void skip_regions(Index n) {
+  Pool& shared = the_pool();
+  const std::lock_guard<std::mutex> owner(shared.owner);
+  shared.skip(static_cast<std::uint64_t>(n));
 }
 
 int available_threads() {

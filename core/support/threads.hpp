@@ -27,6 +27,9 @@ template <class Worker> void share_items(Index n, int threads, const Worker& wor
   parallel_for(workers, threads, [&](Index number) { worker(number, take); });
 }
 
+// Counts `n` calls of `parallel_for` that do nothing, for tests of its counter.
+void skip_regions(Index n);
+
 // Threads that this process may use: the processors of the machine that it may run on.
 int available_threads();
 

@@ -438,11 +438,17 @@ class DeltaCode(Encoder):
 
         Parameters
         ----------
-        values : array, shape (samples, observations, ...)
+        values : array, shape (samples, observations, entries, ...)
+            Series one by one: joined, the jumps between them would count.
         rate : float
             Hz.
         n_steps : int
             Steps of an observation, as of `encode_series`.
+
+        Raises
+        ------
+        InputError
+            If ``values`` have two axes: the second could be observations of one entry, or entries of series that are joined.
 
         Warns
         -----
@@ -450,6 +456,11 @@ class DeltaCode(Encoder):
             If no threshold makes such a rate: of a constant entry or one of few values, or above one spike in a step.
         """
         given = finite(self, self._values(values, 2))
+        if np.ndim(values) == 2:
+            raise InputError(
+                f"DeltaCode.fit needs series (samples, observations, entries), got shape {np.shape(values)}: give values[..., "
+                "None] for a series of one entry in each row; values.reshape(samples, -1, entries) for an observation in each row"
+            )
         given = given[:: -(-len(given) // _FITTED)].reshape(-1, given.shape[1], math.prod(given.shape[2:]))
         seconds = len(given) * given.shape[1] * n_steps * self.dt / 1000.0
         span = np.ptp(given, axis=(0, 1))

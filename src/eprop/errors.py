@@ -42,7 +42,7 @@ class CheckpointError(EPropError, ValueError):
 
 
 class OutputError(EPropError, OSError):
-    """A result could not be written: the disk is full, or the folder is in use or read-only."""
+    """A result could not be written: the disk is full or read-only, or the folder holds other files or another run."""
 
 
 class MemoryLimitError(EPropError, MemoryError):
@@ -110,7 +110,8 @@ class InstabilityWarning(UserWarning):
 
     It looks at windows of a second of network time, or a longer mini-batch of e-prop: a population that does not learn fires at
     more than 100 Hz on average (also in a run of 200 ms); or in two windows in a row the loss is more than three times that of
-    outputs at zero and that of the best window; or the former in ten windows, and it does not halve.
+    outputs at zero and that of the best window; or the former in ten windows, and it does not halve. Windows of the loss last
+    until errors have counted for a second.
     """
 
 

@@ -34,9 +34,8 @@ _DESCRIBING = ("eprop.models", "eprop.network", "eprop.rules")
 class ParameterInfo:
     """Declaration of one parameter: bounds, unit, paper symbol, NEST's name, and names in other packages.
 
-    ``in_steps`` marks a duration that must be a multiple of the time step, see `check_steps`. On the command line, each parameter
-    of a task or a training is an option; ``--help`` lists the ``main`` ones, with ``metavar`` as the name of the value.
-    ``learned`` marks a constant that `eprop.Learned` may stand for: it moves as it is, or by its logarithm.
+    ``in_steps`` marks a duration that must be a multiple of the time step, see `check_steps`. ``learned`` marks a constant that
+    `eprop.Learned` may stand for: it moves as it is, or by its logarithm.
     """
 
     kind: type | tuple[type, ...] = float
@@ -52,8 +51,6 @@ class ParameterInfo:
     nest: str = ""
     also: tuple[str, ...] = ()
     doc: str = ""
-    main: bool = False
-    metavar: str = ""
     learned: Literal["", "linear", "log"] = ""
 
     def check(self, owner: str, name: str, value: Any, per_node: bool = False) -> Any:

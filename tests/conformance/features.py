@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 import eprop as ep
+from eprop.models import inline
 from eprop.reference import Stimulus
-from own_neurons import AdaptingCurrent, Resonator, SynapticLIF
+from own_neurons import AdaptingCurrent, Resonator, SynapticLIF, UnlearnedLIF
 
 STEPS, N_IN, SIZES = 60, 6, (9, 5)
 Setting = dict[str, str]
@@ -28,12 +29,28 @@ RULES: dict[str, Callable[..., ep.Rule]] = {
     "e-prop": lambda **given: ep.EProp(**{"c_reg": 0.1} | given),
     "e-prop+": lambda **given: ep.EPropPlus(**{"cutoff": 15.0, "rate_reg": 1e-4} | given),
 }
+
+
+@inline
+def bell(u: float, height: float, width: float) -> float:
+    """A smooth surrogate gradient."""
+    return height / (1.0 + (u / width) ** 4)
+
+
+@dataclass(frozen=True)
+class Bell(ep.models.Surrogate):
+    """A surrogate gradient in Python."""
+
+    gradient = staticmethod(bell)
+
+
 NEURONS: dict[str, ep.Neuron] = {
     "LIF": LIF,
     "LIF with a refractory time": LIF.replace(t_ref=2.0),
     "LIF, each its own": LIF.replace(
         tau_m=ep.Uniform(8.0, 25.0), v_th=ep.Normal(0.5, 0.03), t_ref=ep.Uniform(0.0, 3.0)
     ),
+    "LIF, own surrogate": LIF.replace(surrogate=Bell(height=0.4, width=0.7)),
     "ALIF": ep.ALIF(tau_m=12.0, v_th=0.5, beta=0.2, tau_adapt=60.0),
     "ALIF, each its own": ep.ALIF(
         tau_m=ep.Uniform(8.0, 25.0), v_th=0.5, beta=ep.Uniform(0.0, 0.5), tau_adapt=ep.Uniform(20.0, 90.0)
@@ -50,6 +67,7 @@ NEURONS: dict[str, ep.Neuron] = {
     "own neuron": SynapticLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7),
     "own neuron that adapts": AdaptingCurrent(),
     "own neuron that rings": Resonator(),
+    "own neuron without an eligibility": UnlearnedLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7),
 }
 
 
@@ -72,6 +90,7 @@ OPTIMIZERS: dict[str, tuple[ep.rules.Optimizer, bool]] = {
     "Adam": (ep.Adam(3e-3, epsilon=1e-2), False),
     "RMSprop": (ep.RMSprop(1e-3, epsilon=1e-2), False),
     "own optimiser": (OwnMomentum(5e-4), False),
+    "gradient descent at each step": (ep.GradientDescent(2e-2, w_min=-1.4, w_max=1.4), True),
     "Momentum at each step": (ep.Momentum(5e-4, beta=0.8), True),
     "Adam at each step": (ep.Adam(1e-3, epsilon=1e-2), True),
 }
@@ -94,14 +113,17 @@ FACTORS: dict[str, dict[str, Any]] = {
         "with a filter of its own": {"kappa_reg": 0.6, "c_reg": 0.02},
         "of the norm of gradients": {"clip_norm": 0.02},
     },
+    # Blocks of two steps, of which eight make a span.
+    "cutoff": {"within some blocks": {}, "beyond spans": {"cutoff": 45.0, "kappa": 0.1}},
     "delay": {"one step": 1.0, "several steps": 3.0, "drawn": ep.Uniform(1.0, 5.0)},
     "feedback": {"random": ep.RandomFeedback(), "symmetric": ep.Symmetric(), "adaptive": ep.Adaptive()},
     "readout": {
         "alike": {"tau_m": 18.0},
         "each its own": {"tau_m": ep.Uniform(8.0, 30.0), "i_e": ep.Normal(0.0, 0.005), "v_init": ep.Uniform(-0.3, 0.3)},
+        "no readouts": None,
     },
     "loss": {"squared error": ep.SquaredError(), "cross-entropy": ep.CrossEntropy(), "own loss": OwnLoss()},
-    "bits": {"all": None, "few": ep.FixedPoint(7)},
+    "bits": {"all": None, "few": ep.FixedPoint(7), "sixteen bits": ep.FixedPoint(16)},
     "sign": {"any": None, "fixed": "fixed", "of the source": "source"},
     "rewiring": {"none": None, "by gradient": 0.4, "at random": 0.4},
     "drive": {
@@ -111,6 +133,10 @@ FACTORS: dict[str, dict[str, Any]] = {
         "current": ep.Current(0.01),
         "Poisson sources": ep.PoissonSource(rate=60.0),
         "currents of each step": None,
+        "that change with time": (
+            ep.PoissonDrive(rate=200.0, weight=0.1, modulation=ep.network.Steps([0.0, 9.0, 30.0], [1.0, 0.2, 1.5])),
+            ep.Current(0.03, modulation=ep.network.Pulse(20.0, 35.0)),
+        ),
     },
     "dropout": {"none": 0.0, "of events": 0.2, "of spikes": 0.2},
     "signal": {
@@ -118,6 +144,7 @@ FACTORS: dict[str, dict[str, Any]] = {
         "given": None,
         "in a window of any sign": None,
         "reward": ep.RewardTrace(tau=20.0, cutoff=25.0),
+        "reward and a modulator": ep.RewardTrace(tau=20.0, cutoff=25.0),
     },
     "constants": {"given": None, "learned": ep.Learned(0.5, low=0.2, high=2.0, eta=0.02)},
     "precision": {"double": None, "single": None},
@@ -125,16 +152,20 @@ FACTORS: dict[str, dict[str, Any]] = {
 PLAIN: Setting = {factor: next(iter(values)) for factor, values in FACTORS.items()}
 
 
+def has_readouts(setting: Setting) -> bool:
+    return setting["readout"] != "no readouts"
+
+
 def rule_of(setting: Setting) -> ep.Rule:
     """The rule of all synapses that learn."""
     optimizer, each_step = OPTIMIZERS[setting["optimiser"]]
-    given: dict[str, Any] = {**FACTORS["regularisation"][setting["regularisation"]]}
+    given: dict[str, Any] = FACTORS["regularisation"][setting["regularisation"]] | FACTORS["cutoff"][setting["cutoff"]]
     if setting["rule"].startswith("e-prop") or setting["optimiser"] != PLAIN["optimiser"]:
         given["optimizer"] = optimizer
     if each_step:
         given["each_step"] = True
-    if setting["signal"] == "reward":
-        given["reward"] = FACTORS["signal"]["reward"]
+    if (reward := FACTORS["signal"][setting["signal"]]) is not None:
+        given["reward"] = reward.replace(cutoff=max(reward.cutoff, given.get("cutoff", 0.0)))
     if setting["rule"] == "e-prop" and setting["readout"] != PLAIN["readout"]:
         given["kappa"] = 0.9  # there is no time constant of the readouts to take it from
     return RULES[setting["rule"]](**given)
@@ -156,7 +187,8 @@ def network_of(setting: Setting, seed: int = 3) -> ep.Network:
     net.add(ep.EventSource(dropout=of_events), N_IN, "in")
     for name, size in zip("ab", SIZES, strict=True):
         net.add(neuron, size, name, dropout=of_spikes, **signs)
-    net.add(ep.Readout(**chosen["readout"], loss=chosen["loss"]), 3, "out")
+    if has_readouts(setting):
+        net.add(ep.Readout(**chosen["readout"], loss=chosen["loss"]), 3, "out")
     rewiring = None if setting["rewiring"] == "none" else _rewiring(setting)
     stdp, has_two = isinstance(rule, ep.STDP), setting["neuron"] == "two receptors"
     positive = {"weight": ep.Uniform(0.2, 1.0)}
@@ -171,14 +203,18 @@ def network_of(setting: Setting, seed: int = 3) -> ep.Network:
         net.connect(pre, post, pairs, **options)
     for pre in "ab":
         of_readout = {"weight": ep.Normal(0.0, 0.5), "sign": sign, "delay": chosen["delay"]}
-        net.connect(pre, "out", **of_readout, rule=None if stdp else rule)
-        net.feedback("out", pre, chosen["feedback"], delay=chosen["delay"])
+        if has_readouts(setting):
+            net.connect(pre, "out", **of_readout, rule=None if stdp else rule)
+        if has_readouts(setting) or setting["feedback"] != PLAIN["feedback"]:
+            net.feedback("out", pre, chosen["feedback"], delay=chosen["delay"])
         if isinstance(chosen["drive"], ep.PoissonSource):
             receptor = "inhibitory" if has_two else None
             noise, learns = net.add(chosen["drive"], 3, f"noise of {pre}"), None if has_two else rule
             net.connect(noise, pre, weight=ep.Uniform(0.1, 0.4), rule=learns, receptor=receptor)
-        elif chosen["drive"] is not None:
-            net.stimulate(pre, chosen["drive"])
+        else:
+            for drive in chosen["drive"] if isinstance(chosen["drive"], tuple) else (chosen["drive"],):
+                if drive is not None:
+                    net.stimulate(pre, drive)
     return net if chosen["bits"] is None else net.with_precision(chosen["bits"])
 
 
@@ -192,7 +228,8 @@ def stimuli_of(setting: Setting, n: int = 1, seed: int = 0) -> list[Stimulus]:
     rng, found = np.random.default_rng(seed), []
     for _ in range(n):
         given: dict[str, Any] = {"spikes": {"in": rng.random((STEPS, N_IN)) < 0.15}, "window": np.ones(STEPS)}
-        given["targets"] = {"out": rng.dirichlet(np.ones(3), STEPS)}
+        targets = {"out": rng.dirichlet(np.ones(3), STEPS)}
+        given["targets"] = targets if has_readouts(setting) or setting["loss"] != PLAIN["loss"] else {}
         if setting["signal"] == "in a window of any sign":
             given["window"] = rng.normal(0.0, 1.0, STEPS)
         if setting["signal"] == "given":
@@ -202,7 +239,9 @@ def stimuli_of(setting: Setting, n: int = 1, seed: int = 0) -> list[Stimulus]:
             given["modulator"] = rng.normal(0.5, 1.0, STEPS)
         if setting["drive"] == "currents of each step":
             given["spikes"]["a"] = rng.normal(0.01, 0.05, (STEPS, SIZES[0]))
-        if setting["signal"] == "reward":
+        if setting["signal"] == "reward and a modulator":
+            given["modulator"] = rng.normal(0.5, 1.0, STEPS)
+        if FACTORS["signal"][setting["signal"]] is not None:
             given["reward"] = rng.normal(0.3, 1.0, STEPS) * (rng.random(STEPS) < 0.3)
         found.append(Stimulus(STEPS, **given))
     return found
@@ -213,7 +252,9 @@ def _all_but_plain(factor: str) -> tuple[str, ...]:
 
 
 EACH_STEP = tuple(name for name, (_, each_step) in OPTIMIZERS.items() if each_step)
+UNLEARNED = "own neuron without an eligibility"
 OWN = tuple(name for name in NEURONS if name.startswith("own"))
+REWARDS = tuple(name for name, reward in FACTORS["signal"].items() if reward is not None)
 #: Values that a network cannot have together, and words of the refusal.
 UNSUPPORTED: tuple[tuple[dict[str, tuple[str, ...]], str], ...] = (
     ({"rule": ("e-prop+",), "optimiser": ("own optimiser",)}, "EPropPlus changes weights at every spike"),
@@ -221,15 +262,28 @@ UNSUPPORTED: tuple[tuple[dict[str, tuple[str, ...]], str], ...] = (
     ({"rule": ("static", "STDP", "e-prop"), "regularisation": ("with a filter of its own",)}, "has no parameter"),
     ({"rule": ("static", "STDP", "e-prop+"), "regularisation": ("of the norm of gradients",)}, "has no parameter"),
     ({"rule": ("static", "STDP", "e-prop+"), "loss": ("own loss",)}, "which only EProp allows"),
-    ({"rule": ("static", "STDP", "e-prop"), "signal": ("reward",)}, "has no parameter reward"),
+    ({"rule": ("static", "STDP", "e-prop"), "signal": REWARDS}, "has no parameter reward"),
+    ({"rule": ("static", "STDP", "e-prop"), "cutoff": ("beyond spans",)}, "has no parameter"),
+    (
+        {"rule": ("e-prop", "e-prop+"), "neuron": (UNLEARNED,)},
+        r"define \w+.eligibility\(dt\)",
+    ),
     ({"rule": ("e-prop",), "optimiser": EACH_STEP}, "has no parameter each_step"),
     ({"rule": ("static",), "rewiring": _all_but_plain("rewiring")}, "Rewiring needs synapses that learn"),
     ({"rule": ("STDP",), "rewiring": ("by gradient",)}, 'grow="random"'),
     ({"rule": ("STDP",), "sign": ("of the source",)}, "whose weights are negative"),
     ({"rule": ("static", "STDP", "e-prop+"), "constants": ("learned",)}, "only EProp can"),
-    ({"neuron": OWN, "constants": ("learned",)}, "cannot be learned|has no parameter v_th"),
-    ({"neuron": OWN, "drive": ("noise", "current", "currents of each step")}, "takes no current"),
-    ({"optimiser": EACH_STEP, "bits": ("few",)}, "few bits"),
+    (
+        {"neuron": tuple(name for name in OWN if name != UNLEARNED), "constants": ("learned",)},
+        "cannot be learned|has no parameter v_th",
+    ),
+    (
+        {"neuron": OWN, "drive": ("noise", "current", "currents of each step", "that change with time")},
+        "takes no current",
+    ),
+    ({"readout": ("no readouts",), "feedback": _all_but_plain("feedback")}, "no population.* 'out'"),
+    ({"readout": ("no readouts",), "loss": _all_but_plain("loss")}, "'out'"),
+    ({"optimiser": EACH_STEP, "bits": _all_but_plain("bits")}, "few bits"),
     ({"optimiser": EACH_STEP, "rewiring": _all_but_plain("rewiring")}, "each_step"),
 )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import eprop as ep
-from conformance.features import N_IN, STEPS, Setting, network_of, stimuli_of
+from conformance.features import N_IN, STEPS, Setting, has_readouts, network_of, stimuli_of
 from eprop.reference import Stimulus
 from networks import part_of
 
@@ -35,13 +35,13 @@ def given_to_run(stimulus: Any) -> Outcome:
 def run(sim: ep.Simulator, setting: Setting, a: int, b: int, **options: Any) -> Outcome:
     """Steps ``a`` to ``b``: what is recorded, spikes, outputs and losses."""
     one = part_of(stimuli_of(setting)[0], a, b)
-    record: list[Any] = [("a", "v"), ("b", "surrogate", [0, 4, 2]), ("b", "learning_signal"), ("out", "error")]
-    if not moves(setting):
-        record += [("a->b", "weight"), ("b->out", "weight", [3])]
+    record: list[Any] = [("a", "v"), ("b", "surrogate", [0, 4, 2]), ("b", "learning_signal")]
+    record += [("out", "error")] * has_readouts(setting) + [("a->b", "weight")] * (not moves(setting))
+    record += [("b->out", "weight", [3])] * (has_readouts(setting) and not moves(setting))
     options |= given_to_run(one)
     found = sim.run(b - a, one.spikes, one.targets, one.window, record=record, spikes=["in", "a", "b"], **options)
     spikes = {f"spikes of {name}": np.stack(pair, axis=1) for name, pair in found.spikes.items()}
-    return found.traces | spikes | {"y": found.y["out"], "loss": found.loss}
+    return found.traces | spikes | dict(found.y) | {"loss": found.loss}
 
 
 def samples_of(sim: ep.Simulator, setting: Setting, seed: int, n: int = 3) -> ep.engine.Samples:
@@ -74,9 +74,32 @@ def half(sim: ep.Simulator, setting: Setting, which: int) -> Outcome:
 
 def whole(setting: Setting, **options: Any) -> list[Outcome]:
     """Both halves, an evaluation, and all that a simulator knows at the end."""
-    sim = simulator(setting, **options)
+    return whole_of(simulator(setting, **options), setting)
+
+
+def whole_of(sim: ep.Simulator, setting: Setting) -> list[Outcome]:
     halves = [half(sim, setting, which) for which in (0, 1)]
     return [*halves, results_of(sim.evaluate(samples_of(sim, setting, 2))), known_of(sim)]
+
+
+class Plain(NamedTuple):
+    """What one thread and one partition do: the state and the weights before, `whole`, and the simulator after it."""
+
+    rest: Outcome
+    weights: Outcome
+    outcome: list[Outcome]
+    sim: ep.Simulator
+
+
+_last: list[tuple[Setting, Plain]] = []
+
+
+def plain(setting: Setting) -> Plain:
+    """Made once for all promises of a setting; they must not change it."""
+    if not _last or _last[0][0] != setting:
+        sim = simulator(setting)
+        _last[:] = [(setting, Plain(sim.state(), weights_of(sim), whole_of(sim, setting), sim))]
+    return _last[0][1]
 
 
 def known_of(sim: ep.Simulator) -> Outcome:
@@ -91,7 +114,7 @@ def weights_of(sim: ep.Simulator) -> Outcome:
 
 
 def feedback_of(sim: ep.Simulator) -> Outcome:
-    return {f"feedback of {name}": sim.feedback_weights("out", name) for name in "ab"}
+    return {f.name: sim.feedback_weights(f.pre, f.post) for f in sim.network.feedback_projections}
 
 
 def rollouts(

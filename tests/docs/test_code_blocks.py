@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pathlib
 import re
 import warnings
@@ -31,12 +32,18 @@ def script_of(page: pathlib.Path) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def needing(module: str) -> pytest.MarkDecorator:
+    """The mark of a page that needs an optional package."""
+    missing = importlib.util.find_spec(module) is None
+    return pytest.mark.nest if module == "nest" else pytest.mark.skipif(missing, reason=f"needs the package {module}")
+
+
 def pages() -> list[Any]:
-    """The README, and the pages with Python among those to be tried, with the marks that they name: ``<!-- needs: nest -->``."""
+    """The README, and the pages with Python among those to be tried; a page says what it needs: ``<!-- needs: nest -->``."""
     found = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.md"))]
     names = ["README.md", *(path.relative_to(ROOT).as_posix() for path in found if script_of(path).strip())]
     needs = {name: NEEDS.findall((ROOT / name).read_text(encoding="utf-8")) for name in names}
-    return [pytest.param(name, marks=[getattr(pytest.mark, mark) for mark in needs[name]]) for name in names]
+    return [pytest.param(name, marks=[needing(module) for module in needs[name]]) for name in names]
 
 
 @pytest.mark.parametrize("page", pages())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pathlib
 import re
 import subprocess
@@ -25,7 +26,11 @@ ARGUMENTS: dict[str, list[str]] = {
 
 
 def examples() -> list[Any]:
-    marks = {"compare_with_nest.py": pytest.mark.nest}
+    missing = importlib.util.find_spec("numba") is None
+    marks = {
+        "compare_with_nest.py": pytest.mark.nest,
+        "own_neuron.py": pytest.mark.skipif(missing, reason="needs the extra own-neuron"),
+    }
     return [pytest.param(path.name, marks=marks.get(path.name, ())) for path in sorted(EXAMPLES.glob("*.py"))]
 
 

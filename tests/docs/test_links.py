@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import pathlib
 import re
+import runpy
+import shutil
 import tomllib
 
 import pytest
@@ -95,12 +97,32 @@ def test_all_places_name_the_same_version() -> None:
     assert eprop.__version__ == version
     assert cited is not None
     assert cited.group(1) == version
+    assert (".dev" in version) != ("\ndate-released: " in read("CITATION.cff"))
 
 
 def test_the_changelog_has_the_version_or_says_that_it_is_not_released() -> None:
     headings = re.findall(r"^## \[([^]]+)\]", read("CHANGELOG.md"), re.MULTILINE)
     expected = "Unreleased" if ".dev" in eprop.__version__ else eprop.__version__
     assert headings[0] == expected
+
+
+def test_a_package_index_finds_links_and_pictures(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("README.md", "pyproject.toml", "CITATION.cff"):
+        shutil.copy(ROOT / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    address = "https://example.org/eprop"
+    runpy.run_path(str(ROOT / "build_backend" / "address.py"))["main"](address, "v1")
+    page = pathlib.Path("README.md").read_text("utf-8")
+    found = re.findall(r'\]\(([^)\s]*)|<img src="([^"]*)', page)
+    targets = [link or picture for link, picture in found]
+    assert any(target.startswith(f"{address}/raw/v1/docs/images/") for target in targets)
+    for target in targets:
+        assert target.startswith("https://")
+        if target.startswith(address):
+            assert (ROOT / target.split("/v1/")[1].partition("#")[0]).is_file(), target
+    urls = tomllib.loads(pathlib.Path("pyproject.toml").read_text("utf-8"))["project"]["urls"]
+    assert urls["Source"] == address
+    assert f'\nrepository-code: "{address}"\n' in pathlib.Path("CITATION.cff").read_text("utf-8")
 
 
 def test_each_how_to_page_is_in_one_group() -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("nbclient", reason="needs the extra dev-light")
+
 ROOT = pathlib.Path(__file__).parents[2]
 TUTORIALS = ROOT / "docs" / "tutorials"
 #: Those that are tried each time; the others take longer.

@@ -7,6 +7,8 @@ import sys
 import numpy as np
 import pytest
 
+pytest.importorskip("neo", reason="needs the extra neo")
+
 import eprop as ep
 from eprop.interop.neo import to_neo
 from networks import small_network

@@ -8,9 +8,12 @@ import sys
 from typing import Any
 
 import h5py
-import nir
 import numpy as np
 import pytest
+
+pytest.importorskip("nir", reason="needs the extra nir")
+
+import nir
 
 import eprop as ep
 from compare import assert_same

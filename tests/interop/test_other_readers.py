@@ -13,9 +13,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import nir
 import numpy as np
 import pytest
+
+pytest.importorskip("nir", reason="needs the extra nir")
+
+import nir
 
 import eprop as ep
 from eprop.interop.nir import to_nir

@@ -49,6 +49,8 @@ def strict() -> Iterator[None]:
 
 def test_damaged_inputs_are_accepted_or_refused(tmp_path: pathlib.Path) -> None:
     """Of every target, in one test, so that no run of some of the cases leaves any out."""
+    for module, extra in (("gymnasium", "rl"), ("nir", "nir")):
+        pytest.importorskip(module, reason=f"needs the extra {extra}")
     for name, (prepare, attempt) in TARGETS.items():
         (tmp_path / name).mkdir()
         state, end, seen = prepare(tmp_path / name), time.monotonic() + SECONDS / len(TARGETS), set[bool]()

@@ -12,9 +12,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-# typer does not export this class under a public name.
-UsageError: Any = typer.BadParameter.__bases__[0]
-
 FAILED, INTERRUPTED = 2, 130
 
 
@@ -63,9 +60,11 @@ class Program(TyperGroup):
         """Run the program as the base class does, and shorten the errors of the parser."""
         try:
             code = super().main(args, prog_name, *rest, **{**given, "standalone_mode": False})
-        except UsageError as error:
-            if type(error).__name__ != "NoArgsIsHelpError":  # click has already printed the help
-                say(f"error: {_refused(error)}")
+        except Exception as error:
+            if not hasattr(error, "format_message"):  # what the parser raises has no class in common that is public
+                raise
+            if text := _refused(error):
+                say(f"error: {text}")
             code = FAILED
         sys.exit(code)
 
@@ -87,12 +86,15 @@ class Program(TyperGroup):
 
 
 def _refused(error: Any) -> str:
-    """Format an error of the parser in one line: message, refused value, and the help command."""
+    """Format an error of the parser in one line: message, refused value, help command; empty if the help is already printed."""
     text = " ".join(error.format_message().split()).removesuffix(".")
+    if not text:
+        return text
     details = getattr(error.__cause__, "errors", None)
     if details is not None:
         text += f", got {details()[0]['input']!r:.80}"
-    return text if error.ctx is None else f"{text}; see {error.ctx.command_path} --help"
+    context = getattr(error, "ctx", None)
+    return text if context is None else f"{text}; see {context.command_path} --help"
 
 
 def _say_stopped(text: str, together: bool) -> None:

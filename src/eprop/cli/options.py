@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import pathlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from eprop.cli.guard import FORMATS, Json, Quiet, option
 
@@ -37,7 +39,11 @@ class RunOptions:
         pathlib.Path | None, _option("Take the arguments of a run; options change some of them.", "RUN")
     ] = None
     resume: Annotated[
-        pathlib.Path | None, _option("Continue a stopped run; the result has the bits of an uninterrupted run.", "RUN")
+        pathlib.Path | None,
+        _option(
+            "Continue a stopped run; the result has the bits of an uninterrupted run. Only --epochs or --steps may be more.",
+            "RUN",
+        ),
     ] = None
     out: Annotated[
         pathlib.Path | None,
@@ -65,37 +71,52 @@ class RunOptions:
         return tuple(self.formats or ("png",)) if self.figures else ()
 
 
-def task_options(function: Callable[..., Experiment]) -> dict[str, inspect.Parameter]:
-    """The arguments of a task that have a `Doc`, as options."""
+#: Names of options that a task cannot have.
+TAKEN = {*(each.name for each in fields(RunOptions)), "format", "json", "help", "debug"}
+
+
+def task_options(task: str, function: Callable[..., Experiment]) -> dict[str, inspect.Parameter]:
+    """The options of a task: its arguments with a `Doc`; of a task in a file all that its signature names.
+
+    An argument without a `Doc` that has the name of an option of ``eprop train`` is no option.
+
+    Raises
+    ------
+    typer.BadParameter
+        If an argument with a `Doc` has such a name.
+    """
     from eprop.training.arguments import arguments_of
 
-    known = {name: one for name, one in arguments_of(function).items() if one.doc}
-    settings = _training_of(function) if any(one.default is inspect.Parameter.empty for one in known.values()) else {}
-    found = {}
-    for name, one in known.items():
-        default = settings.get(name) if one.default is inspect.Parameter.empty else one.default
-        found[name] = option_of(one, default)
+    found: list[Argument] = []
+    for one in arguments_of(function).values():
+        if one.doc and one.name in TAKEN:
+            raise typer.BadParameter(
+                f"{task}: the parameter {one.name} has the name of an option of eprop train: rename it"
+            )
+        if one.doc or (task.endswith(".py") and one.default is not inspect.Parameter.empty and one.name not in TAKEN):
+            found.append(one)
     # The help has the groups in the order of their first options.
-    return dict(sorted(found.items(), key=lambda item: known[item[0]].panel == DATA))
+    return {one.name: option_of(one) for one in sorted(found, key=lambda one: one.panel == DATA)}
 
 
-def _training_of(function: Callable[..., Experiment]) -> Mapping[str, Any]:
-    """Settings of the training that a task of the package has without arguments, for the help."""
-    from eprop.runs import RunRecord
-
-    return RunRecord.of(function()).settings if inspect.unwrap(function).__module__.startswith("eprop.") else {}
-
-
-def option_of(one: Argument, default: object) -> inspect.Parameter:
+def option_of(one: Argument) -> inspect.Parameter:
     """Make an option of an argument; its value is None if it is not given, and the help shows the default."""
     flag = "--" + one.name.replace("_", "-")
     flag += f"/--no-{flag[2:]}" if one.kind is bool else ""
-    default = f"{default:g}" if isinstance(default, float) else default
-    shown = "" if default in (None, False, (), "") else f"  [default: {default}]"
+    doc = one.doc + "; may be given more than once" * one.several
+    text = f"{doc.removeprefix('; ')}." if doc else ""
     # A doc that begins with a value, such as "eprop (by mini-batch)", keeps its first letter.
-    doc = one.doc if one.choices and one.doc.startswith(one.choices) else one.doc[:1].upper() + one.doc[1:]
-    text = doc + ("; may be given more than once." if one.several else ".") + shown
+    text = text if one.choices and text.startswith(one.choices) else text[:1].upper() + text[1:]
+    text = text.replace("[", "\\[") + help_of_default(one.default)
     metavar = "" if one.kind is bool else "|".join(one.choices) or _METAVARS[one.kind]
-    made, kind = option(text.replace("[", "\\["), metavar, flag, panel=one.panel or NETWORK), one.kind
+    made, kind = option(text, metavar, flag, panel=one.panel or NETWORK), one.kind
     type_: Any = list[kind] | None if one.several else kind | None  # type: ignore[valid-type]
     return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[type_, made])
+
+
+def help_of_default(default: object) -> str:
+    """End of the help of an option, with its default if there is one."""
+    if default is None or default is False or default in ((), "", inspect.Parameter.empty):
+        return ""
+    text = f"{default:g}" if isinstance(default, float) else str(default)
+    return f"  [default: {text}]".replace("[", "\\[")

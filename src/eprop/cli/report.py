@@ -55,8 +55,8 @@ def print_trials(folder: RunFolder, summary: JsonObject) -> None:
     console = _out()
     console.print(table)
     mean, extremes = text.score_of_trials(summary)
-    found = f"{mean} over {text.counted(len(summary['trials']), 'seed')}; {extremes}"
-    console.print(Text.assemble((f"test {summary['score']} ", "bold"), found))
+    found = f"{mean} over {text.counted(len(summary['trials']), 'seed')}{f'; {extremes}' if extremes else ''}"
+    console.print(Text.assemble((f"test {summary['score']} " if extremes else "", "bold"), found))
     console.print(Text(f"runs in {folder.path}"))
 
 
@@ -97,6 +97,15 @@ def print_info(facts: JsonObject) -> None:
             name, value = name.removesuffix("_bytes"), "?" if value is None else text.size(value)
         rows.append((name.replace("_", " "), str(value)))
     print_facts(rows)
+
+
+def print_run(facts: JsonObject) -> None:
+    """Print the tables of ``eprop info RUN``."""
+    for title, part in {"": {k: v for k, v in facts.items() if not isinstance(v, dict)}, **facts}.items():
+        if isinstance(part, dict):
+            if title:
+                print(f"\n{title}")
+            print_facts((name, "-" if value is None else str(value)) for name, value in part.items())
 
 
 def print_facts(rows: Iterable[tuple[str, str]]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from eprop.cli.guard import FORMATS, Json, Quiet, Run, TaskOfRun, option
+from eprop.cli.guard import FORMATS, Json, Quiet, Run, TaskOfRun, option, path_of, say
 from eprop.cli.output import print_result, written
 from eprop.files import JsonObject
 
@@ -74,6 +74,11 @@ def evaluate(
     with Reporter(quiet=quiet, silent=comm.rank > 0) as reporter:
         loaded, outcome, test = evaluate_run(
             run, task, fresh=fresh, bits=bits, threads=threads, watcher=reporter, comm=comm, **changed
+        )
+    if outcome is None:
+        raise ParameterError(
+            f"{run}: its learner has no test; define the method evaluate of {type(loaded.learner).__name__}, which returns an "
+            "object with summary(), such as eprop.training.Evaluation"
         )
     if comm.rank > 0:
         return
@@ -158,15 +163,30 @@ def new_task(
         print(file if quiet else f"{file}: written; to run the task: eprop train {file}")
 
 
-def info(as_json: Json = False) -> None:
-    """Print versions, core, threads, caches and memory. Include this output when you report an error.
+def info(
+    run: Annotated[Path | None, typer.Argument(metavar="RUN", parser=path_of, help="Folder of a run.")] = None,
+    clear_cache: Annotated[
+        bool, option("Delete the cached data sets first; the next use makes them again.", "", "--clear-cache")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Print versions, core, threads, caches and memory; of a run all settings in use, defaults included.
 
-    [bold]Example[/bold]
+    Include the output without RUN when you report an error.
+
+    [bold]Examples[/bold]
 
       eprop info --json
+      eprop info runs/nmnist-eprop-1-001
     """
-    from eprop.cli.report import print_info
+    from eprop.cli.report import print_info, print_run
+    from eprop.data.cache import clear
+    from eprop.runs import describe_run
+    from eprop.training.number_text import counted
     from eprop.training.system_info import describe_installation
 
-    facts = describe_installation()
-    print_result(facts, lambda: print_info(facts), as_json=as_json)
+    if clear_cache:
+        count, size = clear()
+        say(f"deleted {counted(count, 'data set')}, {size / 1e9:.2g} GB")
+    facts = describe_installation() if run is None else describe_run(run)
+    print_result(facts, partial(print_info if run is None else print_run, facts), as_json=as_json)

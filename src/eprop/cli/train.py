@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 import typer.main
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from eprop.cli.guard import path_of
-from eprop.cli.options import RunOptions, task_options
+from eprop.cli.options import RunOptions, help_of_default, task_options
 
 if TYPE_CHECKING:
     from eprop.cli.report import Reporter
@@ -83,15 +83,35 @@ def _task_of(option: str, run: str, ctx: Any) -> str:
     return task
 
 
+class _TaskCommand(TyperCommand):
+    """A command that trains a task; its help looks up what the experiment knows."""
+
+    function: Callable[..., Experiment] | None = None
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Add the defaults of the training, which a task of the package chooses when it makes its experiment."""
+        from eprop.errors import MissingExtraError
+        from eprop.runs import RunRecord
+
+        if self.function is not None and inspect.unwrap(self.function).__module__.startswith("eprop."):
+            try:
+                settings, arguments = (
+                    RunRecord.of(self.function()).settings,
+                    inspect.signature(self.function).parameters,
+                )
+                options: dict[str, Any] = {str(each.name): each for each in self.params}
+                for name in options.keys() & (settings.keys() - arguments.keys()):
+                    options[name].help += help_of_default(settings[name])
+            except MissingExtraError as error:
+                self.help = f"{self.help}\n\nSome defaults are not shown: {error}.".replace("[", "\\[")
+        super().format_help(ctx, formatter)
+
+
 def command_for(task: str) -> Any:
-    """Make the command that trains a task, by its name or file. This executes the file."""
+    """Make the command that trains a task, by its name or file. This executes the file, and makes no experiment."""
     function = _loaded(task)
-    options = {} if function is None else task_options(function)
+    options = {} if function is None else task_options(task, function)
     run_options = inspect.signature(RunOptions, eval_str=True).parameters
-    if clash := options.keys() & run_options.keys():
-        raise typer.BadParameter(
-            f"{task}: the parameter {min(clash)} has the name of an option of eprop train: rename it"
-        )
 
     def command(**values: Any) -> None:
         given = {key: value for key in options if (value := values.pop(key)) not in (None, [])}
@@ -102,10 +122,12 @@ def command_for(task: str) -> Any:
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     # The command itself reports what is wrong with a file that cannot be loaded.
     settings = {} if function is not None else {"ignore_unknown_options": True, "allow_extra_args": True}
-    made = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
     context = {"help_option_names": ["-h", "--help"], **settings}
-    made.command(task, help=help_of(function, task), context_settings=context)(command)
-    return typer.main.get_command(made)
+    app.command(task, cls=_TaskCommand, help=help_of(function, task), context_settings=context)(command)
+    made: Any = typer.main.get_command(app)
+    made.function = function
+    return made
 
 
 def _loaded(task: str) -> Callable[..., Experiment] | None:
@@ -147,8 +169,8 @@ def carry_out(task: str, given: Mapping[str, Any], asked: RunOptions) -> None:
         if asked.jobs is not None and asked.seeds is None:
             raise ParameterError("--jobs is the number of processes for --seeds: give --seeds as well")
         if asked.resume is not None:
-            _refuse_beside_resume(given, asked)
-            done = resume_run(asked.resume, function, execution=execution, watcher=reporter)
+            _refuse_beside_resume(asked)
+            done = resume_run(asked.resume, function, execution=execution, watcher=reporter, **given)
         else:
             experiment = like(asked.like, function, **given) if asked.like else function(**given)
             if asked.seeds is not None:
@@ -186,11 +208,11 @@ def _several(experiment: Experiment, asked: RunOptions, reporter: Reporter) -> T
     return trials
 
 
-def _refuse_beside_resume(given: Mapping[str, Any], asked: RunOptions) -> None:
-    """Refuse options that would change a resumed run; only threads and figures may change."""
+def _refuse_beside_resume(asked: RunOptions) -> None:
+    """Refuse options that mean another run; the run compares those of its task."""
     from eprop.errors import ParameterError
 
-    names = [*given, *(name for name in ("like", "out", "force", "seeds") if getattr(asked, name))]
+    names = [name for name in ("like", "out", "force", "seeds") if getattr(asked, name)]
     if names:
         listed = ", ".join("--" + name.replace("_", "-") for name in names)
         raise ParameterError(

@@ -62,7 +62,7 @@ class Tied(enum.IntEnum):
 
 class Topology:
     """
-    Constant data after the build: the arrays of `Topology` in core/network/tables.hpp.
+    Arrays from the build: `Topology` in core/network/tables.hpp. Connections that move, learning rates and constants that learn change them in place.
     """
 
     def __init__(self, **arrays: numpy.ndarray) -> None: ...
@@ -202,6 +202,35 @@ def record_fields() -> dict[str, list[tuple[str, str]]]:
     """
     Names and NumPy types of the fields of each record, in their order; each has eight bytes.
     """
+
+class SynapseList:
+    """
+    Synapses of the branches `first + order` onto the targets `begin` to `end`, by target, then in the order of the branches.
+
+    C++: core/network/listed_synapses.hpp.
+    """
+
+    def __init__(self, topology: Topology, first: int, order: NDArray[numpy.int64], begin: int, end: int, threads: int) -> None: ...
+
+    def positions(self) -> NDArray[numpy.int64]:
+        """Positions of the synapses."""
+
+    def targets(self, first: int) -> NDArray[numpy.int64]:
+        """Targets of the synapses; `begin` counts as `first`."""
+
+    @overload
+    def of_branches(self, values: NDArray[numpy.int64]) -> NDArray[numpy.int64]: ...
+
+    @overload
+    def of_branches(self, values: NDArray[numpy.float64]) -> NDArray[numpy.float64]:
+        """Values of the synapses' branches."""
+
+    @overload
+    def of_synapses(self, values: NDArray[numpy.float64]) -> NDArray[numpy.float64]: ...
+
+    @overload
+    def of_synapses(self, values: NDArray[numpy.float32]) -> NDArray[numpy.float64]:
+        """Values of the synapses, of those of all synapses."""
 
 class Profile(enum.IntEnum):
     """How the probability of a connection falls with distance."""
@@ -469,6 +498,10 @@ class testing:
 
     @staticmethod
     def power(arg0: float, arg1: int, /) -> float: ...
+
+    @staticmethod
+    def skip_regions(n: int) -> None:
+        """Count `n` calls of the pool of threads that do nothing."""
 
     @staticmethod
     def potentiate(arg0: float, arg1: float, arg2: float, arg3: float, /) -> float: ...
@@ -1010,9 +1043,9 @@ class EpisodesDouble:
         Add the gradients of all lanes to the sums `pending`, see `core/lanes/episodes.hpp`.
         """
 
-    def run_samples(self, begin: int, stop: int, request: Request, pending: NDArray[numpy.float64]) -> int:
+    def run_samples(self, begin: int, stop: int, width: int, request: Request, pending: NDArray[numpy.float64]) -> int:
         """
-        Run samples begin:stop of a request; returns the next sample, after the chunk during which 50 ms have passed.
+        Run samples begin:stop of a request, `width` at a time; returns the next sample, after the chunk during which 50 ms have passed.
         """
 
     def step(self, channels: tuple[object, ...], y: NDArray[numpy.float64]) -> bool | None:
@@ -1112,9 +1145,9 @@ class EpisodesSingle:
         Add the gradients of all lanes to the sums `pending`, see `core/lanes/episodes.hpp`.
         """
 
-    def run_samples(self, begin: int, stop: int, request: Request, pending: NDArray[numpy.float32]) -> int:
+    def run_samples(self, begin: int, stop: int, width: int, request: Request, pending: NDArray[numpy.float32]) -> int:
         """
-        Run samples begin:stop of a request; returns the next sample, after the chunk during which 50 ms have passed.
+        Run samples begin:stop of a request, `width` at a time; returns the next sample, after the chunk during which 50 ms have passed.
         """
 
     def step(self, channels: tuple[object, ...], y: NDArray[numpy.float64]) -> bool | None:
@@ -1178,6 +1211,48 @@ def perturb(network: NetworkDouble, shape: NDArray[numpy.int64], signs: NDArray[
     Shrink the weights of a projection, and add noise; `bounds` (2, sign classes * delays).
     """
 
+class Reading:
+    """Context of a read, see `InUse`."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, problem: object, trace: object) -> None: ...
+
+class Open:
+    """Context in which nothing changes, see `InUse`."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, problem: object, trace: object) -> None: ...
+
+class InUse:
+    """
+    Context of a call that uses a network and may change it: one thread at a time.
+    """
+
+    def __init__(self, refuse: object, no_memory: object, reads_wait: bool) -> None:
+        """
+        `refuse` takes this object, `no_memory` an error; both raise. With `reads_wait`, a read of another thread waits for the end of a call, or of a piece of its run; without, it is refused.
+        """
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, problem: object, trace: object) -> None: ...
+
+    @property
+    def reading(self) -> Reading:
+        """Context of a read."""
+
+    @property
+    def open(self) -> Open:
+        """
+        Context in which the network does not change: others may read, nobody may change it.
+        """
+
+    @property
+    def is_open_here(self) -> bool:
+        """Whether this thread uses the network and has opened it."""
+
 class StepStatus(enum.IntEnum):
     """Result of a step, or the reason why it was refused."""
 
@@ -1225,31 +1300,10 @@ class Given(enum.IntEnum):
 
     error = 4
 
-class InUse:
-    """
-    Context of a call that uses a network, which only one thread may at a time.
-    """
-
-    def __init__(self, refuse: object, no_memory: object) -> None:
-        """`refuse` takes this object, `no_memory` an error; both raise."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, problem: object, trace: object) -> None: ...
-
-    @property
-    def lent(self) -> bool:
-        """
-        Whether this thread is in a function of the user, which must not use it.
-        """
-
-    @lent.setter
-    def lent(self, arg: bool, /) -> None: ...
-
 class Stepper:
     """Arguments and results of single steps."""
 
-    def __init__(self, topology: Topology, seed: int, frozen: bool, threads: int, source: int, readouts: tuple[int, int], neurons: tuple[int, int], in_use: InUse, of_neurons: NDArray[numpy.int64], sums: NDArray[numpy.float64]) -> None:
+    def __init__(self, topology: Topology, seed: int, frozen: bool, threads: int, source: int, readouts: tuple[int, int], neurons: tuple[int, int], of_neurons: NDArray[numpy.int64], sums: NDArray[numpy.float64]) -> None:
         """
         `source`, `readouts` and `neurons` are the only ones that an argument can mean: index of the source or -1, and (first, size) with size -1 if there are several. `of_neurons` and `sums` are those of a `Request`.
         """
@@ -1324,15 +1378,18 @@ class Sum(enum.IntEnum):
     learned = 1
     """Steps with learning."""
 
-    loss = 2
-    """Of these steps."""
+    counted = 2
+    """Steps with learning in which outputs at zero have a loss."""
 
-    silent = 3
+    loss = 3
+    """Of the steps with learning."""
+
+    silent = 4
     """
     Loss of outputs at zero in these steps; NaN, unknown, if a weight of the window is negative.
     """
 
-    left = 4
+    left = 5
     """Steps that are left until a run returns; they count down."""
 
 class Phase(enum.IntEnum):
@@ -1400,8 +1457,10 @@ class NeuronsDouble:
 class OnlineSingle:
     """A network that runs on in continuous time."""
 
-    def __init__(self, network: NetworkSingle, timed: bool) -> None:
-        """At rest; `timed` measures `phases`."""
+    def __init__(self, network: object, timed: bool, in_use: InUse | None = None) -> None:
+        """
+        At rest; `timed` measures `phases`; between pieces of a run, `in_use` lets other threads read.
+        """
 
     def reset(self) -> None:
         """Return to rest; weights, feedback and `events` stay."""
@@ -1425,7 +1484,7 @@ class OnlineSingle:
         """
         Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, at least one, and the `Divergence`.
 
-        There are fewer steps once 50 ms have passed, or no step is left in `sums`.
+        There are fewer steps once 50 ms have passed (5 ms if a read waits), or no step is left in `sums`. Reads that wait come first.
 
         C++: `run_online` in core/online/run.cpp.
         """
@@ -1525,9 +1584,9 @@ class OnlineSingle:
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:
         """Losses of all steps of one sample, from its outputs in mV."""
 
-    def silent_loss(self, target: NDArray[numpy.float64], window: NDArray[numpy.float64]) -> float:
+    def silent_loss(self, target: NDArray[numpy.float64], window: NDArray[numpy.float64]) -> tuple[int, float]:
         """
-        Loss of outputs at zero in all steps of samples; NaN, unknown, if a weight of the window is negative.
+        Number of steps of samples in which outputs at zero have a loss, and its sum; NaN, unknown, if a weight of the window is negative.
         """
 
     def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, given: int) -> int:
@@ -1542,8 +1601,10 @@ class OnlineSingle:
 class OnlineDouble:
     """A network that runs on in continuous time."""
 
-    def __init__(self, network: NetworkDouble, timed: bool) -> None:
-        """At rest; `timed` measures `phases`."""
+    def __init__(self, network: object, timed: bool, in_use: InUse | None = None) -> None:
+        """
+        At rest; `timed` measures `phases`; between pieces of a run, `in_use` lets other threads read.
+        """
 
     def reset(self) -> None:
         """Return to rest; weights, feedback and `events` stay."""
@@ -1567,7 +1628,7 @@ class OnlineDouble:
         """
         Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, at least one, and the `Divergence`.
 
-        There are fewer steps once 50 ms have passed, or no step is left in `sums`.
+        There are fewer steps once 50 ms have passed (5 ms if a read waits), or no step is left in `sums`. Reads that wait come first.
 
         C++: `run_online` in core/online/run.cpp.
         """
@@ -1667,9 +1728,9 @@ class OnlineDouble:
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:
         """Losses of all steps of one sample, from its outputs in mV."""
 
-    def silent_loss(self, target: NDArray[numpy.float64], window: NDArray[numpy.float64]) -> float:
+    def silent_loss(self, target: NDArray[numpy.float64], window: NDArray[numpy.float64]) -> tuple[int, float]:
         """
-        Loss of outputs at zero in all steps of samples; NaN, unknown, if a weight of the window is negative.
+        Number of steps of samples in which outputs at zero have a loss, and its sum; NaN, unknown, if a weight of the window is negative.
         """
 
     def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, given: int) -> int:

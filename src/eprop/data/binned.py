@@ -117,8 +117,8 @@ class BinnedDataset:
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        targets = 0 if self.targets is None else self.targets.nbytes
-        return int(self.ptr.nbytes + self.channels.nbytes + self.labels.nbytes + targets)
+        arrays = (self.ptr, self.channels, self.labels, self.targets, self.lengths)
+        return sum(array.nbytes for array in arrays if array is not None)
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])

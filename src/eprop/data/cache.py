@@ -1,21 +1,24 @@
 """Binned data sets on disk: one folder each, written under a temporary name and renamed, so that it is always complete.
 
 The arrays are plain ``.npy`` files, which are mapped into memory, so that processes on one machine share them. A damaged entry
-is made again, with a warning.
+is made again, with a warning. Entries whose last use is longest ago are deleted when all together exceed `LIMIT`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import sys
 import tempfile
+import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,12 +28,16 @@ from eprop.data.binned import BinnedDataset
 from eprop.errors import CacheWarning, DataError, OutputError, warn
 from eprop.files import open_regular, output_errors, parse_json, read_text, reason_of, write_text
 
+#: Bytes that all entries of a folder may take.
+LIMIT = 10 * 10**9
 #: Version of the layout on disk.
 FORMAT = 2
 _ARRAYS = ("ptr", "channels", "labels")
 #: Array of data sets for a regression only.
 _OPTIONAL = ("targets", "lengths")
 _META = "dataset.json"
+#: Names of entries, and of incomplete ones.
+_NAME, _LEFT = re.compile(r"[0-9a-f]{32}"), re.compile(r"\.[0-9a-f]{32}\..*")
 
 
 def default_folder() -> pathlib.Path:
@@ -63,18 +70,23 @@ def cached(
     Warns
     -----
     CacheWarning
-        If a damaged entry is made again, or the disk cannot store the data set (which is returned nevertheless).
+        If a damaged entry is made again, the disk cannot store the data set (which is returned nevertheless), or other entries
+        are deleted because all together exceed `LIMIT`.
     """
     entry = pathlib.Path(folder or default_folder()) / digest(key)
     if entry.exists():
         try:
-            return load_dataset(entry)
+            found = load_dataset(entry)
+            with contextlib.suppress(OSError):  # a cache that may only be read
+                os.utime(entry / _META)
+            return found
         except DataError as error:
             warn(f"cached data set is made again: {error}", CacheWarning)
             shutil.rmtree(entry, ignore_errors=True)
     dataset = make()
     try:
         save_dataset(dataset, entry, key, replace=False)
+        _keep_within_limit(entry)
         return load_dataset(entry)
     except (DataError, OutputError) as error:
         warn(
@@ -82,6 +94,51 @@ def cached(
             CacheWarning,
         )
         return dataset
+
+
+def clear(folder: str | pathlib.Path | None = None) -> tuple[int, int]:
+    """Delete all entries, by default of `default_folder`; return how many, and their bytes. Arrays in use stay mapped."""
+    return _deleted(_entries(pathlib.Path(folder or default_folder())))
+
+
+def _keep_within_limit(latest: pathlib.Path) -> None:
+    """Delete the entries next to the ``latest`` one that were used longest ago, until all together keep the limit."""
+    entries = _entries(latest.parent)
+    excess, unused = sum(size for _, size, _ in entries) - LIMIT, list[tuple[float, int, pathlib.Path]]()
+    for entry in entries:
+        if excess > 0 and entry[2] != latest:
+            unused.append(entry)
+            excess -= entry[1]
+    count, size = _deleted(unused)
+    if count:
+        warn(
+            f"{latest.parent}: the cached data sets exceeded {LIMIT / 1e9:g} GB; deleted those used longest ago, {count} of "
+            f"{len(entries)}, {size / 1e9:.2g} GB; the next use makes them again",
+            CacheWarning,
+        )
+
+
+def _entries(folder: pathlib.Path) -> list[tuple[float, int, pathlib.Path]]:
+    """Last use, bytes and folder of each entry, oldest use first; also what a killed process has left more than a day ago."""
+    found, yesterday = [], time.time() - 86_400
+    for path in folder.glob("*"):
+        with contextlib.suppress(OSError):  # another process has deleted it
+            used = ((path / _META) if _NAME.fullmatch(path.name) else path).stat().st_mtime
+            if _NAME.fullmatch(path.name) or (_LEFT.fullmatch(path.name) and used < yesterday):
+                found.append((used, sum(file.stat().st_size for file in path.iterdir()), path))
+    return sorted(found)
+
+
+def _deleted(entries: Sequence[tuple[float, int, pathlib.Path]]) -> tuple[int, int]:
+    """Delete entries; return how many, and their bytes."""
+    done = []
+    for _, size, path in entries:
+        with contextlib.suppress(OSError):  # not ours to delete
+            # Nobody reads an entry that is deleted in part.
+            path = path.rename(path.with_name(f".{path.name.strip('.')}.deleted"))
+            shutil.rmtree(path)
+            done.append(size)
+    return len(done), sum(done)
 
 
 def digest(key: Mapping[str, object]) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from eprop.core import lib
 from eprop.errors import MissingExtraError, NetworkError
 from eprop.models import Neuron, Surrogate, inline
-from eprop.models.base import core_model
+from eprop.models.base import core_model, has_eligibility
 from eprop.models.membrane import HEIGHT, WIDTH, surrogate_gradient
 from eprop.parameters import in_package
 
@@ -336,7 +336,7 @@ def _check_receptors(neuron: Neuron, dt: float) -> None:
     label, row = type(neuron).__name__, neuron.inhibitory_row
     if row not in neuron.state_rows:
         raise NetworkError(f"{label}.inhibitory_row is {row!r}, which state_rows = {neuron.state_rows} does not name")
-    if getattr(neuron.eligibility(dt), "arrival_in", None) is None:
+    if has_eligibility(neuron) and getattr(neuron.eligibility(dt), "arrival_in", None) is None:
         raise NetworkError(f"{label} has an inhibitory receptor, so eligibility(dt) needs arrival_in as well")
 
 

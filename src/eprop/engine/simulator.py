@@ -101,6 +101,13 @@ class Simulator(FixedProperties):
         If the share of synapses that a `Rewiring` moves rounds to none for every target.
     FilterWarning
         If the time constant of an `EPropPlus.kappa` is more than five times longer or shorter than that of the readouts.
+
+    Notes
+    -----
+    One thread at a time may run, train or change a simulator; calls of a second one are refused. Every thread may read it at any
+    time, such as `connections` or `state` for a live plot: a read waits some milliseconds for the end of the present piece of a
+    run, and returns the values of one step. With `EProp`, a state is that of the last complete mini-batch. ``progress`` may
+    read as well. If several ranks divide the neurons, only the thread that runs the simulator may read it.
     """
 
     network: Final[Network]
@@ -146,9 +153,8 @@ class Simulator(FixedProperties):
         self._rewirer = Rewirer(self._arrays, self.comm, self._timer)
         self._watch = CollapseWatch(self._arrays, self.comm)
         self._online = OnlineRunner(self._arrays, self._layout, self._timer, self._rewirer, self._watch)
-        self._by_batch, self._eta_factor, self._lock = built.learning.eprop, 1.0, checks.OneThread()
-        shared = self._timer, self._rewirer, self._lock, self._watch
-        self._episodes = Episodes(self._arrays, Replicas(replicas), *shared)
+        self._by_batch, self._lock = built.learning.eprop, self._arrays.access
+        self._episodes = Episodes(self._arrays, Replicas(replicas), self._timer, self._rewirer, self._watch)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{p.size} {p.name}" for p in self.network.populations)
@@ -169,17 +175,20 @@ class Simulator(FixedProperties):
     @property
     def time(self) -> float:
         """Simulated time since the start, ms."""
-        return self._arrays.t * self.network.dt
+        with self._lock.reading:
+            return self._arrays.t * self.network.dt
 
     @property
     def events(self) -> int:
         """Synaptic events so far: arrivals of spikes at synapses, without those of `evaluate` and of rollouts."""
-        return self._arrays.events
+        with self._lock.reading:
+            return self._arrays.events
 
     @property
     def updates(self) -> int:
         """Optimiser steps so far (e-prop)."""
-        return self._arrays.updates
+        with self._lock.reading:
+            return self._arrays.updates
 
     def run(
         self,
@@ -336,7 +345,7 @@ class Simulator(FixedProperties):
                 "a stepper learns at every step, and EProp learns from whole samples: take EPropPlus, or lanes()"
             )
         rewirer = self._rewirer if learn and self._rewirer.runs_on else None
-        return Stepper(self._arrays, inputs, readouts, bool(learn), self._lock, rewirer, self._watch)
+        return Stepper(self._arrays, inputs, readouts, bool(learn), rewirer, self._watch)
 
     def samples(
         self,
@@ -471,7 +480,7 @@ class Simulator(FixedProperties):
         DivergenceError
             If a voltage or loss is no longer finite, or an output exceeds 1e9 mV.
         """
-        with self._lock:
+        with self._lock, self._lock.open:
             checks.check_call(self.comm, "evaluate", self._layout, samples, progress, reset=reset)
             progress = self._lock.outside(progress)
             from_rest = self._by_batch if reset is None else bool(reset)
@@ -528,7 +537,8 @@ class Simulator(FixedProperties):
         network that moves synapses as it runs has ``rewiring`` as well.
         """
         names = BATCH_PHASES if self._by_batch else (*PHASES, *BATCH_PHASES[-1:] * self._rewirer.runs_on)
-        return {name: self._timer.seconds[name] for name in names} if self._timer.wanted else {}
+        with self._lock.reading:
+            return {name: self._timer.seconds[name] for name in names} if self._timer.wanted else {}
 
     def parameters(self, name: Population | str) -> dict[str, Floats]:
         """Return the present parameters of the nodes of a population: also drawn ones, and those that learn.
@@ -548,7 +558,8 @@ class Simulator(FixedProperties):
             If there is no population of this name.
         """
         population = self.network.population(name)
-        return parameters_of_neurons(self.network, population) | self._arrays.constants.of_population(population)
+        with self._lock.reading:
+            return parameters_of_neurons(self.network, population) | self._arrays.constants.of_population(population)
 
     def set_constants(self, name: Population | str, values: Mapping[str, object]) -> None:
         """Set constants of a population that learn (`eprop.Learned`); their optimisers stay.
@@ -596,7 +607,8 @@ class Simulator(FixedProperties):
         NetworkError
             If there is no projection of this name.
         """
-        return weights.connections(self._arrays, name)
+        with self._lock.reading:
+            return weights.connections(self._arrays, name)
 
     def delays(self, name: Projection | str) -> Floats:
         """Return the delays of all connections of a projection, in the order of `connections`.
@@ -616,7 +628,8 @@ class Simulator(FixedProperties):
         NetworkError
             If there is no projection of this name.
         """
-        return weights.delays(self._arrays, name)
+        with self._lock.reading:
+            return weights.delays(self._arrays, name)
 
     def weights(self, name: Projection | str) -> scipy.sparse.csr_matrix:
         """Return the weights of a projection as a matrix; repeated connections add up.
@@ -636,7 +649,8 @@ class Simulator(FixedProperties):
         NetworkError
             If there is no projection of this name.
         """
-        return weights.matrix(self._arrays, name)
+        with self._lock.reading:
+            return weights.matrix(self._arrays, name)
 
     def set_weights(self, name: Projection | str, values: object) -> None:
         """Set the weights of a projection, in mV, or in pA onto neurons with a current.
@@ -666,6 +680,8 @@ class Simulator(FixedProperties):
     def scale_learning_rates(self, factor: float) -> None:
         """Set the factor of the learning rates of optimisers and pair rules from now on (not cumulative: 1 restores the rates).
 
+        While the factor is 0, no synapse moves (`eprop.Rewiring`).
+
         Raises
         ------
         ParameterError
@@ -675,7 +691,6 @@ class Simulator(FixedProperties):
         """
         with self._lock:
             weights.scale_learning_rates(self._arrays, self.comm, factor)
-            self._eta_factor = factor
 
     def feedback_weights(self, pre: Population | str, post: Population | str) -> Floats:
         """Return the present feedback weights ``B`` from readouts to neurons.
@@ -697,7 +712,8 @@ class Simulator(FixedProperties):
         NetworkError
             If there is no population with one of these names, or they are not readouts and neurons.
         """
-        return weights.feedback_matrix(self._arrays, pre, post)
+        with self._lock.reading:
+            return weights.feedback_matrix(self._arrays, pre, post)
 
     def moved(self, name: Projection | str) -> Moved:
         """Return how the synapses of a projection have moved, see `eprop.Rewiring`.
@@ -718,7 +734,7 @@ class Simulator(FixedProperties):
             If there is no projection of this name.
         """
         projection = self.network.projection(name)
-        with self._lock:
+        with self._lock.reading:
             return self._rewirer.moved(projection)
 
     def plan_rewiring(self, updates: int | None) -> None:
@@ -737,9 +753,10 @@ class Simulator(FixedProperties):
             If ``updates`` is neither None nor a whole number >= 1, or differs between ranks.
         """
         check = partial(check_count, "plan_rewiring: updates", 1 if updates is None else updates, InputError)
-        run_on_all_ranks(self.comm, "plan_rewiring", check, lambda _: {"updates": updates})
-        now = self._rewirer.now
-        self._rewirer.training = None if updates is None else (now, now + max(1, round(PART * updates)))
+        with self._lock:
+            run_on_all_ranks(self.comm, "plan_rewiring", check, lambda _: {"updates": updates})
+            now = self._rewirer.now
+            self._rewirer.training = None if updates is None else (now, now + max(1, round(PART * updates)))
 
     def n_synapses(self, name: Projection | str | None = None) -> int:
         """Return the number of synapses of a projection, or of all projections.
@@ -769,7 +786,8 @@ class Simulator(FixedProperties):
         one branch for each delay. ``rest``: parameters and state of neurons, tables, feedback, and with several ranks the local
         ids.
         """
-        return self._arrays.memory()
+        with self._lock.reading:
+            return self._arrays.memory()
 
     # ---------------------------------------------------------------- checkpoint
 
@@ -780,7 +798,7 @@ class Simulator(FixedProperties):
         several ranks the state of the whole network is returned on every rank; its spike log is then rebuilt. The entry
         ``network`` identifies the network.
         """
-        with self._lock:
+        with self._lock.reading:
             return whole.state_of(self._arrays)
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
@@ -808,7 +826,7 @@ class Simulator(FixedProperties):
             "threads": self.threads, "precision": self.precision, "timers": self._timer.wanted,
             "partitions": len(self._arrays.built.topology.branch_start),
         }  # fmt: skip
-        return _restored, (self.network, options, self._eta_factor, self.state())
+        return _restored, (self.network, options, self._arrays.rate_factor, self.state())
 
 
 def _restored(network: Network, options: dict[str, Any], eta_factor: float, state: dict[str, np.ndarray]) -> Simulator:

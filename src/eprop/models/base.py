@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from eprop.errors import NetworkError
 from eprop.models import surrogate as kinds
 from eprop.parameters import Description, param, require_member
 
@@ -141,6 +142,8 @@ class Eligibility:
         return len(self.arrival)
 
 
+#: What a class without an eligibility should define.
+ELIGIBILITY_MEANS = "how spikes act on its hidden state (docs/howto/extending.md)"
 #: Stands for the distance of the voltage from the threshold in an `Effect`, in place of a component.
 DISTANCE = -1
 
@@ -168,7 +171,8 @@ class Neuron(Model):
 
     A subclass gives the names of its state rows and of its derived parameter rows, and their values for a step ``dt``.
     It also gives one scalar function ``update(state, params, j, x) -> (spike, psi)``, marked by `inline`. ``update`` advances
-    neuron ``j`` by one step with synaptic input ``x`` (in ``input_unit``) and writes its rows of ``state``. The package's own
+    neuron ``j`` by one step with synaptic input ``x`` (in ``input_unit``) and writes its rows of ``state``. Only neurons onto
+    which synapses learn by e-prop or e-prop+ need `eligibility`. The package's own
     models name a model of the core instead, which does the same in C++ (``core/neurons``), with rows in the same order.
 
     Each numeric parameter may be a number, a list with a value for each neuron, or a distribution such as
@@ -223,8 +227,8 @@ class Neuron(Model):
         return None
 
     def eligibility(self, dt: float) -> Eligibility:
-        """Eligibility of the neuron, for a step of ``dt`` ms."""
-        raise TypeError(f"{type(self).__name__} does not define eligibility()")
+        """Eligibility of the neuron, for a step of ``dt`` ms; only learning by e-prop or e-prop+ needs it."""
+        raise NetworkError(f"{type(self).__name__} does not define eligibility(dt), {ELIGIBILITY_MEANS}")
 
     def effects(self, dt: float) -> dict[str, tuple[Effect, ...]]:
         """Direct effects of the constants that can learn (`eprop.Learned`), by name; the default is none.
@@ -232,6 +236,11 @@ class Neuron(Model):
         Parameters may be arrays here, with a value for each neuron. Spikes in a reset count as given.
         """
         return {}
+
+
+def has_eligibility(model: Model) -> bool:
+    """Whether the class of a model defines an eligibility, so that synapses onto its neurons can learn by e-prop."""
+    return isinstance(model, Neuron) and type(model).eligibility is not Neuron.eligibility
 
 
 def core_model(model: type[Neuron]) -> str | None:

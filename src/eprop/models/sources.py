@@ -13,9 +13,9 @@ from eprop.parameters import param
 class EventSource(Model):
     """Emits the events of a run's input: one channel for each node, at most one event per channel and step.
 
-    With ``dropout`` each event is lost with this probability while the network learns: in `Simulator.train`, `gradients`,
-    `forward` and runs that learn. `evaluate`, the stepper and lanes take all events. A draw depends on (seed, population,
-    channel, step) only.
+    With ``dropout`` each event is lost with this probability while the network learns: in `Simulator.train`, `Lanes.forward`
+    and runs that learn. `Simulator.evaluate`, the stepper and `Lanes.step` and `Lanes.run` take all events. A draw depends on
+    (seed, population, channel, step) only.
     """
 
     dropout: float = param(

@@ -67,9 +67,7 @@ class Network(FixedProperties):
 
     def __init__(self, dt: float = 1.0, seed: int = 0):
         self._dt = _positive("Network.dt", dt, "ms")
-        if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**63:
-            raise NetworkError(f"Network.seed must be a whole number in 0..2^63-1, got {seed!r}")
-        self._seed: int = int(seed)
+        self._seed = _checked_seed(seed)
         self._populations: list[Population] = []
         self._projections: list[Projection] = []
         self._feedback: list[FeedbackProjection] = []
@@ -127,9 +125,9 @@ class Network(FixedProperties):
             between, the nodes are drawn; their number is rounded. Or which nodes are excitatory. `Population.signs` has the
             result.
         dropout : float
-            Fraction of the spikes of neurons that are lost while the network learns: in `Simulator.train`, `gradients`,
-            `forward` and runs that learn. A lost spike resets its neuron, and reaches no other node, learning rule or result. A
-            draw depends on (seed, population, neuron, step) only.
+            Fraction of the spikes of neurons that are lost while the network learns: in `Simulator.train`, `Lanes.forward` and
+            runs that learn. A lost spike resets its neuron, and reaches no other node, learning rule or result. A draw depends on
+            (seed, population, neuron, step) only.
 
         Returns
         -------
@@ -504,6 +502,24 @@ class Network(FixedProperties):
         """Return a `copy`: parts never change, so that both networks can share them."""
         return self.copy()
 
+    def with_seed(self, seed: int) -> Network:
+        """Return the same network with another seed: connections, weights and spikes of Poisson sources are drawn anew.
+
+        Raises
+        ------
+        NetworkError
+            If ``seed`` is not valid, or `add` has already drawn which nodes of a population excite.
+        """
+        drawn = [p.name for p in self._populations if p.signs is not None and np.ptp(p.signs) > 0]
+        if drawn and seed != self.seed:
+            raise NetworkError(
+                f"Network.with_seed: add() has drawn which nodes of {drawn[0]!r} excite, from the seed {self.seed}; make the "
+                f"network with Network(seed={seed})"
+            )
+        made = self.copy()
+        made._seed = _checked_seed(seed)
+        return made
+
     def with_rules(self, change: Callable[[Projection], Rule]) -> Network:
         """Return a network with the same populations, connections and feedback, but other rules.
 
@@ -610,6 +626,13 @@ class Network(FixedProperties):
             raise NetworkError(
                 f"delay must be at most {LONGEST_DELAY} steps of {self.dt:g} ms, but {delays} draws up to {high:g} ms"
             )
+
+
+def _checked_seed(seed: int) -> int:
+    """A seed as an int."""
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**63:
+        raise NetworkError(f"Network.seed must be a whole number in 0..2^63-1, got {seed!r}")
+    return int(seed)
 
 
 def _weights(weight: object, rule: ConnectionRule, pre: Population, post: Population) -> Distribution | Array:

@@ -34,13 +34,13 @@ class Rewiring(Description):
     The number of synapses of a target never changes. Synapses move between mini-batches of `EProp`; where they learn at each
     spike (`EPropPlus` with or without reward, `PairRule`), at intervals of the time in which the network learns. A new synapse
     begins with weight 0, without moments and traces, and its delay is drawn anew. With `EPropPlus` it learns from the last spike
-    of its source on.
+    of its source on. No synapse moves while the factor of `Simulator.scale_learning_rates` is 0.
 
     With ``grow="gradient"``, a target grows where the gradient of the absent connections is largest, as RigL does (Evci et al.
     2020); with signs, where the allowed sign gains most. With `EProp` it is the gradient of the last mini-batch. With `EPropPlus`
-    silent synapses, drawn anew in each interval, sum up their gradients until the next rewiring; they deliver nothing. With
-    ``grow="random"`` and ``drop="weight"`` this is SET (Mocanu et al. 2018); with ``grow="random"``, ``drop="sign"``, ``l1`` and
-    ``noise`` it is DEEP R (Bellec et al. 2018).
+    silent synapses, drawn anew in each interval, sum up their gradients until the next rewiring, whatever the factor of learning
+    rates; they deliver nothing. With ``grow="random"`` and ``drop="weight"`` this is SET (Mocanu et al. 2018); with
+    ``grow="random"``, ``drop="sign"``, ``l1`` and ``noise`` it is DEEP R (Bellec et al. 2018).
 
     ``drop="weight"`` drops a share of the synapses, those with the smallest absolute weight. ``drop="sign"`` needs
     ``connect(..., sign=...)`` and drops all synapses that learning has driven to 0, the bound of their sign.

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from eprop.errors import NetworkError
+from eprop.models.base import ELIGIBILITY_MEANS, has_eligibility
 from eprop.network.connectivity import AllToAll
 from eprop.network.distributions import Array, Constant
 from eprop.network.parts import Projection
@@ -34,8 +35,19 @@ def _shrinks(rewiring: Rewiring) -> bool:
     return rewiring.l1 > 0.0 or rewiring.noise > 0.0
 
 
-#: When a combination is refused, and why; ``{rule}`` and ``{kind}`` are the classes of the rule and of the connection rule.
+#: When a combination is refused, and why; ``{rule}``, ``{kind}`` and ``{model}`` are the classes of the rule, of the connection
+#: rule and of the targets.
 REFUSED: tuple[tuple[Callable[[Projection], bool], str], ...] = (
+    (
+        lambda p: (
+            isinstance(p.rule, EProp | EPropPlus)
+            and p.post.model.role == "neuron"
+            and not has_eligibility(p.post.model)
+        ),
+        "{rule} needs the eligibility of the neurons {post!r}, and {model} does not define one; define {model}.eligibility(dt), "
+        + ELIGIBILITY_MEANS
+        + ", or let these synapses be static or learn by a pair rule such as ep.STDP()",
+    ),
     (
         lambda p: p.precision is not None and _each_step(p),
         "with weights of few bits EPropPlus takes a step at every spike; a step at every time step (each_step) changes a weight "
@@ -103,8 +115,9 @@ def check_projection(p: Projection) -> None:
     for holds, words in REFUSED:
         if holds(p):
             said = words.format(
-                rule=type(p.rule).__name__, kind=type(p.connectivity).__name__, stays=p.connectivity.stays
-            )
+                rule=type(p.rule).__name__, kind=type(p.connectivity).__name__, stays=p.connectivity.stays,
+                post=p.post.name, model=type(p.post.model).__name__,
+            )  # fmt: skip
             raise NetworkError(f"{p.name}: {said}")
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from eprop import models
 from eprop.errors import NetworkError
+from eprop.models.base import has_eligibility
 from eprop.network import Population
 from eprop.parameters import varies
 
@@ -461,8 +462,9 @@ def neurons_of(members: Members, size: int, dt: float) -> Neurons:
 
 
 def declared_eligibility(members: Members, dt: float) -> EligibilityTerms:
-    """What models of neurons declare as their `eprop.models.Eligibility`."""
-    declared = [member.eligibility(dt) for member in members]
+    """What models of neurons declare as their `eprop.models.Eligibility`; without one, no spike leaves a trace."""
+    silent = models.Eligibility.leaky(0.0, 0.0)
+    declared = [member.eligibility(dt) if has_eligibility(member) else silent for member in members]
     parts = [(e.decay, e.arrival, e.output, e.spike, e.arrival_in or e.arrival) for e in declared]
     return EligibilityTerms(*(np.array(part, float) for part in zip(*parts, strict=True)))
 

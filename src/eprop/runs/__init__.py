@@ -7,6 +7,7 @@
     Trials                  several seeds in processes                                       seeds.py
     load, LoadedRun         a run that is read from its folder                               loading.py
     resume_run, evaluate_run, draw, like    continue, test again, pictures again, with changes   loading.py
+    describe_run            all settings of a run                                            loading.py
     RunFolder, RunRecord, Checkpoint        the files of a run              folder.py, record.py, checkpoint.py
 """
 
@@ -17,6 +18,7 @@ from eprop.runs.loading import (
     LoadedRun,
     UnfinishedRunWarning,
     arguments_of_run,
+    describe_run,
     draw,
     evaluate_run,
     like,
@@ -29,5 +31,5 @@ from eprop.runs.seeds import Trials
 
 __all__ = [
     "Checkpoint", "Execution", "LoadedRun", "RunRecord", "Run", "RunFolder", "Trials", "UnfinishedRunWarning", "arguments_of_run",
-    "draw", "evaluate_run", "fit", "like", "load", "load_checkpoint", "resume_run", "save_checkpoint",
+    "describe_run", "draw", "evaluate_run", "fit", "like", "load", "load_checkpoint", "resume_run", "save_checkpoint",
 ]  # fmt: skip

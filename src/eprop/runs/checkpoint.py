@@ -22,9 +22,9 @@ from eprop.runs.record import RunRecord
 from eprop.training.learner import State, below
 
 #: Version of the layout; other layouts raise an error.
-FORMAT = 4
+FORMAT = 5
 #: Name of the text in the archive; groups of arrays, whose names begin with ``group/``.
-_TEXT, _GROUPS = "checkpoint.json", ("state", "example", "position")
+_TEXT, _GROUPS = "checkpoint.json", ("state", "example", "network", "position")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +34,15 @@ class Checkpoint:
     Attributes
     ----------
     record : RunRecord
-        Task, arguments and settings.
+        Description of the experiment.
     position : dict
         State of the trainer, see `Trainer.state`: arrays, and values that JSON has.
     state : dict of ndarray
         State of the simulator, see `Simulator.state`.
     example : dict of ndarray
         One sample, for pictures; see `packed`.
+    network : dict of ndarray
+        Arrays that the description of the network names by their digests.
     version : str
         Version of the package that wrote the checkpoint.
     """
@@ -50,6 +52,7 @@ class Checkpoint:
     state: Mapping[str, np.ndarray]
     example: Mapping[str, np.ndarray] = field(default_factory=dict)
     version: str = ""
+    network: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def save_checkpoint(path: str | pathlib.Path, checkpoint: Checkpoint) -> None:
@@ -62,7 +65,8 @@ def save_checkpoint(path: str | pathlib.Path, checkpoint: Checkpoint) -> None:
     """
     values = {name: value for name, value in checkpoint.position.items() if not isinstance(value, np.ndarray)}
     text = json.dumps({"format": FORMAT, "version": checkpoint.version, **vars(checkpoint.record), "position": values})
-    groups = (checkpoint.state, checkpoint.example, {k: v for k, v in checkpoint.position.items() if k not in values})
+    position = {k: v for k, v in checkpoint.position.items() if k not in values}
+    groups = (checkpoint.state, checkpoint.example, checkpoint.network, position)
     arrays = {
         f"{group}/{name}": np.asarray(array)
         for group, part in zip(_GROUPS, groups, strict=True)
@@ -98,9 +102,9 @@ def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
                 f"{path}: has layout {found['format']}, this version of eprop reads layout {FORMAT}; it was written by eprop "
                 f"{found['version']}: use that, or train again"
             )
-        state, example, position = (below(name, arrays) for name in _GROUPS)
-        record = RunRecord(str(found["task"]), dict(found["arguments"]), dict(found["settings"]))
-        return Checkpoint(record, found["position"] | position, state, example, found["version"])
+        state, example, network, position = (below(name, arrays) for name in _GROUPS)
+        record = RunRecord(**{name: type(empty)(found[name]) for name, empty in vars(RunRecord()).items()})
+        return Checkpoint(record, found["position"] | position, state, example, found["version"], network)
 
 
 def packed(samples: Samples | None) -> dict[str, np.ndarray]:

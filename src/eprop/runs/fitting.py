@@ -12,11 +12,11 @@ from eprop.engine import Simulator
 from eprop.errors import InputError, OutputError, ParameterError, warn
 from eprop.network import Network
 from eprop.parallel import Communicator, Serial
-from eprop.parallel.interrupt import Stopped
+from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.runs.checkpoint import Checkpoint, load_checkpoint
 from eprop.runs.folder import RunFolder
 from eprop.runs.record import RunRecord
-from eprop.runs.run import Execution, Run, learner_for, make_simulator, summary_of
+from eprop.runs.run import Execution, Run, learner_for, make_simulator, summary_of, tested
 from eprop.runs.seeds import run_trials
 from eprop.training.experiment import Experiment
 from eprop.training.forms import Data
@@ -52,12 +52,14 @@ def fit(
         Training samples for a simulator: a data set such as `eprop.data.from_arrays` makes; or series of numbers
         (`eprop.data.from_series`), whose spikes are drawn anew in each epoch; or the result of `Simulator.samples`; or a pair of
         events in a form of `from_arrays` and labels, which may be one-hot rows. Other numbers in place of labels are the targets
-        of a network whose readouts are not classes: ``(samples, outputs)`` or ``(samples, steps, outputs)``.
+        of a network whose readouts are not classes: ``(samples, outputs)`` or ``(samples, steps, outputs)``. A function of a
+        `Stage` is called in each epoch, see `Experiment`.
     validation : as train, optional
         Samples that are evaluated after each epoch and never learned from.
     folder : path, optional
         Folder for configuration, metrics, checkpoint, summary and pictures. If it has a stopped run of the same experiment, this
-        run is continued, with the same bits as without the stop.
+        run is continued, with the same bits as without the stop. Only ``epochs``, or ``steps`` of environments, may
+        be more than before.
     force : bool
         Replace the run in ``folder``.
     seeds : int, optional
@@ -74,7 +76,9 @@ def fit(
         Formats of the pictures in the folder, ``"png"``, ``"pdf"``, ``"svg"``; none: no pictures.
     **settings
         Changed settings of the training: ``epochs``, ``batch_size``, ``window``, ``patience``, ``schedule`` and others of
-        `Experiment` and `eprop.training.Training`. A simulator learns for 10 epochs by default.
+        `Experiment` and `eprop.training.Training`. A simulator learns for 10 epochs by default. ``seed`` is that of all that is
+        drawn, as if the task had got it, see `Experiment.with_seed`; for a simulator, which is drawn already, it is that of
+        the order of samples.
 
     Returns
     -------
@@ -89,7 +93,7 @@ def fit(
     ParameterError
         If a setting has an invalid value, or needs validation samples.
     OutputError
-        If the folder is not free, or has a run with other settings.
+        If the folder is not free, or has a run of something else; the message names each difference.
     CheckpointError
         If the checkpoint is damaged, or the data have changed since.
     DivergenceError
@@ -99,8 +103,8 @@ def fit(
 
     Notes
     -----
-    Without a folder, Ctrl-C ends the training between two updates: the history so far is returned (`History.interrupted`), and
-    the network keeps what it has learned. A second Ctrl-C has its usual effect.
+    Without a folder, Ctrl-C ends the training between two updates, or the test: the history so far is returned
+    (`History.interrupted`), and the network keeps what it has learned. A second Ctrl-C has its usual effect.
 
     Examples
     --------
@@ -182,21 +186,20 @@ def _in_memory(
     began = time.perf_counter()
     learner = learner_for(experiment, simulator, watcher)
     history = History(experiment, learner)
-    trainer = Trainer(learner, watcher=watcher, callbacks=[history, *callbacks])
     try:
-        trainer.run()
+        with Interrupt(simulator.comm) as interrupt:
+            trainer = Trainer(learner, watcher=watcher, interrupt=interrupt, callbacks=[history, *callbacks])
+            trainer.run()
+            history.stopped_early = trainer.stopped_early
+            history.evaluation = tested(learner, watcher, interrupt)
     except Stopped as stop:
         if stop.exit_code != 128 + signal.SIGINT:  # another signal asks the program to end
             raise
         history.interrupted = True
         simulator.scale_learning_rates(1.0)
-        warn(
-            f"stopped by Ctrl-C after {trainer.done:,} of {trainer.total:,} {learner.unit}; the network keeps what it has "
-            "learned"
-        )
-    history.stopped_early = trainer.stopped_early
-    if not history.interrupted:
-        history.evaluation = learner.evaluate()
+        then = "the test was not finished" if trainer.finished else "the network keeps what it has learned"
+        warn(f"stopped by Ctrl-C after {trainer.done:,} of {trainer.total:,} {learner.unit}; {then}")
+    else:
         history.summary = summary_of(history, time.perf_counter() - began)
     return history
 
@@ -207,7 +210,7 @@ def _stopped_run(experiment: Experiment, path: str | pathlib.Path) -> tuple[RunF
     if not folder.is_run() or folder.summary.is_file() or not folder.checkpoint.is_file():
         return None
     checkpoint = load_checkpoint(folder.checkpoint)
-    if changed := checkpoint.record.differences(RunRecord.of(experiment)):
+    if changed := checkpoint.record.differences(RunRecord.of(experiment), longer=True):
         raise OutputError(
             f"{folder.path}: has a stopped run with other settings ({'; '.join(changed)}); choose another folder, or replace it "
             "with force=True (--force)"

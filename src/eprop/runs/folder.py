@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import shlex
+from collections.abc import Iterable
 
 from eprop.errors import CheckpointError, OutputError, ParameterError
 from eprop.files import JsonObject, output_errors, parsing, read_text, write_text
@@ -18,7 +19,7 @@ from eprop.training.pictures import FORMATS
 #: Names of the files of a run.
 FILES = ("config.toml", "metrics.jsonl", "summary.json", "checkpoint.npz")
 
-#: Pictures of a run, which has those that task and results allow.
+#: Pictures that the package draws of a run; a learner of a user's own may add others.
 PICTURES = (
     "learning_curve", "returns", "episode", "confusion", "pattern", "activity", "network", "weights", "constants", "rewiring",
 )  # fmt: skip
@@ -157,6 +158,11 @@ class RunFolder:
         """Write ``summary.json``."""
         write_text(self.summary, json.dumps(summary, indent=2) + "\n")
 
+    def note_figures(self, names: Iterable[str]) -> None:
+        """Note the names of figures in the summary of a finished run; those of a user's learner are known from there only."""
+        if summary := self.read_summary():
+            self.write_summary({**summary, "figures": sorted({*summary.get("figures", ()), *names})})
+
     def read_summary(self) -> JsonObject:
         """The summary; empty if the run has not finished."""
         if not self.summary.is_file():
@@ -222,7 +228,12 @@ class RunFolder:
 
     def _files(self) -> list[pathlib.Path]:
         """All existing files of a run."""
-        pictures = (self.figures / f"{name}.{kind}" for name in PICTURES for kind in FORMATS)
+        noted: list[object] = []
+        with contextlib.suppress(CheckpointError):
+            noted = list(self.read_summary().get("figures", ()))
+        # A summary may come from anywhere: its names must not lead out of the folder.
+        names = [*PICTURES, *(name for name in noted if isinstance(name, str) and pathlib.PurePath(name).name == name)]
+        pictures = (self.figures / f"{name}.{kind}" for name in dict.fromkeys(names) for kind in FORMATS)
         return [path for path in (*(self.path / name for name in FILES), *pictures) if path.is_file()]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -104,7 +105,7 @@ class LoadedRun:
     def learner(self) -> Learner:
         """What has learned, in the state of the checkpoint; one that learns from samples reads them."""
         learner = learner_for(self.experiment, self.simulator, Watcher())
-        learner.set_state({name: value for name, value in self.checkpoint.position.items() if name != "data"})
+        learner.set_state(self.checkpoint.position)
         return learner
 
     def untrained(self) -> Simulator:
@@ -169,21 +170,25 @@ def _loaded(folder: RunFolder, checkpoint: Checkpoint, experiment: Experiment, s
 
 def resume_run(
     path: str | pathlib.Path, task: Task = None, *, execution: Execution | None = None, watcher: Watcher | None = None,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[Callback] = (), **arguments: Any,
 ) -> Run:  # fmt: skip
     """Continue a run from its checkpoint. The result has the same bits as without the stop.
+
+    The whole description is compared with that of the run: network, rules, optimisers, losses, samples, settings.
 
     Parameters
     ----------
     path : path
         Folder of the run.
     task : callable, str or Experiment, optional
-        As of `load`.
+        As of `load`. A function is called with the arguments of the run; an experiment must be the same.
     execution : Execution, optional
     watcher : Watcher, optional
         A progress bar if not given; ``Watcher()`` shows nothing.
     callbacks : sequence of callables of (trainer, line), optional
         As of `Trainer`; a run does not save its callbacks.
+    **arguments
+        Changed arguments of the task: more ``epochs`` or ``steps``, and paths of the same samples in another place.
 
     Returns
     -------
@@ -195,13 +200,22 @@ def resume_run(
     CheckpointError
         If there is no checkpoint, it is damaged, or the data have changed since.
     ParameterError
-        As from `load`.
+        If something differs, and as from `load`.
     """
     execution = execution or Execution()
     with shown(watcher, execution.comm) as watching:
-        folder, checkpoint, experiment = _read(path, task)
-        if changed := checkpoint.record.differences(replace(RunRecord.of(experiment), task=checkpoint.record.task)):
-            raise ParameterError(f"{folder.path}: is a run with other arguments: {'; '.join(changed)}")
+        folder = RunFolder.open(path)
+        checkpoint = load_checkpoint(folder.checkpoint)
+        if isinstance(task, Experiment):
+            _check_experiment(folder, checkpoint.record, task, arguments)
+            experiment = task
+        else:
+            experiment = experiment_of(folder, checkpoint.record, task, **arguments)
+        if changed := checkpoint.record.differences(RunRecord.of(experiment), longer=True):
+            raise ParameterError(
+                f"{folder.path}: is a run with other settings ({'; '.join(changed)}); to begin another run with changes, take "
+                "like (--like)"
+            )
         run = Run(experiment, watching, execution, callbacks)
         run.resume(folder, checkpoint)
         run.learn()
@@ -330,7 +344,10 @@ def draw(
         pictures = pictures_of_samples(trained, scoring_for(experiment, example))
     else:
         pictures = run.learner.pictures(trained)
-    return draw_pictures({**pictures_of_network(trained), **pictures}, target, formats)
+    pictures = {**pictures_of_network(trained), **pictures}
+    if out is None:
+        folder.note_figures(pictures)
+    return draw_pictures(pictures, target, formats)
 
 
 def _reported(folder: RunFolder) -> tuple[list[JsonObject], JsonObject]:
@@ -339,9 +356,23 @@ def _reported(folder: RunFolder) -> tuple[list[JsonObject], JsonObject]:
 
 
 def arguments_of_run(path: str | pathlib.Path) -> tuple[str, JsonObject]:
-    """Task and arguments of a run; executes nothing."""
+    """What ``eprop train`` takes for the task of a run, and its arguments; executes nothing."""
     record = load_checkpoint(RunFolder.open(path).checkpoint).record
-    return record.task, record.arguments
+    return record.command, record.arguments
+
+
+def describe_run(path: str | pathlib.Path) -> JsonObject:
+    """Task, arguments, settings and the whole experiment of a run, with all values in use; executes nothing."""
+    folder = RunFolder.open(path)
+    checkpoint = load_checkpoint(folder.checkpoint)
+    record, position = checkpoint.record, checkpoint.position
+    # JSON has no infinity.
+    described = {k: v if v is None or v not in (math.inf, -math.inf) else str(v) for k, v in record.description.items()}
+    return {
+        "run": str(folder.path), "task": record.command or record.task, "data": record.data, "version": checkpoint.version,
+        "done": position.get("done"), "total": position.get("total"),
+        "arguments": record.arguments, "training": record.settings, "experiment": described,
+    }  # fmt: skip
 
 
 def like(path: str | pathlib.Path, task: Task = None, **changes: Any) -> Experiment:
@@ -350,54 +381,60 @@ def like(path: str | pathlib.Path, task: Task = None, **changes: Any) -> Experim
     record = load_checkpoint(folder.checkpoint).record
     if isinstance(task, Experiment):
         raise ParameterError("like needs the function of the task, not an experiment")
-    function = _function_of(folder, record.task, task)
-    usual = RunRecord.of(function(**record.arguments)).settings
+    function = _function_of(folder, record, task)
+    arguments = record.arguments_at(folder.path)
+    usual = {**function(**arguments).settings, "seed": record.settings["seed"]}
     # Settings that the user has changed in `fit` stay, unless they are changed now.
     kept = {name: value for name, value in record.settings.items() if usual.get(name) != value and name not in changes}
-    return function(**{**record.arguments, **changes}).changed(**kept)
+    return function(**{**arguments, **changes}).changed(**kept)
 
 
 def experiment_of(folder: RunFolder, record: RunRecord, task: Task = None, **arguments: Any) -> Experiment:
     """The experiment of a run, with some arguments changed; see `load`."""
+    settings = {name: value for name, value in record.settings.items() if name not in ("seed", *arguments)}
     if isinstance(task, Experiment):
-        if record.task and (task.origin is None or not same_task(task.origin.task, record.task)):
-            raise ParameterError(f"{folder.path}: is a run of the task {record.task!r}, not of this experiment")
-        if arguments:
-            raise ParameterError(
-                f"{folder.path}: {min(arguments)} is an argument of a task: give its function, not an experiment"
-            )
-        return task.changed(**record.settings)
-    function = _function_of(folder, record.task, task)
-    made = function(**{**record.arguments, **arguments})
-    return made.changed(**{name: value for name, value in record.settings.items() if name not in arguments})
+        _check_experiment(folder, record, task, arguments)
+        drawn = record.description["Network.seed"]
+        made = task if task.network.seed == drawn else task.with_seed(drawn)
+        return replace(made, seed=record.settings["seed"]).changed(**settings)
+    function = _function_of(folder, record, task)
+    return function(**{**record.arguments_at(folder.path), **arguments}).changed(**settings)
+
+
+def _check_experiment(
+    folder: RunFolder, record: RunRecord, experiment: Experiment, arguments: Mapping[str, Any]
+) -> None:  # fmt: skip
+    """Raise `ParameterError` if an experiment is of another task than a run, or arguments of its task are to change."""
+    if record.task and (experiment.origin is None or experiment.origin.task != record.task):
+        raise ParameterError(f"{folder.path}: is a run of the task {record.task!r}, not of this experiment")
+    if arguments:
+        raise ParameterError(
+            f"{folder.path}: {min(arguments)} is an argument of a task: give its function, not an experiment"
+        )
 
 
 def _function_of(
-    folder: RunFolder, named: str, task: Callable[..., Experiment] | str | None
+    folder: RunFolder, record: RunRecord, task: Callable[..., Experiment] | str | None
 ) -> Callable[..., Experiment]:
     """The function of a run's task; only the user names a Python file."""
-    if task is None:
-        if not named:
-            raise ParameterError(
-                f"{folder.path}: no function has made its experiment: give the experiment itself, as in load(path, experiment)"
-            )
-        if named.endswith(".py"):
-            raise ParameterError(
-                f"{folder.path}: is a run of {named:.300}, a Python file, and eprop executes only files that you name: read the "
-                f"file, then {folder.how_to_continue(named)} (in Python: task={named!r:.200})"
-            )
+    named = record.command
+    if task is not None:
+        function = task_named(task) if isinstance(task, str) else task
+        given = getattr(function, "task_name", "")
+        if given != record.task:
+            raise ParameterError(f"{folder.path}: is a run of the task {named or record.task!r}, not of {given!r}")
+        return function
+    if named.endswith(".py"):
+        raise ParameterError(
+            f"{folder.path}: is a run of {named:.300}, a Python file, and eprop executes only files that you name: read the "
+            f"file, then {folder.how_to_continue(named)} (in Python: task={named!r:.200})"
+        )
+    if named:
         return task_named(named)
-    given = task if isinstance(task, str) else getattr(task, "task_name", "")
-    if not same_task(given, named):
-        raise ParameterError(f"{folder.path}: is a run of the task {named!r}, not of {given!r}")
-    return task_named(task) if isinstance(task, str) else task
-
-
-def same_task(one: str, other: str) -> bool:
-    """Whether two names mean the same task: equal names, or files of the same name, which may have moved."""
-    if one.endswith(".py") and other.endswith(".py"):
-        return pathlib.PurePath(one).name == pathlib.PurePath(other).name
-    return one == other
+    what = f"its task {record.task} was typed into a notebook" if record.task else "no task has made its experiment"
+    give = f"the function {record.task}" if record.task else "the Experiment that was trained"
+    call = f"ep.load({str(folder.path)!r}, {record.task.replace('-', '_') or 'experiment'})"
+    raise ParameterError(f"{folder.path}: {what}: give {give}, as in {call}")
 
 
 def _warn_if_unfinished(run: LoadedRun) -> None:

@@ -7,7 +7,8 @@ import datetime
 import pathlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from eprop import core
 from eprop.engine import Simulator
@@ -18,7 +19,7 @@ from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.parameters import check_choice
 from eprop.runs.checkpoint import Checkpoint, packed, save_checkpoint
 from eprop.runs.folder import RunFolder
-from eprop.runs.record import RunRecord
+from eprop.runs.record import RunRecord, described_parts
 from eprop.training.experiment import Experiment
 from eprop.training.history import History
 from eprop.training.learner import Learner
@@ -67,6 +68,17 @@ def learner_for(experiment: Experiment, simulator: Simulator, watcher: Watcher) 
     return SampleLearner(experiment, simulator, watcher)
 
 
+def tested(learner: Learner, watcher: Watcher, interrupt: Interrupt) -> Any:
+    """What the test of a learner gives; the watcher shows how far it is, and a signal ends it."""
+
+    def show(done: int, total: int) -> None:
+        interrupt.check()
+        watcher.evaluating(done, total, learner.test_unit)
+
+    watcher.phase("testing")
+    return learner.evaluate(show)
+
+
 class Run:
     """A training with a folder.
 
@@ -93,6 +105,8 @@ class Run:
         # Pictures compare with the network before training, which is not built again.
         self._initial = self.simulator.state() if execution.formats else {}
         self.learner = learner_for(experiment, self.simulator, watcher)
+        self._described = described_parts(experiment)
+        self.record = RunRecord.of(experiment, self.learner.fingerprint(), self._described)
         self.history = History(experiment, self.learner)
         self.trainer = Trainer(
             self.learner,
@@ -110,9 +124,7 @@ class Run:
             made = RunFolder.create(path, label, force=force).path
         self.folder = RunFolder(self.comm.broadcast(made))
         try:
-            if self.writes:
-                text = RunRecord.of(self.experiment).to_toml(self.experiment, str(self.folder.path))
-                write_text(self.folder.config, text)
+            self._write_config()
             self.trainer.save()
         except OutputError:
             self.folder.remove()
@@ -121,22 +133,21 @@ class Run:
     def resume(self, folder: RunFolder, checkpoint: Checkpoint) -> None:
         """Take the state of a checkpoint."""
         self.folder = folder
-        position = dict(checkpoint.position)
-        if position.pop("data", None) != self.learner.fingerprint():
+        if changed := checkpoint.record.differences(self.record, longer=True):
             raise CheckpointError(
-                f"{folder.checkpoint}: was written while learning from other data; the data of "
-                f"{self.experiment.name or 'the experiment'} have changed: start a new run"
+                f"{folder.checkpoint}: was written while learning from other data: {'; '.join(changed)}; start a new run"
             )
         try:
             self.simulator.set_state(checkpoint.state)
             with parsing(str(folder.checkpoint), "has no valid position", CheckpointError, "repeat the run"):
-                self.trainer.set_state(position)
+                self.trainer.set_state(checkpoint.position)
         except CheckpointError:
             raise
         except EPropError as error:
             raise misfit(folder, checkpoint, error) from error
         if self.writes:
             folder.tidy()
+            self._write_config()
             folder.rewind_metrics(self.trainer.done)
         self.history.lines = self.comm.broadcast(folder.read_metrics() if self.writes else [])
 
@@ -147,8 +158,7 @@ class Run:
             self.watcher.phase("learning")
             self.trainer.run()
             self.save()
-            self.watcher.phase("testing")
-            history.evaluation = self.learner.evaluate(self._show)
+            history.evaluation = tested(self.learner, self.watcher, self.interrupt)
         history.folder, history.stopped_early = self.folder, self.trainer.stopped_early
         history.summary = summary_of(history, time.perf_counter() - self.began)
         known = None
@@ -167,6 +177,8 @@ class Run:
             example = self.learner.example()
             run = Trained(self.experiment, self.simulator, self._initial, history.lines, history.summary, example)
             pictures = {**pictures_of_network(run), **self.learner.pictures(run)}
+            if self.writes:
+                self.folder.note_figures(pictures)
             draw(pictures, self.folder.figures, self.execution.formats, writes=self.writes)
         except (EPropError, OSError, MemoryError) as error:
             warn(
@@ -192,28 +204,29 @@ class Run:
                 error.add_note(self.advice())
             raise
 
-    def _show(self, done: int, total: int) -> None:
-        self.interrupt.check()
-        self.watcher.evaluating(done, total, self.learner.test_unit)
-
     def _write_line(self, trainer: Trainer, line: JsonObject) -> None:
         """Write a line of metrics, before any other callback sees it."""
         if self.writes:
             self.folder.add_metrics(line)
 
+    def _write_config(self) -> None:
+        """Note where the run is, and write what people read."""
+        self.record = replace(self.record, folder=str(self.folder.path.resolve()))
+        if self.writes:
+            write_text(self.folder.config, self.record.to_toml(self.experiment, str(self.folder.path), self._described))
+
     def save(self) -> None:
         """Write a checkpoint."""
         state = self.simulator.state()  # collective
         if self.writes:
-            position = {**self.trainer.state(), "data": self.learner.fingerprint()}
-            record, example = RunRecord.of(self.experiment), packed(self.learner.example())
-            save_checkpoint(self.folder.checkpoint, Checkpoint(record, position, state, example, package_version()))
+            position, example = self.trainer.state(), packed(self.learner.example())
+            made = Checkpoint(self.record, position, state, example, package_version(), self._described.arrays)
+            save_checkpoint(self.folder.checkpoint, made)
 
     def advice(self) -> str:
         """Message about a stopped run, with the command that continues it."""
         progress = f"{self.trainer.done:,} of {self.trainer.total:,} {self.learner.unit}"
-        task = "" if self.experiment.origin is None else self.experiment.origin.task
-        return f"stopped after {progress}; {self.folder.how_to_continue(task)}"
+        return f"stopped after {progress}; {self.folder.how_to_continue(self.record.command)}"
 
 
 def misfit(run: RunFolder, checkpoint: Checkpoint, error: Exception) -> CheckpointError:

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from eprop.engine.ranks.parallelism import check_threads
-from eprop.errors import EPropError, OutputError, optional_module
+from eprop.errors import EPropError, OutputError, ParameterError, optional_module
 from eprop.files import JsonObject, parsing, read_text, write_text
 from eprop.markup import table
 from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.parameters import check_count
 from eprop.runs.folder import RunFolder
 from eprop.runs.record import RunRecord
-from eprop.training.experiment import Experiment
+from eprop.training.experiment import WRITE_TASK, Experiment
 from eprop.training.number_text import score_of_trial, score_of_trials
 from eprop.training.pictures import draw_trials_of
 from eprop.training.progress_bar import shown
@@ -73,12 +73,21 @@ def run_trials(
     if execution.threads is not None:
         check_threads(execution.threads)  # once what every training would raise by itself
     joblib: Any = optional_module("joblib", "trials", "running several seeds in parallel")
-    experiments = [experiment.with_seed(experiment.seed + k) for k in range(count)]
-    folder, record = _folder_of(experiment, out, force), RunRecord.of(experiment)
+    origin = experiment.origin
+    if origin is None or "seed" not in origin.arguments:
+        raise ParameterError(f"several seeds need a function that makes the experiment from a seed: {WRITE_TASK}")
+    seeds = [origin.arguments["seed"] + k for k in range(count)]
+    record = RunRecord.of(experiment)
+    folder = _folder_of(experiment.name, record, out, force)
     write_text(folder.config, record.to_toml(experiment, str(folder.path)))
-    settings = {name: value for name, value in record.settings.items() if name != "seed"}
-    runs, one = [folder.of_seed(each.seed) for each in experiments], replace(execution, threads=execution.threads or 1)
-    tasks = [(*_sendable(each), settings, str(run.path), one) for each, run in zip(experiments, runs, strict=True)]
+    runs, one = [folder.of_seed(seed) for seed in seeds], replace(execution, threads=execution.threads or 1)
+    # The function of a script is sent itself, so that the script is not executed.
+    named = origin.function.__module__.startswith(("eprop.", "eprop_task_"))
+    task = (origin.file or origin.task) if named else origin.function
+    tasks = [
+        (task, {**origin.arguments, "seed": seed}, experiment.settings, str(run.path), one)
+        for seed, run in zip(seeds, runs, strict=True)
+    ]
     jobs, found = min(jobs or joblib.cpu_count(), count), list[JsonObject]()
     with shown(watcher) as watching, Interrupt(ask=_stop_workers) as interrupt:
         watching.phase(f"learning, {count} seeds in {jobs} process{'es' if jobs > 1 else ''}")
@@ -126,38 +135,30 @@ def _stop_workers() -> None:
                 os.kill(process.pid or 0, signal.SIGTERM)
 
 
-def _sendable(experiment: Experiment) -> tuple[str | Callable[..., Experiment], JsonObject]:
-    """A task and its arguments for another process; the function of a script is sent, so that the script is not executed."""
-    origin = experiment.origin
-    assert origin is not None  # `Experiment.with_seed` has made it
-    named = origin.function.__module__.startswith(("eprop.", "eprop_task_"))
-    return (origin.task if named else origin.function), dict(origin.arguments)
-
-
-def _folder_of(experiment: Experiment, out: str | pathlib.Path | None, force: bool) -> RunFolder:
+def _folder_of(name: str, record: RunRecord, out: str | pathlib.Path | None, force: bool) -> RunFolder:
     """The folder of all seeds: new, or that of stopped ones."""
-    stem, record = f"{experiment.name}-seeds", RunRecord.of(experiment)
+    stem = f"{name}-seeds"
     if out is None:
         last = RunFolder.last(stem)
-        if last is not None and not last.summary.is_file() and _is_of(last, record, experiment):
+        if last is not None and not last.summary.is_file() and not _differences(last, record):
             return last
         return RunFolder.create(None, stem)
     folder = RunFolder(out)
     if force or folder.checkpoint.is_file() or not folder.is_run():
         return RunFolder.create(out, stem, force=force)
-    if not _is_of(folder, record, experiment):
+    if changed := _differences(folder, record):
         raise OutputError(
-            f"{folder.path}: holds seeds with other settings, see its {folder.config.name}; choose another folder, or replace "
+            f"{folder.path}: holds seeds with other settings ({'; '.join(changed)}); choose another folder, or replace "
             "them with force=True (--force)"
         )
     return folder
 
 
-def _is_of(folder: RunFolder, record: RunRecord, experiment: Experiment) -> bool:
-    """Whether the folder was begun with these settings."""
-    with parsing(str(folder.config), "cannot be read", OutputError):
-        known = read_text(folder.config, OutputError).splitlines()[2:]
-    return known == record.to_toml(experiment, str(folder.path)).splitlines()[2:]
+def _differences(folder: RunFolder, record: RunRecord) -> list[str]:
+    """What differs from the experiment with which the folder was begun."""
+    advice = "choose another folder, or replace it with force=True (--force)"
+    with parsing(str(folder.config), "cannot be read", OutputError, advice):
+        return RunRecord.of_toml(read_text(folder.config, OutputError)).differences(record)
 
 
 def _run_trial(

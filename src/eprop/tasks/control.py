@@ -15,13 +15,16 @@ from eprop.rules import Adam, EProp, Rule
 from eprop.tasks.settings import DATA, LEARNING, Chosen
 from eprop.training import Control, Experiment
 
+#: In the help of settings that a task chooses.
+CHOSEN = "the task chooses the default, eprop info RUN shows it"
+
 
 class ControlSettings(TypedDict, total=False):
     """Settings of training, test and network; see `eprop.training.Control`."""
 
-    eta: Annotated[float, Doc("learning rate of input and recurrent weights"), LEARNING]
-    eta_out: Annotated[float, Doc("learning rate of the policy's weights"), LEARNING]
-    eta_value: Annotated[float, Doc("learning rate of the value's weights"), LEARNING]
+    eta: Annotated[float, Doc(f"learning rate of input and recurrent weights; {CHOSEN}"), LEARNING]
+    eta_out: Annotated[float, Doc(f"learning rate of the policy's weights; {CHOSEN}"), LEARNING]
+    eta_value: Annotated[float, Doc(f"learning rate of the value's weights; {CHOSEN}"), LEARNING]
     steps: Annotated[int, Doc("steps of the environments, all together"), LEARNING]
     environments: Annotated[int, Doc("parallel environments, each with a copy of the network's state"), LEARNING]
     rollout: Annotated[int, Doc("steps of each environment from one update to the next"), LEARNING]

@@ -43,8 +43,16 @@ def nmnist(
         Literal["softmax", "squared_error"], Doc("softmax (cross-entropy) or squared_error"), shared.LEARNING
     ] = "softmax",
     neurons: shared.Neurons = 150,
-    neuron: shared.NeuronName = "lif",
-    chip: Annotated[bool, Doc("8 bits, signs, and few synapses that move to where they help"), shared.LEARNING] = False,
+    neuron: Annotated[
+        Literal["lif", "alif", "delta"] | None,
+        Doc(
+            "lif, alif with an adaptive threshold, or delta with a reset to a voltage; by default lif, delta for a chip"
+        ),
+        shared.LEARNING,
+    ] = None,
+    chip: Annotated[
+        bool, Doc("delta neurons, 8 bits, signs, and few synapses that move to where they help"), shared.LEARNING
+    ] = False,
     seed: shared.Seed = 1,
     bits: int | None = None,
     rounding: shared.Rounding = "stochastic",
@@ -64,8 +72,9 @@ def nmnist(
     rule, loss, neurons, neuron, seed
         See ``eprop train nmnist --help``; `SETTINGS` has the defaults for each rule and loss.
     chip : bool
-        Four fifths of the neurons excite, the others inhibit; each input synapse keeps its sign. By default the weights have 8
-        bits, synapses move by gradient, and there are 2 % of the input connections.
+        Four fifths of the neurons excite, the others inhibit; each input synapse keeps its sign. By default neurons reset to a
+        voltage, as `eprop.interop.nir.to_nir` needs, the weights have 8 bits, synapses move by gradient, and there are 2 % of
+        the input connections.
     bits, rounding : int, {"stochastic", "nearest"}
         Of all weights, see `eprop.FixedPoint`; without bits, they have single or double precision.
     rewiring : {"gradient", "random"}, optional
@@ -98,7 +107,9 @@ def nmnist(
 
     net = Network(dt=dt, seed=seed)
     x = net.add(EventSource(), N_CHANNELS, name="in")
-    rec = net.add(chosen.neuron(neuron), neurons, name="rec", excitatory=0.8 if chip else None)
+    rec = net.add(
+        chosen.neuron(neuron or ("delta" if chip else "lif")), neurons, name="rec", excitatory=0.8 if chip else None
+    )
     readout = Readout(tau_m=chosen["tau_out"], loss=CrossEntropy() if loss == "softmax" else SquaredError())
     out = net.add(readout, 10, name="out")
     degree = min(round(0.1 * neurons), neurons - 1)  # there are no autapses

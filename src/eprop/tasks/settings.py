@@ -11,11 +11,13 @@ from typing import Annotated, Any, Literal, TypedDict, get_type_hints
 from annotated_doc import Doc
 
 from eprop.errors import ParameterError
-from eprop.models import ALIF, LIF, Neuron, PiecewiseLinear
+from eprop.models import ALIF, LIF, DeltaLIF, Neuron, PiecewiseLinear
 from eprop.network import Adaptive, Feedback, FixedPoint, Network, Normal, RandomFeedback, Symmetric
 from eprop.rules import EProp, EPropPlus, Optimizer, Rule
 from eprop.rules.optimizers import BY_NAME as OPTIMIZERS
 
+#: In the help of settings that a task chooses.
+BY_RULE = "the default depends on the rule, eprop info RUN shows it"
 #: Groups of the options.
 LEARNING, DATA = "Network and learning", "Data"
 
@@ -24,7 +26,11 @@ RuleName = Annotated[
 ]
 Seed = Annotated[int, Doc("seed of connections, weights and the order of samples"), LEARNING]
 Neurons = Annotated[int, Doc("recurrent neurons"), LEARNING]
-NeuronName = Annotated[Literal["lif", "alif"], Doc("lif, or alif with an adaptive threshold"), LEARNING]
+NeuronName = Annotated[
+    Literal["lif", "alif", "delta"],
+    Doc("lif, alif with an adaptive threshold, or delta with a reset to a voltage"),
+    LEARNING,
+]
 LIFNeurons = Annotated[int, Doc("neurons without adaptation"), LEARNING]
 ALIFNeurons = Annotated[int, Doc("neurons with adaptation"), LEARNING]
 Bits = Annotated[int | None, Doc("bits of all weights, 2 to 16"), LEARNING]
@@ -57,11 +63,13 @@ class TrainingSettings(TypedDict, total=False):
 class RuleSettings(TypedDict, total=False):
     """Settings of rule, optimiser and feedback; see `eprop.EProp`, `eprop.EPropPlus`."""
 
-    eta: Annotated[float, Doc("learning rate of input and recurrent weights"), LEARNING]
-    eta_out: Annotated[float, Doc("learning rate of the readout weights"), LEARNING]
-    c_reg: Annotated[float, Doc("strength of rate regularisation"), LEARNING]
+    eta: Annotated[float, Doc(f"learning rate of input and recurrent weights; {BY_RULE}"), LEARNING]
+    eta_out: Annotated[float, Doc(f"learning rate of the readout weights; {BY_RULE}"), LEARNING]
+    c_reg: Annotated[float, Doc(f"strength of rate regularisation; {BY_RULE}"), LEARNING]
     optimizer: Annotated[
-        Literal["adam", "gradient_descent", "momentum", "rmsprop"], Doc("optimiser of all weights"), LEARNING
+        Literal["adam", "gradient_descent", "momentum", "rmsprop"],
+        Doc(f"optimiser of all weights; {BY_RULE}"),
+        LEARNING,
     ]
     f_target: float
     feedback: Literal["symmetric", "random", "adaptive"]
@@ -127,9 +135,11 @@ class Chosen:
         return EPropPlus(**common, kappa=self["kappa"], cutoff=self["cutoff"])
 
     def neuron(self, kind: str) -> Neuron:
-        """The neuron model, with (``alif``) or without (``lif``) an adaptive threshold."""
+        """The neuron model of a `NeuronName`."""
         common: dict[str, Any] = {name: self[name] for name in ("tau_m", "v_th", "t_ref", "surrogate")}
-        return LIF(**common) if kind == "lif" else ALIF(**common, beta=self["beta"], tau_adapt=self["tau_adapt"])
+        if kind == "alif":
+            return ALIF(**common, beta=self["beta"], tau_adapt=self["tau_adapt"])
+        return DeltaLIF(**common) if kind == "delta" else LIF(**common)
 
     def feedback(self) -> Feedback:
         """The kind of feedback."""

@@ -29,7 +29,7 @@ class Argument:
     default : object
         `inspect.Parameter.empty` for a keyword of ``**settings``, which has none.
     doc : str
-        Help of the option; a keyword without `Doc` is no option of the command line.
+        Help of the option; a keyword without `Doc` is an option in a file of the user's only.
     panel : str
         Group of the option.
     choices : tuple of str

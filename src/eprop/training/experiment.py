@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from eprop.training.learner import Learner
 
 Options = ParamSpec("Options")
+#: Advice for an experiment that only a function can make from a seed.
+WRITE_TASK = "write @ep.tasks.task above a function of seed: int = 1 that returns the experiment, and give its result"
 #: Function of (samples, readouts ``(n, n_steps, readouts)``) that returns an array with a row for each sample.
 OfReadouts: TypeAlias = Callable[[Samples, np.ndarray], np.ndarray]
 
@@ -58,6 +62,10 @@ class Stage:
         return self.show and functools.partial(self.show, what)
 
 
+#: In place of the file of a task that has none.
+TYPED = "<notebook>"
+
+
 @dataclass(frozen=True)
 class Origin:
     """The function that has made an experiment, and its arguments.
@@ -65,15 +73,21 @@ class Origin:
     Attributes
     ----------
     task : str
-        Name of the task for ``eprop train``: of a task of the package, or a Python file.
+        Name of the task: of its function, with ``-`` for ``_``.
+    file : str
+        Its Python file; `TYPED` if it was typed into a notebook, empty for a task of the package.
     function : callable
     arguments : dict
         All arguments, defaults included.
+    parts : tuple
+        What the function has made: an experiment with other parts is made by no function.
     """
 
     task: str
+    file: str
     function: Callable[..., Experiment]
     arguments: Mapping[str, Any]
+    parts: tuple[Any, ...] = field(default=(), compare=False, repr=False)
 
     def changed(self, **arguments: Any) -> Experiment:
         """The experiment with other arguments."""
@@ -90,9 +104,9 @@ class Experiment(Training):
         One event source and one readout population, or named ``in`` and ``out``. Samples made by `Simulator.samples` fit any
         network.
     train : BinnedDataset, SeriesDataset, Generated, Samples, (events, labels), or callable of (Stage)
-        Training samples, see `eprop.fit`. A function is called at the beginning of each epoch and returns samples in one of these
-        forms, as many each time: fresh or harder ones. It may return `eprop.data.Splits`, with samples for validation and test.
-        With the attribute ``fresh_epochs = False``, it is called once.
+        Training samples, see `eprop.fit`. A function is called at the beginning of each epoch, also one that reads the same file
+        each time, and returns samples in one of these forms, as many each time: fresh or harder ones. It may return
+        `eprop.data.Splits`, with samples for validation and test. With the attribute ``fresh_epochs = False``, it is called once.
     validation, test : as train, optional
         Samples that are evaluated during the training, and after it; never learned from. A function is called once; of `Splits`,
         the part with this name counts.
@@ -113,7 +127,8 @@ class Experiment(Training):
     learner : callable of (experiment, simulator), optional
         Makes a `Learner` of one's own.
     seed : int, optional
-        Seed of the order of samples, by default that of the network.
+        Seed of the order of samples, by default that of the network. ``fit(experiment, seed=)`` seeds everything, see
+        `with_seed`.
     images : dict of (rows, columns)
         Populations, by name, whose nodes are the pixels of an image, for pictures.
     name : str
@@ -167,6 +182,22 @@ class Experiment(Training):
                 object.__setattr__(self, name, dataset_of(self.network, given, name))
                 if self.learner is None:
                     check_fit(self.network, getattr(self, name), self.window)
+        self._check_origin()
+
+    def _check_origin(self) -> None:
+        """Forget the function that has made the experiment if a part is another one now."""
+        if self.origin is None:
+            return
+        control = self.environments
+        acting = () if control is None else (control.make, control.encoder, control.policy)
+        names = ("network", "train", "validation", "test", "window", "classes", "evidence", "score", "learner")
+        parts = (*(getattr(self, name) for name in names), *acting)
+        if not self.origin.parts:
+            object.__setattr__(self, "origin", replace(self.origin, parts=parts))
+        elif len(parts) != len(self.origin.parts) or any(
+            a is not b for a, b in zip(parts, self.origin.parts, strict=True)
+        ):
+            object.__setattr__(self, "origin", None)
 
     def _check_what_is_learned(self) -> None:
         """Raise `InputError` unless there is one thing to learn from."""
@@ -234,17 +265,25 @@ class Experiment(Training):
         found = {each.name: (getattr(self, each.name), each.default) for each in fields(Training)}
         return {name: value for name, (value, usual) in found.items() if value != usual}
 
-    def changed(self, **settings: Any) -> Self:
-        """The same experiment with other settings of its training, such as ``epochs=3``.
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings of the training by name, of `Training`, or of `PolicyTraining`."""
+        control = self.environments
+        part: Any = self if control is None else control
+        names = [each.name for each in fields(Training)] if control is None else control.settings_names()
+        return {name: getattr(part, name) for name in names}
+
+    def changed(self, **settings: Any) -> Experiment:
+        """The same experiment with other settings of its training, such as ``epochs=3``; for ``seed`` see `with_seed`.
 
         Raises
         ------
         ParameterError
             If there is no such setting, or its value is wrong.
         """
-        control = self.environments
-        own = [each.name for each in fields(Training)] if control is None else control.settings_names()
-        known = [*own, "window", "seed"]
+        if (seed := settings.pop("seed", None)) is not None:
+            return self.with_seed(seed).changed(**settings)
+        control, known = self.environments, [*self.settings, "window", "seed"]
         if unknown := [name for name in settings if name not in known]:
             raise ParameterError(f"an experiment has no setting {unknown[0]}{suggestion(unknown[0], known)}")
         if "window" in settings and self.origin is not None:  # a run keeps numbers and texts only
@@ -253,23 +292,35 @@ class Experiment(Training):
             )
         if control is None:
             return replace(self, **settings)
-        others = {name: settings.pop(name) for name in ("window", "seed") if name in settings}
+        others = {name: settings.pop(name) for name in ("window",) if name in settings}
         return replace(self, environments=control.replace(**settings), **others)
 
     def with_seed(self, seed: int) -> Experiment:
-        """The same experiment with another seed.
+        """The same experiment with another seed of all that is drawn: network, order of the samples, spikes of the samples.
+
+        A task makes it anew. Without a task, the network is drawn with this seed, and so are training samples that have one
+        (`Generated`, `SeriesDataset`); validation and test stay.
 
         Raises
         ------
         ParameterError
-            If no function of a ``seed`` has made the experiment.
+            If the task has no ``seed``; or without a task, if a function makes the training samples.
+        NetworkError
+            As from `Network.with_seed`.
         """
-        if self.origin is None or "seed" not in self.origin.arguments:
-            raise ParameterError(
-                "several seeds need a function that makes the experiment from a seed: write @ep.tasks.task above a function "
-                "with the parameter seed: int = 1 that returns the experiment, and give its result"
-            )
-        return self.origin.changed(seed=seed)
+        check_count("Experiment.seed", seed, at_least=0)
+        if self.origin is not None:
+            if "seed" not in self.origin.arguments:
+                raise ParameterError(f"the task {self.origin.task} has no seed: give it the parameter seed: int = 1")
+            if self.origin.arguments["seed"] == seed:
+                return self
+            return self.origin.changed(seed=seed).changed(**self.settings)
+        train = self.train
+        if isinstance(train, (Generated, SeriesDataset)):
+            train = replace(train, seed=seed)
+        elif callable(train):
+            raise ParameterError(f"a seed does not reach the function that makes the training samples: {WRITE_TASK}")
+        return replace(self, network=self.network.with_seed(seed), train=train, seed=seed)
 
     def splits(self, stage: Stage) -> Splits:
         """Training, validation and test samples, of the first epoch."""
@@ -341,17 +392,17 @@ class Experiment(Training):
 def task(function: Callable[Options, Experiment]) -> Callable[Options, Experiment]:
     """Make a task of a function: its arguments are checked, and kept with each run.
 
-    The function has keyword parameters with types and defaults, and returns an `Experiment`. A parameter with ``Annotated[int,
-    Doc("recurrent neurons")]`` is an option of ``eprop train``.
+    The function has keyword parameters with types and defaults, and returns an `Experiment`. Parameters are options of ``eprop
+    train``, with the help of ``Annotated[int, Doc("recurrent neurons")]``.
     """
-    module, file = function.__module__, inspect.getsourcefile(function)
-    packaged = module.startswith("eprop.tasks.")
-    name = function.__name__.replace("_", "-") if packaged or file is None or file.startswith("<") else file
-    return named_task(name, function)
+    module, file = function.__module__, inspect.getsourcefile(function) or ""
+    # A cell of a notebook has a temporary file, if any.
+    kept = os.path.isfile(file) and (module != "__main__" or hasattr(sys.modules["__main__"], "__file__"))
+    return named_task("" if module.startswith("eprop.tasks.") else file if kept else TYPED, function)
 
 
-def named_task(name: str, function: Callable[Options, Experiment]) -> Callable[Options, Experiment]:
-    """As `task`, with the name for ``eprop train``."""
+def named_task(file: str, function: Callable[Options, Experiment]) -> Callable[Options, Experiment]:
+    """As `task`, of a function in this `Origin.file`."""
     shown = function.__name__.replace("_", "-")
     arguments_of(function)  # refuses what no task can have
 
@@ -369,7 +420,7 @@ def named_task(name: str, function: Callable[Options, Experiment]) -> Callable[O
             raise InputError(f"the task {shown} must return an Experiment, got {found!r:.80}")
         rule = arguments.get("rule", "")
         label = found.name or (f"{shown}-{rule}" if rule else shown)
-        return replace(found, name=label, origin=Origin(name, made, arguments))
+        return replace(found, name=label, origin=Origin(shown, file, made, arguments))
 
-    made.task_name = name  # type: ignore[attr-defined]
+    made.task_name = shown  # type: ignore[attr-defined]
     return made

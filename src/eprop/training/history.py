@@ -131,11 +131,8 @@ class History:
         return np.concatenate(found)[np.argsort(np.concatenate(order))]
 
     def plot(self) -> Any:
-        """Draw error and loss over the learned samples; returns a Matplotlib figure."""
-        from eprop.plot import draw_learning_curve  # Matplotlib takes long to import
-
-        last = self.lines[-1] if self.lines else {}
-        return draw_learning_curve(self.lines, {"epochs": last.get("epoch", 1)}, self.learner.score_name)
+        """Draw error and loss over the learned samples, or returns over the steps; returns a Matplotlib figure."""
+        return self.learner.curve(self.lines, self.summary)
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{name} {text}" for name, text in self._facts())

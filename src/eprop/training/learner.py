@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import collections
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from eprop.files import JsonObject
@@ -16,6 +16,8 @@ from eprop.parallel import Communicator
 from eprop.training.watcher import Progress
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from eprop.engine import Samples
     from eprop.training.pictures import Picture, Trained
 
@@ -96,12 +98,18 @@ class Learner(Protocol):
         return {}
 
     def fingerprint(self) -> str:
-        """A short text that identifies what is learned from; a resumed run finds changed data with it."""
+        """A short text that identifies the data; a resumed run finds changed data with it."""
         return ""
 
     def example(self) -> Samples | None:
         """One sample for pictures; None of a learner that has none."""
         return None
+
+    def curve(self, lines: Sequence[JsonObject], summary: JsonObject) -> Figure:
+        """Draw the reports of a training, given also its summary; by default error and loss over the work done."""
+        from eprop.plot import draw_learning_curve  # Matplotlib takes long to import
+
+        return draw_learning_curve(lines, {"epochs": lines[-1].get("epoch", 1) if lines else 1}, self.score_name)
 
     def pictures(self, run: Trained) -> dict[str, Picture]:
         """Functions that draw what this learner can show of a training, by name; each returns a Matplotlib figure."""

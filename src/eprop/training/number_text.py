@@ -9,6 +9,9 @@ from typing import Any
 
 from eprop.display import clock
 
+#: In place of a score, of a run without a test.
+NO_SCORE = "no score"
+
 
 def counted(count: int, what: str) -> str:
     """``1 trial``, ``2 trials``."""
@@ -58,7 +61,7 @@ def score_of_trials(summary: Mapping[str, Any]) -> tuple[str, str]:
     limits the accuracy.
     """
     if summary.get("mean") is None:
-        return "no test", ""
+        return NO_SCORE, ""
     unit = summary["unit"]
     ends = (value_text(summary[name], None, unit) for name in ("lowest", "highest"))
     mean = value_text(summary["mean"], summary["sd"] or summary["sigma"], unit)
@@ -113,11 +116,12 @@ def _end(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 def line_of(path: pathlib.Path, summary: Mapping[str, Any]) -> str:
     """Result of a finished run, or of several seeds, in one line."""
     if "trials" in summary:
-        found = f"{score_of_trials(summary)[0]} over {counted(len(summary['trials']), 'seed')}"
+        score, over = score_of_trials(summary)[0], f" over {counted(len(summary['trials']), 'seed')}"
     else:
-        found = score_of(summary)
+        score, over = score_of(summary) or NO_SCORE, ""
+    found = score if score == NO_SCORE else f"test {summary['score']} {score}"
     early = ", stopped early" if summary.get("stopped_early") else ""
-    return f"test {summary['score']} {found}{early}; {path}"
+    return f"{found}{over}{early}; {path}"
 
 
 def _rates(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

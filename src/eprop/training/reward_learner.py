@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import collections
 import functools
-import hashlib
 import time
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -253,21 +251,18 @@ class RewardLearner(Learner):
             "steps_per_second": self.done / max(self.seconds, 1e-9),
         }
 
-    def fingerprint(self) -> str:
-        """A digest of what acts and is acted on, without the duration and the objective of the training."""
-        control, settings = self.control, self.control.settings_names()
-        own = {each.name: getattr(control, each.name) for each in fields(control) if each.name not in settings}
-        described = {name: value for name, value in own.items() if not callable(value)}
-        return hashlib.sha256(repr(described).encode()).hexdigest()
-
     def pictures(self, run: Trained) -> dict[str, Picture]:
         """Returns over the training, and an episode of the test."""
-        from eprop.plot import draw_returns
-
         found: dict[str, Picture] = {"episode": lambda: self._episode(run)}
         if run.lines:
-            found["returns"] = functools.partial(draw_returns, run.lines, run.summary, self.control.meaning)
+            found["returns"] = functools.partial(self.curve, run.lines, run.summary)
         return found
+
+    def curve(self, lines: Sequence[JsonObject], summary: JsonObject) -> Figure:
+        """Draw the returns over the steps of the environments, and the test."""
+        from eprop.plot import draw_returns
+
+        return draw_returns(lines, summary, self.control.meaning)
 
     def _episode(self, run: Trained) -> Figure:
         """The figure of the first episode of the test."""

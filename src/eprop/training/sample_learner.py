@@ -133,7 +133,9 @@ class SampleLearner(Learner):
         self._counts: dict[str, np.ndarray] = {}  # spikes of each neuron since the last line, by population
         self._rates: dict[str, tuple[float, float]] = {}  # their mean (Hz) and spread in the last line
         self._recent_loss, self._recent_error = (collections.deque[float](maxlen=RECENT) for _ in range(2))
-        self._fingerprint, self._epoch_of_dataset = fingerprint(self.dataset), 0
+        parts = {"train": self.dataset, "validation": self.validation, "test": self.test}
+        known = (f"{name} {fingerprint(part)}" for name, part in parts.items() if part is not None)
+        self._fingerprint, self._epoch_of_dataset = ", ".join(known), 0
         self._chunk = 1
         self._epochs = Epochs(len(self.dataset), experiment.epochs, experiment.batch_size, experiment.seed)
         if any(p.rewiring is not None for p in simulator.network.projections):
@@ -210,7 +212,7 @@ class SampleLearner(Learner):
         return None if self.test is None else evaluate(self.scoring, self.simulator, self.test, show)
 
     def fingerprint(self) -> str:
-        """Checksum of the training samples of the first epoch."""
+        """Checksums of the training samples of the first epoch, and of those for validation and test."""
         return self._fingerprint
 
     def pictures(self, run: Trained) -> dict[str, Picture]:

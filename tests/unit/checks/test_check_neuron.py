@@ -22,6 +22,7 @@ def leaky(state, params, j, x):
 
 
 def test_check_neuron_leaves_out_a_rule_that_does_not_take_it():
+    pytest.importorskip("numba", reason="needs the extra own-neuron")
     third = ((0.9, 0.0, 0.0), (0.0, 0.9, 0.0), (0.0, 0.0, 0.9)), (1 / 3, 1 / 3, 1 / 3), (1.0, 1.0, 1.0)
     neuron = network(leaky, eligibility=lambda self, dt: Eligibility(*third, (0.0, 0.0, 0.0))).populations[0].model
     with pytest.warns(UserWarning, match=r"e-prop\+ was left out: Own: EPropPlus supports at most 2 components"):

@@ -67,8 +67,6 @@ def test_help_has_an_example_of_the_command_and_train_is_the_first(words: str) -
 @pytest.mark.tiny
 @pytest.mark.parametrize("task", TASKS)
 def test_the_options_of_a_task_are_few_in_four_groups_and_explained(task: str) -> None:
-    if task in ("cartpole", "gymnasium", "pong"):
-        pytest.importorskip("gymnasium", reason="needs the extra rl")
     done = run("train", task, "--help", COLUMNS="300")
     assert done.exit_code == 0, done.output
     assert re.findall(r"^╭─ ([A-Z][\w ]*) ─", done.stdout, re.MULTILINE) == ["Options", *GROUPS]
@@ -88,6 +86,34 @@ def test_help_shows_the_true_defaults() -> None:
     assert f"Recurrent neurons. [default: {made.origin.arguments['neurons']}]" in text
     assert f"Passes over the training data. [default: {made.epochs}]" in text
     assert f"[default: {made.origin.arguments['rule']}]" in text
+
+
+WITHOUT_EXTRAS = """
+import sys
+EXTRAS = (
+    "ale_py elephant gymnasium joblib mlxtend mpi4py neo nest nir numba pandas pooch quantities sklearn tonic xarray"
+).split()
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in EXTRAS:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Hidden())
+from typer.testing import CliRunner
+from eprop.cli import app
+from eprop.tasks import TASKS
+for words in ("", "train", "evaluate", "plot", "new-task", "info", *(f"train {task}" for task in TASKS)):
+    done = CliRunner().invoke(app, [*words.split(), "--help"])
+    assert done.exit_code == 0, (words, done.output)
+    untold = "Some defaults are not shown" in done.stdout and "gymnasium" in done.stdout
+    assert untold == (words in ("train cartpole", "train gymnasium", "train pong")), (words, done.output)
+assert "Commands" in CliRunner().invoke(app, ["train"]).output
+"""
+
+
+@pytest.mark.tiny
+def test_help_of_every_command_and_task_needs_no_extra() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_EXTRAS], capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
 
 
 HELP = """
@@ -120,6 +146,20 @@ assert not slow, slow
 @pytest.mark.parametrize("code", [HELP, NAMES], ids=["help loads little", "public names are found"])
 def test_help_loads_little_and_public_names_are_found(code: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=ENVIRONMENT)
+
+
+@pytest.mark.tiny
+def test_info_clears_the_cache_of_data(tmp_path: pathlib.Path) -> None:
+    entry, other = tmp_path / "data" / ("0a" * 16), tmp_path / "downloads" / "file"
+    for file in (entry / "dataset.json", other):
+        file.parent.mkdir(parents=True)
+        file.write_text("{}")
+    for words, deleted in (([], False), (["--clear-cache"], True)):
+        done = run("info", "--json", *words, EPROP_CACHE_DIR=str(tmp_path))
+        assert json.loads(done.stdout)["cache_bytes"] == (0 if deleted else 2)
+        assert ("eprop: deleted 1 data set, " in done.stderr) == deleted
+        assert entry.exists() != deleted
+    assert other.exists()
 
 
 @pytest.mark.tiny
@@ -214,7 +254,7 @@ def test_ctrl_c_and_resume(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     )
     done = run("train", "nmnist", "--resume", out, "--epochs", "3")
     assert done.exit_code == 2
-    assert "--resume takes all settings from the run: leave out --epochs" in done.stderr
+    assert "run: is a run with other settings (epochs = 3, not 200000); to begin another run" in done.stderr
 
 
 # ------------------------------------------------------------------------------------------------------- what is wrong

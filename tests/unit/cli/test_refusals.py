@@ -24,7 +24,7 @@ NMNIST = [
     (["--format", "gif"], "gif"),
     (["--resume", "none"], "none: no such folder"),
     (["--resume", "."], "holds no checkpoint"),
-    (["--resume", ".", "--neurons", "3"], "leave out --neurons"),
+    (["--resume", ".", "--out", "x"], "--resume takes all settings from the run: leave out --out"),
     (["--like", "none"], "none: no such folder"),
     (["--resume", "x", "--jobs", "2"], "give --seeds as well"),
 ]

@@ -158,14 +158,24 @@ def test_a_task_of_ones_own() -> None:
     assert "eprop executes only files that you name" in refused.stderr
     for option in ("--resume", "--like"):
         assert "eprop executes only files that you name" in re.sub(r"[\s│]+", " ", line(f"train {option} {out}").stderr)
-    for words in ("--eta 0.1", "--epochs=5", "--seed 9", "--nonsense"):
+    for words, named in (
+        ("--eta 0.1", r"my-own-1-001: is a run with other settings (eta = 0.1, not "),
+        ("--eta 1 --epochs 2", r"with other settings (eta = 1.0, not "),
+        ("--seed 9", "(seed = 9, not 1)"),
+        ("--nonsense", "--nonsense"),
+    ):
         done = line(f"train my_own.py --resume {out} --no-figures {words}")
         assert done.exit_code == 2, words
-        assert words.replace("=", " ").split()[0] in done.stderr
-    assert (
-        "leave out --eta, --epochs, or repeat the run with changes by --like"
-        in line(f"train my_own.py --resume {out} --eta 1 --epochs 2").stderr
+        assert named in done.stderr
+    shown = json.loads(line(f"info {out} --json").stdout)
+    assert (shown["arguments"]["neurons"], shown["training"]["epochs"], shown["experiment"]["size of rec"]) == (
+        10,
+        1,
+        10,
     )
+    assert re.search(r"\nrec->out.rule.optimizer.eta +[\d.]+ *\n", line(f"info {out}").stdout)
+    longer = line(f"train my_own.py --resume {out} --no-figures --epochs=2 --json")
+    assert json.loads(longer.stdout)["epochs"] == 2, longer.stderr
     assert "extra argument" in line(f"train my_own.py --resume {out} other").stderr
     assert "(Possible options: --neurons)" in line("train my_own.py --neuron 5").stderr
     assert "has no argument episodes" in line(f"evaluate {out} --task my_own.py --episodes 3").stderr

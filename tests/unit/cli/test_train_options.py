@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import pathlib
+import re
+from typing import Any
 
 import pytest
 
@@ -46,6 +48,33 @@ def test_the_options_of_a_file_are_its_parameters(own: pathlib.Path) -> None:
     pathlib.Path("broken.py").write_text("import nothing_like_that")
     for words in ("", "--rule eprop+", "--help"):  # whatever the options
         assert "cannot be" in line(f"train broken.py {words}").output
+
+
+def test_keywords_without_a_doc_are_options_of_a_file(own: pathlib.Path) -> None:
+    text = own.read_text().replace('epochs: Annotated[int, Doc("passes over the training samples")]', "epochs: int")
+    assert "epochs: int = 3" in text
+    own.write_text(text.replace("    seed:", "    jobs: int = 7,\n    json: bool = False,\n    seed:"))
+    shown = line("train my_task.py --help").stdout
+    assert re.search(r"--epochs +N +\[default: 3\]", shown)
+    assert re.search(r"--jobs +N +Processes", shown)  # options of a run keep their names
+    done = line(f"{OWN} --json --no-figures --out run")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["samples_learned"] == 8
+    assert "jobs = 7" in pathlib.Path("run/config.toml").read_text()
+
+
+def test_a_task_is_called_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+    function = ep.tasks.pattern_generation
+
+    @functools.wraps(function)
+    def counted(**given: Any) -> ep.Experiment:
+        calls.append(given)
+        return function(**given)
+
+    monkeypatch.setattr(ep.tasks, "pattern_generation", counted)
+    assert line(f"{PATTERN} --no-figures").exit_code == 0
+    assert len(calls) == 1
 
 
 def test_figures_have_the_wanted_formats() -> None:

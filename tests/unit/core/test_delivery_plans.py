@@ -6,6 +6,7 @@ choose another way and must change no bit.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,6 +151,29 @@ def test_gradients_are_those_of_the_time_driven_rule(connect, delays):
     net, rng = network(CONNECTIONS[connect], LAYOUTS["side by side"], delays), np.random.default_rng(5)
     given = {"in": (rng.random((2, 20, SOURCES)) < 0.2).astype(float)}, {"out": rng.normal(size=(2, 20, 3))}
     check_training(net, ep.Simulator(net, threads=1).samples(2, 20, *given), 2)
+
+
+@two_threads
+@pytest.mark.parametrize("connect", CONNECTIONS)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_lanes_stay_for_samples_of_other_lengths_and_change_no_bit(connect, threads, monkeypatch):
+    """Those of longer samples run shorter ones; whose spikes are read as well."""
+    net, rng = network(CONNECTIONS[connect], LAYOUTS["side by side"], "longer than a sample"), np.random.default_rng(5)
+    sim, made = ep.Simulator(net, threads=threads), []
+    make = sim._episodes.make_lanes
+    monkeypatch.setattr(sim._episodes, "make_lanes", lambda *sizes: made.append(sizes) or make(*sizes))
+    for n, steps in ((5, 20), (2, 70), (1, 30), (5, 20), (5, 50)):
+        x, y = (rng.random((n, steps, SOURCES)) < 0.2).astype(float), rng.normal(size=(n, steps, 3))
+        found = []
+        for each in (copy.copy(sim), sim):  # a copy has lanes of its own
+            samples = each.samples(n, steps, {"in": x}, {"out": y})
+            batches = each.train(samples), each.evaluate(samples)
+            each.reset()
+            alone = each.run(float(steps), {"in": x[0]}, {"out": y[0]}, spikes=["first", "second"])
+            weights = [each.connections(p.name)[2] for p in net.projections]
+            found.append([[b.y, b.loss, b.spikes, b.events] for b in batches] + [alone.y, alone.spikes, weights])
+        assert_same(*found)
+    assert len(made) == 2
 
 
 def test_repeated_connections_get_no_table():

@@ -1,7 +1,9 @@
-"""The pool of threads: what fails in one of them fails in the call."""
+"""The pool of threads: what fails in one of them fails in the call, and no call waits for ever."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -21,6 +23,26 @@ def test_memory_that_a_thread_does_not_get_is_an_error_of_the_call():
     found, ptr = lib.bin_events(times, channels, np.arange(3), 1, 1, 1000.0, 2)  # the pool goes on
     assert found.tolist() == [0, 0]
     assert ptr.tolist() == [[0, 1], [1, 2]]
+
+
+AFTER_MANY_REGIONS = """
+import numpy as np
+from eprop.core import lib
+
+a, b = np.zeros(6), np.arange(6.0)
+for regions in (0, 2**21 - 2, 2**21, 2**22 - 2, 2**31):
+    for threads in (3, 2, 3):
+        lib.triad(a, b, b, 2.0, threads)
+        assert (a == 3.0 * b).all()
+    lib.testing.skip_regions(regions)
+print("done")
+"""
+
+
+def test_shares_that_had_no_work_for_long_are_claimed():
+    """The pool counts its calls, and compares the count with that of the last call of each share."""
+    run = [sys.executable, "-c", AFTER_MANY_REGIONS]
+    assert subprocess.run(run, capture_output=True, text=True, timeout=60.0, check=True).stdout == "done\n"
 
 
 @pytest.mark.tiny
@@ -44,7 +66,6 @@ def test_a_simulator_belongs_to_one_thread_at_a_time():
     calls = (
         lambda: stepper.step([1]),
         sim.reset,
-        sim.state,
         lambda: sim.set_weights("in->0", 1.0),
         lambda: sim.scale_learning_rates(1.0),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
@@ -202,6 +204,8 @@ def test_a_data_set_prints_its_sizes():
     assert data.n_classes == 3
     assert data.subset([]).n_classes == 0
     assert data.nbytes == data.ptr.nbytes + data.channels.nbytes + data.labels.nbytes
+    more = dataclasses.replace(data, targets=np.zeros((6, 7, 2)), lengths=np.full(6, 7))
+    assert more.nbytes == data.nbytes + 6 * 7 * 2 * 8 + 6 * 8
     assert data.dense(0).sum() == data.counts[0]
     assert data.activity().tolist() == sum(data.dense(k).astype(int) for k in range(6)).sum(axis=0).tolist()
 

@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import json
 import os
+import time
 import types
 import warnings
 
@@ -123,6 +124,43 @@ def test_a_full_disk_and_an_interrupt_leave_no_entry(tmp_path, monkeypatch, prob
         with pytest.warns(CacheWarning, match=f"{advice}.*used from memory.*EPROP_CACHE_DIR"):
             assert_same(cached({}, made, tmp_path), made())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_entries_used_longest_ago_are_deleted_beyond_the_limit(tmp_path, monkeypatch):
+    def use(seed):
+        return cached({"seed": seed}, made, tmp_path)
+
+    def seeds():
+        names = {cache.digest({"seed": seed}): seed for seed in range(5)}
+        return sorted(names[path.name] for path in tmp_path.iterdir() if path.name in names)
+
+    kept = use(0)
+    size = sum(file.stat().st_size for file in (tmp_path / cache.digest({"seed": 0})).iterdir())
+    monkeypatch.setattr(cache, "LIMIT", 3 * size)
+    for seed in (1, 2):
+        use(seed)
+    for seed in range(3):  # a clock of a file system may be coarse
+        os.utime(tmp_path / cache.digest({"seed": seed}) / "dataset.json", (1000.0 + seed, 1000.0 + seed))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes").write_text("mine")
+    use(1)  # now 0 and 2 were used longest ago
+    with pytest.warns(
+        CacheWarning, match=r"exceeded .* GB; deleted those used longest ago, 1 of 4, .*makes them again"
+    ):
+        use(3)
+    assert seeds() == [1, 2, 3]
+    assert_same(kept, made())  # mapped arrays stay
+    monkeypatch.setattr(cache, "LIMIT", 1)
+    with pytest.warns(CacheWarning, match="3 of 4"):
+        use(4)
+    assert seeds() == [4]  # the latest one stays, whatever its size
+    left = tmp_path / f".{cache.digest({})}.x1y2"
+    for age in (0, 2):
+        left.mkdir(exist_ok=True)
+        os.utime(left, (time.time() - age * 86_400,) * 2)
+        assert cache.clear(tmp_path)[0] == 1  # entry, then what a killed process has left
+        assert left.exists() == (age == 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_an_entry_that_another_process_made_in_the_meantime_stays(tmp_path):

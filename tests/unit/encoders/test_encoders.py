@@ -162,6 +162,8 @@ def test_an_episode_that_begins_forgets_the_last_one():
     (lambda: RateCode(rate=300.0, dt=5.0), ParameterError, "rate must be <= 200 Hz"),
     (lambda: DeltaCode(threshold=(0.0,)), ParameterError, "DeltaCode.threshold must be numbers > 0"),
     (lambda: DeltaCode().encode_series([1.0, 2.0]), InputError, r"array \(samples, observations, .*, got shape \(2,\)"),
+    (lambda: DeltaCode().fit(np.random.default_rng(0).normal(size=(2000, 12)).cumsum(0)), InputError,
+     r"needs series \(samples, observations, entries\), got shape \(2000, 12\): give values\[..., None\]"),
     (lambda: RateCode().encode([["a"]], 3), InputError, "must be real numbers"),
     (lambda: RateCode().encode([[1.0]], 0), ParameterError, "n_steps must be a whole number >= 1"),
     (lambda: RateCode().decode(np.zeros((2, 3, 4))), InputError, r"10 channels for each entry, got shape \(2, 3, 4\)"),

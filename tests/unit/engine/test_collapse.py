@@ -229,3 +229,26 @@ def test_rare_spikes_are_no_silence_while_the_loss_is_low(rule: ep.EProp, weight
     samples = sim.samples(5, 200, inputs, labels=np.zeros(5, int))
     found = told(lambda: [sim.train(samples) for _ in range(QUIET + 2)])
     assert [category for category, _ in found] == [ep.errors.SilenceWarning] * tells
+
+
+def asked_at_the_end(sim: ep.Simulator, steps: int, label: int) -> Any:
+    """A sample of 2,500 ms whose last 500 ms count: several samples make a window of the loss."""
+    window = np.arange(2500) >= 2000
+    return sim.samples(1, 2500, {"in": every(steps, 2500)["in"][None]}, labels=[label], window=window)
+
+
+def test_wrong_answers_between_right_ones_are_no_explosion() -> None:
+    sim = learning(RULES[1], 1)
+    sim.set_weights("rec->out", np.outer([1.5, 0.0], np.arange(100) == 0))
+    right, wrong = (asked_at_the_end(sim, 10, label) for label in (0, 1))
+    assert told(lambda: [sim.train(each) for each in (right, right, *(wrong, right) * 6)]) == []
+    ((category, text),) = told(lambda: [sim.train(wrong) for _ in range(6)])
+    assert category is ep.errors.InstabilityWarning
+    assert 3.0 < float(re.findall(r"the loss is (\d+\.\d) times", text)[0]) < 6.0
+
+
+def test_silence_is_told_also_if_errors_count_rarely() -> None:
+    sim = learning(RULES[1].replace(c_reg=1e-9), 0)
+    samples = asked_at_the_end(sim, 1, 0)
+    ((category, _),) = told(lambda: [sim.train(samples) for _ in range(2 * QUIET + 2)])
+    assert category is ep.errors.SilenceWarning

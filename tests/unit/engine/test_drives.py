@@ -101,6 +101,20 @@ def learning(rule: ep.Rule, changes: bool) -> ep.Network:
     return net
 
 
+def test_lanes_follow_a_rate_that_changes():
+    """Samples of e-prop, in lanes that are used again, equal those of a network that does not learn."""
+    found = []
+    for rule in (ep.EProp(), None):
+        net = ep.Network(seed=3)
+        rec, out = net.add(ep.LIF(v_th=0.9), 9, "rec"), net.add(ep.Readout(), 2, "out")
+        net.connect(rec, out, weight=ep.Normal(0.0, 0.3), rule=rule)
+        net.stimulate(rec, ep.PoissonDrive(rate=400.0, weight=0.3, modulation=ep.Pulse(5.0, 40.0)))
+        sim = ep.Simulator(net, threads=1)
+        found.append([sim.evaluate(sim.samples(3, steps)).y for steps in (60, 30, 60)])
+    assert_same(*found)
+    assert found[0][0].any()
+
+
 @pytest.mark.parametrize("rates", ["same", "different"])
 def test_what_the_checks_draw_is_what_the_engine_draws(rates):
     """Of 50,000 draws, a few are decided by their lower 16 bits, and some are larger than most."""

@@ -104,6 +104,16 @@ def test_targets_drop_their_smallest_weights_and_grow_where_the_gradient_is_larg
         np.testing.assert_array_equal(moving.connections(name)[2], wanted)
 
 
+@pytest.mark.parametrize("grow", ["gradient", "random"])
+def test_no_synapse_moves_at_a_factor_of_zero(grow):
+    sim = ep.Simulator(network(MOVES.replace(grow=grow)), threads=1)
+    before = pairs_of(sim, "in->rec")
+    for factor in (0.0, 1.0):
+        sim.scale_learning_rates(factor)
+        sim.train(samples_of(sim))
+        assert (pairs_of(sim, "in->rec") == before) is (factor == 0.0)
+
+
 def test_new_synapses_have_no_moments_and_the_others_keep_theirs():
     moving, fixed = (ep.Simulator(network(r), threads=1) for r in (MOVES.replace(every=3), None))
     samples = samples_of(moving)

@@ -161,7 +161,8 @@ def test_targets_drop_their_smallest_weights(name):
 def silent_synapses(sim: ep.Simulator, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions, sources and targets of silent synapses."""
     (silent,) = (p for p in sim._arrays.network.projections if p.name == name + SILENT)
-    return weights.synapse_order(sim._arrays, silent.index)
+    order = weights.synapse_order(sim._arrays, silent.index)
+    return order.where, order.sources, order.targets
 
 
 def silent_of(sim: ep.Simulator, name: str) -> dict[tuple[int, int], float]:
@@ -191,6 +192,30 @@ def test_silent_synapses_have_the_gradients_of_the_reference_and_deliver_nothing
         found = np.array(list(silent_of(sim, name).values()))
         assert np.abs(found).max() > 1e-3
         assert_close(found, stepped.weights_of(name + SILENT) / -SILENT_RATE, 1e-9, name)
+
+
+def test_schedules_of_learning_rates_do_not_change_gradients_of_silent_synapses():
+    still = plus(ep.GradientDescent(1e-40))  # all networks have the same weights, and so the same spikes
+    grow = MOVES.replace(grow="gradient", every=1000)
+    plain, scaled = (ep.Simulator(network(rule=still, rewiring=grow), threads=1) for _ in range(2))
+    for given, factor in zip(stimuli(still, 2), (3.0, 0.0), strict=True):
+        scaled.scale_learning_rates(factor)
+        np.testing.assert_array_equal(learn(scaled, given), learn(plain, given))
+    for name in NAMES:
+        assert silent_of(scaled, name) == silent_of(plain, name)
+        assert max(map(abs, silent_of(scaled, name).values())) > 1e-3
+
+
+@pytest.mark.parametrize(("rule", "grow"), [(plus(), "gradient"), (plus(), "random"), (STDP, "random")])
+def test_no_synapse_moves_at_a_factor_of_zero(rule, grow):
+    sim = ep.Simulator(network(rule=rule, rewiring=MOVES.replace(grow=grow)), threads=1)
+    before, (first, second) = [pairs_of(sim, name) for name in NAMES], stimuli(rule, 2)
+    sim.scale_learning_rates(0.0)
+    learn(sim, first)
+    assert [pairs_of(sim, name) for name in NAMES] == before
+    sim.scale_learning_rates(1.0)
+    learn(sim, second)
+    assert all(pairs_of(sim, name) != old for name, old in zip(NAMES, before, strict=True))
 
 
 @pytest.mark.parametrize("sign", [None, "source"])
@@ -223,3 +248,28 @@ def test_moving_synapses_cannot_be_recorded_while_they_learn():
     ):
         sim.run(10.0, record=[("in->rec", "weight")])
     assert sim.run(10.0, record=[("in->rec", "weight")], learn=False).traces["in->rec", "weight"].shape == (10, 45)
+
+
+@pytest.mark.parametrize("precision", ["single", "double"])
+def test_numbers_of_any_type_move_with_their_synapse(precision):
+    """When a synapse was made, in steps, has eight bytes also in single precision; no step is too late for them."""
+    late = STEPS * 2**30
+    sim, given = ep.Simulator(network(rule=plus(ADAM)), threads=1, partitions=2, precision=precision), stimuli(None)
+    sim._arrays.learned_steps = late
+    born = sim._arrays.moves.born
+    born[:] = 2**32 + 7 * np.arange(born.size)
+
+    def born_of(name):
+        return dict(
+            zip(keys_of(connections_of(sim)[name]), late + sim._arrays.online.t - sim.moved(name).ages, strict=True)
+        )
+
+    for one in given[:2]:
+        before = {name: born_of(name) for name in NAMES}
+        learn(sim, one)
+        for name in NAMES:
+            after = born_of(name)
+            kept = before[name].keys() & after.keys()
+            assert 0 < len(kept) < len(after)
+            assert all(after[key] == before[name][key] for key in kept)
+            assert all(after[key] == late + sim._arrays.online.t for key in after.keys() - kept)

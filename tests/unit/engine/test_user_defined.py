@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.models import Eligibility, Loss, Surrogate, inline
+from compare import assert_same
+from eprop.models import Eligibility, Loss, Neuron, Surrogate, inline
 from eprop.network import ConnectionRule
 from eprop.parameters import param
 from eprop.rules import Optimizer, Rule
 from networks import check_training, small_network
+from own_model import Integrator
 from refusals import each_row, refusals
 
 MODELS = (ep.LIF, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF, ep.CurrentALIF)
@@ -119,13 +121,11 @@ TWINS = {
 
 @pytest.mark.parametrize("twins", TWINS.values(), ids=TWINS)
 def test_a_users_part_gives_what_the_one_of_the_core_gives(twins):
-    pytest.importorskip("numba")
     np.testing.assert_allclose(*map(trained, twins), rtol=0.0, atol=1e-14)
 
 
 @pytest.mark.parametrize("surrogate", [PlainArctan(0.3, 0.7), DerivedSurrogate(0.3, 0.7)], ids=repr)
 def test_user_defined_parts_do_the_same_in_the_reference(surrogate):
-    pytest.importorskip("numba")
     net = network(ep.LIF(surrogate=surrogate), ep.EProp(optimizer=DerivedOptimizer(eta=1e-3)), loss=DerivedLoss())
     samples = ep.Simulator(net, threads=1).samples(3, 80, {"in": EVENTS}, {"out": np.full((3, 1, 2), 0.5)})
     check_training(net, samples, 3, 1e-12)
@@ -255,6 +255,56 @@ class OwnTrace(ep.LIF):
 def test_eligibilities_may_differ_where_nothing_else_does():
     net = network(OwnTrace(tau_e=ep.Uniform(3.0, 100.0)), ep.EProp(optimizer=ep.GradientDescent(1e-3)))
     check_training(net, ep.Simulator(net, threads=1).samples(3, 80, {"in": EVENTS}, {"out": np.ones((3, 1, 2))}), 3)
+
+
+class Unlearned(Integrator):
+    """As someone who lets nothing learn writes it."""
+
+    eligibility = Neuron.eligibility
+
+
+class TwoReceptors(Unlearned):
+    """No eligibility at the inhibitory receptor either."""
+
+    inhibitory_row = "v"
+
+
+@pytest.mark.parametrize("rule", [ep.Static(), ep.STDP(w_max=2.0)])
+def test_neurons_that_do_not_learn_need_no_eligibility(rule):
+    pytest.importorskip("numba")
+    found = []
+    for model in (Integrator, Unlearned):
+        net = small_network((20, 5, 0), {"in->rec": 0.2, "rec->rec": 0.1}, neuron=model(), rule=rule)
+        sim = ep.Simulator(net, threads=1)
+        found.append([*sim.run(80.0, {"in": EVENTS[0]}, spikes=["rec"]).spikes["rec"], *sim.connections("in->rec")])
+    assert found[0][0].size > 20
+    assert_same(found[1], found[0])
+    net = small_network((20, 5, 0), {"in->rec": 0.2}, neuron=TwoReceptors(), rule=rule, receptor="inhibitory")
+    ep.Simulator(net, threads=1).run(80.0, {"in": EVENTS[0]})
+
+
+@pytest.mark.parametrize("rule", [ep.EProp(), ep.EPropPlus()])
+def test_neurons_beside_those_that_learn_need_no_eligibility(rule):
+    pytest.importorskip("numba")
+    found = []
+    for model in (Integrator, Unlearned):
+        net = network(ep.LIF(), rule)
+        net.connect("rec", net.add(model(), 5, "other"), weight=0.3)
+        net.connect("other", "rec", weight=0.1)
+        found.append(trained(net))
+    assert_same(found[1], found[0])
+
+
+@pytest.mark.parametrize("rule", [ep.EProp(), ep.EPropPlus()])
+def test_neurons_without_an_eligibility_do_not_learn_by_e_prop(rule):
+    words = (
+        rf"in->rec: {type(rule).__name__} needs the eligibility of the neurons 'rec', and Unlearned does not define one; define "
+        r"Unlearned.eligibility\(dt\), how spikes act on its hidden state \(docs/howto/extending.md\), or let"
+    )
+    with pytest.raises(ep.errors.NetworkError, match=words):
+        small_network((20, 5, 0), {"in->rec": 0.2}, neuron=Unlearned(), rule=rule)
+    with pytest.raises(ep.errors.NetworkError, match=r"Unlearned does not define eligibility\(dt\)"):
+        ep.checks.check_neuron(Unlearned())
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,6 @@ class PlainArctan(Surrogate):
 @pytest.mark.parametrize("model", MODELS)
 def test_a_surrogate_of_ones_own_is_the_built_in_one(model, sharing):
     """The same bits, whoever compiles it."""
-    pytest.importorskip("numba")
     given = {"tau_m": 15.0, "v_th": 0.7} | ({} if model is ForcedLIF or sharing == SHORT else {"t_ref": 2.0})
     inputs = pushes(5, 20, 600)
     found, wanted = (

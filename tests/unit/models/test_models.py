@@ -26,9 +26,12 @@ def test_a_model_must_say_what_it_does():
     class Silent(Neuron):
         pass
 
-    for method in ("derived", "eligibility"):
-        with pytest.raises(TypeError, match=f"Silent does not define {method}"):
-            getattr(Silent(), method)(1.0)
+    with pytest.raises(TypeError, match="Silent does not define derived"):
+        Silent().derived(1.0)
+    with pytest.raises(
+        ep.errors.NetworkError, match=r"Silent does not define eligibility\(dt\), how spikes act on its hidden"
+    ):
+        Silent().eligibility(1.0)
     assert Silent().initial(1.0, range(3), 0) == {}
 
 

@@ -29,13 +29,13 @@ JSON = st.recursive(
 VALUES = st.dictionaries(NAMES, JSON)
 CHECKPOINTS = st.builds(
     lambda record, values, positions, state, example: Checkpoint(record, {**positions, **values}, state, example, "0.1.0"),
-    st.builds(RunRecord, st.text(), VALUES, VALUES), VALUES, ARRAYS, ARRAYS, ARRAYS,
+    st.builds(RunRecord, st.text(), st.text(), VALUES, VALUES, VALUES), VALUES, ARRAYS, ARRAYS, ARRAYS,
 )  # fmt: skip
 
 
 def assert_same(found: Checkpoint, wanted: Checkpoint) -> None:
     assert (found.record, found.version) == (wanted.record, wanted.version)
-    for part in ("state", "example", "position"):
+    for part in ("state", "example", "network", "position"):
         have, want = getattr(found, part), getattr(wanted, part)
         assert have.keys() == want.keys()
         for name, value in want.items():
@@ -51,7 +51,9 @@ def checkpoint() -> Checkpoint:
     rng = np.random.default_rng(0)
     state = {"synapses/weight": rng.normal(size=500).astype(np.float32), "single": np.array(3.5)}
     position = {"done": 7, "draws": [2**100], "lanes/v": np.arange(3.0)}
-    return Checkpoint(RunRecord("ü.py", {"neurons": 5}, {"epochs": 2}), position, state, {"ptr": np.arange(4)}, "0.1.0")
+    return Checkpoint(
+        RunRecord("ü", "ü.py", {"neurons": 5}, {"epochs": 2}), position, state, {"ptr": np.arange(4)}, "0.1.0", state
+    )
 
 
 @pytest.fixture
@@ -90,7 +92,7 @@ def other_layout(path: pathlib.Path) -> None:
     with np.load(path) as archive:
         arrays = dict(archive.items())
     assert {array.dtype.kind for array in arrays.values()} <= set("biufU")  # nothing is pickled
-    text = arrays["checkpoint.json"].tobytes().replace(b'"format": 4', b'"format": 2')
+    text = arrays["checkpoint.json"].tobytes().replace(b'"format": 5', b'"format": 2')
     np.savez(path, **{**arrays, "checkpoint.json": np.frombuffer(text, np.uint8)})
 
 
@@ -109,7 +111,7 @@ CUT = r"is damaged.* or repeat the run"
 DAMAGES: dict[str, tuple[Any, str]] = {
     **{f"cut at {n}": (lambda p, n=n: p.write_bytes(p.read_bytes()[:n]), CUT) for n in (0, 1, 100, 2000, -1)},
     "none": (lambda p: p.unlink(), "there is no checkpoint; the run was stopped before its first one"),
-    "another layout": (other_layout, r"has layout 2, this version of eprop reads layout 4; .* eprop 0.1.0: use"),
+    "another layout": (other_layout, r"has layout 2, this version of eprop reads layout 5; .* use that, or train again"),
     "other arrays": (lambda p: np.savez(p, x=np.arange(3)), "is damaged or no checkpoint"),
     "a pipe": (pipe, "it is a named pipe"),
     "a bomb": (compressed, "its arrays are larger than the file"),

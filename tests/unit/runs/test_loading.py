@@ -33,7 +33,8 @@ def test_what_a_run_has(whole: Whole) -> None:
     pandas = pytest.importorskip("pandas")
     run = load(whole("eprop"), small, threads=1)
     assert run.experiment.origin is not None
-    assert (run.experiment.origin.task, run.experiment.origin.arguments["neurons"]) == (FILE, 6)
+    origin = run.experiment.origin
+    assert (origin.task, origin.file, origin.arguments["neurons"]) == ("small", FILE, 6)
     assert isinstance(run.metrics, pandas.DataFrame)
     assert list(run.metrics["samples"])[-1] == 36
     assert run.summary["test_samples"] == 6
@@ -75,7 +76,8 @@ def test_the_files_of_a_run(kind: str, whole: Whole) -> None:
     assert config.startswith("# A run of eprop ")
     assert (f"eprop train {task} --like {folder}" in config) == (kind != "no function")
     read = tomllib.loads(config)
-    assert read["task"] == (task or "(no function)")
+    assert read["task"] == {"no function": "", "reward": "corridor"}.get(kind, "small")
+    assert read.get("file", "") == task
     assert read["arguments"] == {name: value for name, value in arguments.items() if value is not None}
     assert read["training"]["seed"] == 1
 
@@ -117,11 +119,15 @@ def test_how_the_task_is_named(kind: str, task: Any, whole: Whole, tmp_path: pat
     [
         ("eprop", None, r"is a run of .*small_tasks.py, a Python file, and eprop executes only files that you name"),
         ("eprop", "nmnist", r"is a run of the task '.*small_tasks.py', not of 'nmnist'"),
-        ("eprop", "other.py", r"is a run of the task '.*small_tasks.py', not of 'other.py'"),
+        ("eprop", "other.py", "other.py: the file of the task does not exist"),
         ("eprop", nmnist, "not of 'nmnist'"),
         ("eprop", bare(), "not of this experiment"),
         ("eprop", pattern_generation(), "not of this experiment"),
-        ("no function", None, "no function has made its experiment: give the experiment itself"),
+        (
+            "no function",
+            None,
+            r"no task has made its experiment: give the Experiment .* as in ep.load\('.*/run', experiment\)",
+        ),
         ("no function", small, "is a run of the task '', not of"),
     ],
 )
@@ -161,9 +167,9 @@ CALLS: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize("call", CALLS)
 def test_only_files_that_the_user_names_are_executed(call: str, strange: tuple[pathlib.Path, ...]) -> None:
     run, payload, ran = strange
-    for task in (None, "nmnist", "other.py"):
-        with pytest.raises(ParameterError, match=r"payload\.py"):
-            CALLS[call](run, *(() if task is None else (task,)))
+    for given, words in (((), r"payload\.py"), (("nmnist",), r"payload\.py"), (("other.py",), "does not exist")):
+        with pytest.raises(ParameterError, match=words):
+            CALLS[call](run, *given)
     assert arguments_of_run(run)[0] == str(payload)
     assert not ran.exists()
     CALLS[call](run, str(payload))

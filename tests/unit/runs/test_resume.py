@@ -174,12 +174,16 @@ def test_sigterm_and_a_line_behind_the_checkpoint(whole: Whole, tmp_path: pathli
 @pytest.mark.parametrize(
     ("begun", "other", "words"),
     [
-        (small, lambda: small(neurons=7, epochs=4), r"neurons = 7, not 6; epochs = 4, not 3"),
+        (small, lambda: small(neurons=7, epochs=2), r"neurons = 7, not 6; epochs = 2, not 3"),
         (small, lambda: small().changed(seed=5), r"seed = 5, not 1"),
-        (small, bare, r"task = '', not '.*small_tasks.py'"),
+        (small, bare, r"task = '', not 'small'"),
         (bare, lambda: bare(seed=2), r"seed = 2, not 1"),
         (bare, lambda: bare(batch_size=6), r"batch_size = 6, not 4"),
-        (bare, lambda: replace(bare(), network=small_tasks.network("eprop", 6, True, 1)), r"in->rec = '.*Rewiring"),
+        (
+            bare,
+            lambda: replace(bare(), network=small_tasks.network("eprop", 6, True, 1)),
+            "in->rec.rewiring = Rewiring, not",
+        ),
     ],
 )
 def test_a_stopped_run_of_other_settings_is_not_continued(
@@ -194,7 +198,7 @@ def test_a_stopped_run_of_other_settings_is_not_continued(
 
 def test_a_resumed_run_has_its_own_arguments(tmp_path: pathlib.Path) -> None:
     stop(small(), tmp_path / "run", "learning")
-    with pytest.raises(ParameterError, match=r"run: is a run with other arguments: neurons = 7, not 6"):
+    with pytest.raises(ParameterError, match=r"run: is a run with other settings \(neurons = 7, not 6\); .*like"):
         resume_run(tmp_path / "run", small(neurons=7), watcher=Watcher())
     moved = shutil.copy(small_tasks.__file__, tmp_path / "small_tasks.py")
     assert resume_run(tmp_path / "run", str(moved), watcher=Watcher()).trainer.finished
@@ -269,12 +273,12 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: pathlib.Path) -> N
     trained(small(), tmp_path / "run")
     run = RunFolder(tmp_path / "run")
     sound = load_checkpoint(run.checkpoint)
-    record = type(sound.record)(sound.record.task, {**sound.record.arguments, "neurons": 7}, sound.record.settings)
-    for other in (
-        type(sound)(record, sound.position, sound.state, sound.example, "0.0"),
-        type(sound)(sound.record, sound.position, {}, sound.example, "0.0"),
-    ):
+    seven = replace(sound.record, arguments={**sound.record.arguments, "neurons": 7})
+    for record, state in ((seven, sound.state), (sound.record, {})):
+        other = replace(sound, record=record, state=state, version="0.0")
         save_checkpoint(run.checkpoint, other)
-        for call in (load, lambda path, task: resume_run(path, task, watcher=Watcher())):
-            with pytest.raises(CheckpointError, match=r"does not fit its experiment .* written by eprop 0.0"):
-                call(run.path, small)
+        with pytest.raises(CheckpointError, match=r"does not fit its experiment .* written by eprop 0.0"):
+            load(run.path, small)
+        words = r"does not fit its experiment .* written by eprop 0.0|rec->rec.*|size of rec = 7, not 6"
+        with pytest.raises((CheckpointError, ParameterError), match=words):
+            resume_run(run.path, small, watcher=Watcher())

@@ -132,7 +132,7 @@ def test_more_seeds_are_added_and_all_replaced(tmp_path: pathlib.Path) -> None:
         record = load_checkpoint(folder.of_seed(seed).checkpoint).record
         assert [record.settings[name] for name in ("batch_size", "epochs", "seed")] == [6, 1, seed]
     for other in (small(seed=4).changed(**settings), small(seed=3)):
-        with pytest.raises(OutputError, match=r"out: holds seeds with other settings, .* force=True"):
+        with pytest.raises(OutputError, match=r"out: holds seeds with other settings \(.* not .*\); .* force=True"):
             several(1, out, other)
     with pytest.raises(OutputError, match="seed-3: is not empty"):
         several(1, out / "seed-3")

@@ -10,6 +10,7 @@ import pytest
 import digits
 import eprop as ep
 from eprop.data.nmnist import N_CHANNELS
+from eprop.tasks import pattern_generation, spoken_digits
 from eprop.tasks.nmnist import SETTINGS, nmnist
 from eprop.tasks.recordings import Recordings
 from eprop.training.forms import samples_of
@@ -78,3 +79,20 @@ def test_a_network_for_a_chip_has_all_constraints() -> None:
     assert (weights * signs[sources] >= 0.0).all()
     assert [p.name for p in sim.network.projections if p.rewiring is not None] == ["in->rec", "rec->rec"]
     assert nmnist(chip=True, bits=4).network.projection("in->rec").precision.bits == 4
+    pytest.importorskip("nir", reason="needs the extra nir")
+    from eprop.interop.nir import to_nir
+
+    assert {"in", "rec", "out"} <= to_nir(sim).nodes.keys()  # a warning would be an error
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "kind"),
+    [
+        (nmnist, {}, ep.LIF),
+        (nmnist, {"chip": True}, ep.DeltaLIF),
+        (nmnist, {"chip": True, "neuron": "lif"}, ep.LIF),
+        *((task, {"neuron": "delta"}, ep.DeltaLIF) for task in (nmnist, pattern_generation, spoken_digits)),
+    ],
+)
+def test_a_task_has_the_neuron_that_is_named(task: Any, given: dict[str, Any], kind: type) -> None:
+    assert type(task(neurons=5, **given).network.population("rec").model) is kind

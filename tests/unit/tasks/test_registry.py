@@ -37,7 +37,7 @@ def test_a_name_is_that_of_a_function(name: str) -> None:
 def test_a_new_task_is_a_task(tmp_path: pathlib.Path) -> None:
     file = written(tmp_path)
     function = task_named(file)
-    assert (function.__name__, function.task_name) == ("delayed_match", str(file))
+    assert (function.__name__, function.task_name) == ("delayed_match", "delayed-match")
     assert task_named(str(file)) is function
     assert file.read_text().startswith('"""delayed_match, a task of your')
     assert function(neurons=5).name == "delayed-match"
@@ -60,7 +60,7 @@ def test_a_function_that_returns_an_experiment_needs_no_decorator(tmp_path: path
     file.write_text(
         "from __future__ import annotations\n" + file.read_text().replace("\n@task", "") + "\nsame = delayed_match"
     )
-    assert task_named(file)(neurons=3).origin.task == str(file)
+    assert task_named(file)(neurons=3).origin.file == str(file)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import eprop as ep
 from eprop.data import Splits, from_arrays
 from eprop.data.generated import Generated, Sample
 from eprop.errors import DataError, InputError, NetworkError, ParameterError
+from eprop.tasks import nmnist
 from eprop.training import Experiment, Stage, task
 from eprop.training.arguments import arguments_of, checked_arguments, for_function
 from refusals import Refusal, refusals
@@ -40,6 +41,13 @@ GENERATED = Generated(drawn, samples=5, test_samples=4, validation=3)
 
 def made(*given: Any, **settings: Any) -> Experiment:
     return Experiment(NET, *(given or (DATA,)), **settings)
+
+
+def dale() -> ep.Network:
+    net = ep.Network(seed=1)
+    for model, name in ((ep.EventSource(), "in"), (ep.LIF(), "rec"), (ep.Readout(), "out")):
+        net.add(model, 6 if name == "in" else 3, name, excitatory=0.5 if name == "rec" else None)
+    return net
 
 
 def split(*given: Any) -> Splits:
@@ -111,9 +119,28 @@ def test_a_learner_of_ones_own_reads_samples_that_fit_no_usual_network() -> None
 def test_settings_are_changed() -> None:
     one = made(epochs=3, name="mine")
     other = one.changed(batch_size=5, window=np.ones(20), seed=9)
-    assert (other.epochs, other.batch_size, other.seed, other.name, one.batch_size) == (3, 5, 9, "mine", 32)
+    assert (other.epochs, other.batch_size, other.name, one.batch_size) == (3, 5, "mine", 32)
+    assert (other.seed, other.network.seed, one.network.seed) == (9, 9, 1)
     acting = Experiment(NET, environments=CONTROL)
     assert (acting.changed(steps=99).environments.steps, acting.environments.steps) == (99, CONTROL.steps)
+
+
+def test_a_seed_draws_everything_anew() -> None:
+    one = made(GENERATED, GENERATED, name="mine", epochs=3).with_seed(5)
+    assert (one.seed, one.network.seed, one.train.seed, one.validation.seed, one.epochs) == (5, 5, 5, 0, 3)
+    series = ep.data.from_series(RNG.random((4, 20)), np.arange(4) % 3)
+    assert Experiment(ep.recurrent(series.n_channels, 5, 3), series).with_seed(6).train.seed == 6
+    assert made(seed=5).with_seed(5).network.seed == 5
+    acting = Experiment(NET, environments=CONTROL).with_seed(4)
+    assert (acting.seed, acting.network.seed) == (4, 4)
+    task_made = small(seed=3).changed(epochs=4).with_seed(5)
+    assert (task_made.origin.arguments["seed"], task_made.epochs, task_made.seed) == (5, 4, 5)
+
+
+def test_an_experiment_with_another_part_is_made_by_no_function() -> None:
+    one = small()
+    assert dataclasses.replace(one, epochs=3, name="other").origin is one.origin
+    assert dataclasses.replace(one, train=FEWER, network=ep.recurrent(3, 5, 3)).origin is None
 
 
 @refusals(
@@ -121,7 +148,10 @@ def test_settings_are_changed() -> None:
     (lambda: made().changed(network=NET), ParameterError, "^an experiment has no setting network"),
     (lambda: made().changed(epochs=0), ParameterError, "^Experiment.epochs must be >= 1"),
     (lambda: Experiment(NET, environments=CONTROL).changed(epochs=3), ParameterError, "has no setting epochs"),
-    (lambda: made().with_seed(2), ParameterError, "^several seeds need a function that makes the experiment from a seed"),
+    (lambda: made(lambda stage: None).with_seed(2), ParameterError,
+     "^a seed does not reach the function that makes the training samples: write @ep.tasks.task"),
+    (lambda: Experiment(dale(), DATA).with_seed(2), NetworkError, "has drawn which nodes of 'rec' excite, from the seed 1"),
+    (lambda: made().changed(seed=-1), ParameterError, "^Experiment.seed must be a whole number >= 0"),
     (lambda: made().fresh(2), ParameterError, "^fresh samples need samples that are made from a seed"),
     (lambda: made().test_samples(STAGE), DataError, "^the experiment has no test samples$"),
     (lambda: made(lambda stage: DATA, name="mine").test_samples(STAGE), DataError, "^mine has no test samples$"),
@@ -256,7 +286,7 @@ def test_a_task_returns_an_experiment_that_knows_its_arguments(monkeypatch: Any,
         "others": (str(tmp_path / "there"), str(tmp_path)), "scales": (1.0, 2.5), "kinds": ("a",), "seed": 1, "epochs": 3,
     }  # fmt: skip
     assert type(origin.arguments["neurons"]) is int
-    assert (one.name, origin.task, one.epochs) == ("small-eprop", __file__, 3)
+    assert (one.name, origin.task, origin.file, one.epochs) == ("small-eprop", "small", __file__, 3)
     assert origin.function is small
     again = origin.changed(neurons=4)
     assert (again.origin.arguments["neurons"], again.epochs, again.network.populations[1].size) == (4, 3, 4)
@@ -265,7 +295,8 @@ def test_a_task_returns_an_experiment_that_knows_its_arguments(monkeypatch: Any,
         5,
         5,
     )
-    assert digits_experiment(epochs=3).origin.task == "nmnist"
+    assert nmnist(neurons=4, epochs=3).origin.task == "nmnist"
+    assert digits_experiment(epochs=3).origin is None  # it has other samples
     assert for_function(small, {"data": "x", "others": ("y",), "seed": 1})["others"] == (pathlib.Path("y"),)
     assert one.changed(epochs=9).origin is origin
 

@@ -63,7 +63,8 @@ def test_the_score_of_several_seeds() -> None:
         score_of_trials(trials | {"sd": 0.0})[0] == "10.0 ± 1.0 %"
     )  # equal scores: the test samples limit the accuracy
     assert line_of(PATH, trials | {"score": "error"}) == "test error 10.0 ± 2.0 % over 2 seeds; run"
-    assert (score_of_trials({}), score_of({}), score_of_trial({})) == (("no test", ""), "", "")
+    assert (score_of_trials({}), score_of({}), score_of_trial({})) == (("no score", ""), "", "")
+    assert line_of(PATH, {"score": "error", "trials": [1, 2]}) == "no score over 2 seeds; run"
 
 
 def test_facts_of_all_kinds() -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import functools
+import json
 import pathlib
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
 import eprop as ep
+from command_line import run
 from compare import assert_same
 from eprop.data.generated import Generated, Sample
+from eprop.runs import draw
 from eprop.training import Evaluation, Experiment, Learner, Stage, Stopped, Watcher, task
 from eprop.training.forms import samples_of
-from eprop.training.number_text import facts_of
+from eprop.training.number_text import facts_of, line_of
+from eprop.training.pictures import Picture, Trained
 
 pytestmark = pytest.mark.tiny
 
@@ -57,12 +62,21 @@ class MeanLearner(Learner):
         self.done = state["done"]
 
 
+class Untested(MeanLearner):
+    """Has no test, and a picture of its own."""
+
+    evaluate = Learner.evaluate  # type: ignore[assignment]
+
+    def pictures(self, run: Trained) -> dict[str, Picture]:
+        return {"losses": lambda: self.curve(run.lines, run.summary)}
+
+
 def drawn(rng: np.random.Generator) -> Sample:
     return Sample(rng.random((20, 5)) < 0.3, np.zeros((20, 1)))
 
 
 @task
-def mean(*, updates: int = 6, seed: int = 1) -> Experiment:
+def mean(*, updates: int = 6, tested: bool = True, seed: int = 1) -> Experiment:
     """Bring the mean output to one."""
     net, rule = ep.Network(seed=seed), ep.EProp(optimizer=ep.Adam(eta=0.01))
     x, rec = net.add(ep.EventSource(), 5, "in"), net.add(ep.LIF(v_th=0.5), 6)
@@ -71,11 +85,14 @@ def mean(*, updates: int = 6, seed: int = 1) -> Experiment:
     net.connect(rec, out, weight=0.2, rule=rule)
     net.feedback(out, rec)
     samples = Generated(drawn, samples=8, test_samples=3)
-    return Experiment(net, samples, learner=functools.partial(MeanLearner, updates=updates))
+    return Experiment(net, samples, learner=functools.partial(MeanLearner if tested else Untested, updates=updates))
 
 
-def fit(folder: pathlib.Path | None, watcher: Watcher | None = None, **arguments: Any) -> ep.History:
-    return ep.fit(mean(**arguments), folder=folder, progress=watcher or False, threads=1, formats=())
+def fit(
+    folder: pathlib.Path | None, watcher: Watcher | None = None, *, force: bool = False, formats: Any = (), **arguments: Any
+) -> ep.History:  # fmt: skip
+    given: dict[str, Any] = {"threads": 1, "force": force, "formats": formats}
+    return ep.fit(mean(**arguments), folder=folder, progress=watcher or False, **given)
 
 
 def test_a_run_of_an_own_learner_is_resumed(tmp_path: pathlib.Path) -> None:
@@ -98,6 +115,33 @@ def test_a_run_of_an_own_learner_is_resumed(tmp_path: pathlib.Path) -> None:
         assert other.evaluation.error == whole.summary["test_error"]
     with pytest.raises(TypeError, match=r"MeanLearner does not learn from samples: take history.evaluation"):
         whole.predict(np.zeros((1, 20, 5)))
+
+
+def test_a_learner_without_a_test_says_so(tmp_path: pathlib.Path) -> None:
+    history = fit(tmp_path / "run", tested=False)
+    assert history.evaluation is None
+    assert line_of(tmp_path, history.summary) == f"no score; {tmp_path}"
+    done = run("evaluate", tmp_path / "run", "--task", __file__, "--quiet")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert re.fullmatch(
+        r"eprop: error: .*run: its learner has no test; define the method evaluate of Untested, which .*\n", done.stderr
+    )
+
+
+@pytest.mark.parametrize("drawn_again", [False, True])
+def test_pictures_of_an_earlier_run_leave_its_folder(drawn_again: bool, tmp_path: pathlib.Path) -> None:
+    fit(tmp_path, tested=False, formats=() if drawn_again else ("png",))
+    if drawn_again:
+        draw(tmp_path, task=mean)
+    (tmp_path / "figures" / "mine.png").write_text("mine")
+    assert (tmp_path / "figures" / "losses.png").is_file()
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    (tmp_path / "kept.png").write_text("not a figure of the run")
+    summary["figures"] += ["../kept", 3]
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    fit(tmp_path, force=True)
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["mine.png"]
+    assert (tmp_path / "kept.png").is_file()
 
 
 def test_an_own_learner_learns() -> None:

@@ -11,7 +11,8 @@ import eprop as ep
 from eprop.encoders import PopulationCode
 from eprop.errors import DataError, InputError, ParameterError
 from eprop.parallel import Serial
-from eprop.training import Control, Experiment, PolicyTraining, RewardLearner, Trainer, Watcher, judge
+from eprop.runs import RunRecord
+from eprop.training import Control, Experiment, History, PolicyTraining, RewardLearner, Trainer, Watcher, judge
 from eprop.training.pictures import Trained
 from worlds import Corridor, corridor, make_corridor
 
@@ -151,16 +152,32 @@ def test_the_pictures_of_a_training(scaled):
     assert learns.pictures(Trained(run.experiment, run.simulator, initial)).keys() == {"episode"}
 
 
-def test_a_fingerprint_is_of_what_acts():
-    def of(control: Control) -> str:
-        experiment = Experiment(corridor().network, environments=control)
-        return RewardLearner(experiment, ep.Simulator(experiment.network, threads=1)).fingerprint()
+def test_the_history_of_rewards_shows_rewards(finished):
+    learns, lines = finished
+    history = History(learns.experiment, learns, lines, summary=learns.evaluate().summary() | learns.summary())
+    top, bottom = history.plot().axes
+    assert top.get_ylabel().startswith("return")
+    assert top.get_legend_handles_labels()[1][1].startswith("test: ")
+    assert bottom.get_ylabel() == "rate (Hz)"
+    assert History(learns.experiment, learns).plot().axes  # before the first report
+
+
+def test_a_record_has_what_acts():
+    def of(control: Control) -> RunRecord:
+        return RunRecord.of(Experiment(corridor().network, environments=control))
 
     control = corridor().environments
-    same = control.replace(make=functools.partial(make_corridor), steps=80, reports=3, episodes=9)
-    assert of(control) == of(same)
-    others = (control.replace(encoder=PopulationCode(fields=4, width=0.3)), control.replace(longest=9))
-    assert len({of(control), *map(of, others)}) == 3
+    assert not of(control).differences(of(control.replace(make=functools.partial(make_corridor))))
+    for changed, words in (
+        (control.replace(encoder=PopulationCode(fields=4, width=0.3)), "Control.encoder.width = 0.3, not 0.2"),
+        (control.replace(longest=9), f"Control.longest = 9, not {control.longest}"),
+        (
+            control.replace(make=functools.partial(make_corridor, 3)),
+            "Control.make = make_corridor(3), not make_corridor",
+        ),
+        (control.replace(steps=80), "steps = 80, not 600"),
+    ):
+        assert of(control).differences(of(changed)) == [words]
 
 
 class TwoRanks(Serial):

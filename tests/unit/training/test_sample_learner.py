@@ -180,6 +180,18 @@ def test_samples_are_made_once_for_each_epoch_also_after_a_stop() -> None:
     assert weights(plain).tobytes() == weights(run(learner(epochs=3))[0]).tobytes() != weights(whole).tobytes()
 
 
+def test_a_plain_function_is_called_in_each_epoch() -> None:
+    epochs: list[int] = []
+
+    def load(stage: Stage) -> BinnedDataset:
+        epochs.append(stage.epoch)
+        return digits.recordings(10)
+
+    read, _ = run(learner(train=load, epochs=3))
+    assert epochs == [0, 1, 2]
+    assert weights(read).tobytes() == weights(run(learner(epochs=3))[0]).tobytes()
+
+
 def test_a_function_gives_the_bits_of_its_samples() -> None:
     """Epochs one by one, each with its samples, at a constant learning rate that no epoch resets."""
     made, settings = Fresh(), {"schedule": "constant", "optimizer": "gradient_descent", "batch_size": 10}

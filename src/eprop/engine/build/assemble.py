@@ -49,6 +49,7 @@ from eprop.engine.build.records import Rule, Topology, out_degrees
 from eprop.engine.own_neuron import validate_user_model
 from eprop.engine.ranks.collective import run_on_all_ranks
 from eprop.engine.ranks.partition import RankPartition
+from eprop.models.base import has_eligibility
 from eprop.network import Network
 from eprop.parallel import Communicator
 
@@ -162,6 +163,8 @@ def _nodes_of(network: Network, ranks: RankPartition) -> Nodes:
             nodes.classes[p.index] = ReadoutClasses.of(models[p.index], p.size, dt)
         elif p.model.role == "neuron":
             validate_user_model(models[p.index][0], dt)
+            if not has_eligibility(p.model):  # then no synapse onto it learns by it
+                continue
             some = differing(p, models)
             c = sort_components(p.name, [m.eligibility(dt) for m in some], learning_receptor(network, p))
             nodes.components[p.index], nodes.left[p.index] = c, least_left(c, [m.largest_psi(dt) for m in some])

@@ -249,13 +249,6 @@ class Sizes:
         return max([1, *padded, *(len(arrival) for _, arrival in self.trace_groups.filters)])
 
 
-def targets_of(topology: Topology, partition: int, first: int, stop: int) -> np.ndarray:
-    """Targets of the synapses ``first:stop`` of a partition, uint32."""
-    if topology.targets.size:
-        return topology.targets[first:stop]
-    return topology.near_targets[first:stop].astype(np.uint32) + np.uint32(topology.bounds[0, partition])
-
-
 @dataclass(frozen=True)
 class Built(Sizes):
     """A network as arrays.

@@ -15,6 +15,7 @@ from eprop.engine.build.records import READOUT, Sharing
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import NetworkError, ParameterError
 from eprop.models import Learned, Neuron, Readout
+from eprop.models.base import has_eligibility
 from eprop.models.learned import learned_of
 from eprop.models.membrane import Membrane
 from eprop.network import Distribution, Network, Population
@@ -236,6 +237,8 @@ def n_receptors(network: Network) -> int:
 
 def _same_eligibility(neurons: list[Any], dt: float) -> bool:
     """Whether all neurons learn with the same constants, which may depend on parameters that `update` does not read."""
+    if not has_eligibility(neurons[0]):
+        return True
     found = [[np.asarray(part).tolist() for part in dataclasses.astuple(m.eligibility(dt))] for m in neurons]
     return all(each == found[0] for each in found)
 

@@ -81,11 +81,6 @@ def steps_of(duration: float, dt: float) -> int:
     return round(duration / dt)
 
 
-def ring_size(n: int) -> int:
-    """Smallest power of two that is at least ``n``, because rings are indexed with a mask."""
-    return 1 << max(int(n) - 1, 0).bit_length()
-
-
 #: Most components of an eligibility vector in the loops of e-prop+: spike filters, and own components of a synapse with and
 #: without filters.
 MOST_FILTERS, MOST_OWN_BESIDE_FILTERS, MOST_OWN = lib.most_filters, lib.most_own_beside_filters, lib.most_own

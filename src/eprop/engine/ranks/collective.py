@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from eprop.engine.build.fingerprint import description_of
 from eprop.errors import DivergenceError, EPropError, InputError, MemoryLimitError, NetworkError, ParameterError
 from eprop.network import Network
+from eprop.network.description import describe, text_of
 from eprop.parallel import Communicator
 
 Made = TypeVar("Made")
@@ -45,6 +45,7 @@ def run_on_all_ranks(
     Parameters
     ----------
     comm : Communicator
+    call : str
         Name of the call, for messages.
     work : callable
         Checks the arguments, without a collective call of its own.
@@ -117,7 +118,7 @@ def same_network(comm: Communicator, work: Callable[[], Network], **options: obj
     named = {f"Simulator.{name}": repr(value) for name, value in options.items()}
 
     def texts(network: Network) -> dict[str, str]:
-        return named | description_of(network, whole=True)
+        return named | {name: text_of(value) for name, value in describe(network).values.items()}
 
     network, reports = gather_reports(comm, "Simulator", work, texts)
     found = [report.keys for report in reports]

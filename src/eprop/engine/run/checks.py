@@ -1,15 +1,15 @@
-"""Checks of a call: its arguments, that no other thread runs it, and that values stay finite."""
+"""Checks of a call: its arguments, and that values stay finite."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.build.check import check_results, refusing_failed_allocations
+from eprop.engine.build.check import check_results
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks
 from eprop.engine.run.inputs import Arrangement, Given
 from eprop.engine.run.long import Keeping
@@ -216,50 +216,6 @@ def _sizes(sources: tuple[int, ...], readouts: tuple[tuple[int, bool], ...]) -> 
     given = " + ".join(map(str, sources)) or "no"
     taken = " + ".join(f"{size}{' (softmax)' if softmax else ''}" for size, softmax in readouts) or "no"
     return f"{given} inputs and {taken} readouts"
-
-
-class OneThread(lib.InUse):
-    """Context for calls that change a simulator or copy its state: only one thread at a time may be in it.
-
-    Raises
-    ------
-    InputError
-        On entering, if another thread is in it, or ``progress``: both would write to the same state.
-    MemoryLimitError
-        On leaving, if the call got no memory.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(refuse, no_memory)
-
-    def outside(self, progress: Callable[[int], None] | None) -> Callable[[int], None] | None:
-        """A function that is called while the simulator is in use, and must not use it."""
-        if progress is None:
-            return None
-
-        def call(n: int) -> None:
-            self.lent = True
-            try:
-                progress(n)
-            finally:
-                self.lent = False
-
-        return call
-
-
-def refuse(in_use: lib.InUse) -> NoReturn:
-    """Raise the error for a call by a second thread or by ``progress``."""
-    if in_use.lent:
-        raise InputError("progress must not run or change the simulator that calls it; use a copy (copy.copy)")
-    raise InputError(
-        "another thread is running this simulator; give each thread its own simulator, for example by copy.copy"
-    )
-
-
-def no_memory(problem: MemoryError) -> None:
-    """Raise the error of this package for a call that got no memory."""
-    with refusing_failed_allocations():
-        raise problem
 
 
 def check_state(arrays: Arrays, where: str, found: int) -> None:

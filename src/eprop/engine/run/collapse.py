@@ -32,7 +32,8 @@ SHARE = 0.02
 #: Neurons that do not learn may run away if the mean rate of a population is above this, Hz.
 HIGHEST_RATE = 100.0
 #: A loss has exploded if it is in two windows in a row above this many times that of outputs at zero, and that of the best
-#: window; or in `QUIET` windows above the former, and does not halve.
+#: window; or in `QUIET` windows above the former, and does not halve. Windows of a loss last until errors have counted for the
+#: time of `WINDOW`: where only the ends of long samples count, a window has several, and not one confident wrong answer.
 EXPLODED = 3.0
 #: A population is silent below this mean rate, Hz, in so many windows in which the loss stays at that of outputs at zero.
 LOWEST_RATE, QUIET, LIKE_SILENT = 0.5, 10, 0.9
@@ -51,7 +52,7 @@ class CollapseWatch:
     ----------
     spikes : (own neurons,) int64
         Spikes of each neuron of this rank in continuous time, added up by the core.
-    sums : (5,) float64
+    sums : (6,) float64
         Steps, losses and the like of this window, see ``Sum`` of the core, which adds them up and counts the steps left.
     shortest : float
         Least number of steps of a run that is judged at its end.
@@ -71,6 +72,8 @@ class CollapseWatch:
         self._told: set[str] = set()
         self._saturated: dict[str, bool] = {}  # in the last window
         self._rates: collections.deque[dict[str, float]] = collections.deque(maxlen=QUIET)
+        # Since the last judged loss: steps in which errors counted, their loss, and that of outputs at zero.
+        self._errors = np.zeros(3)
         self._losses: collections.deque[float] = collections.deque(maxlen=QUIET)  # over that of outputs at zero
         self._best = math.inf  # lowest of them
         self._begin()
@@ -107,10 +110,10 @@ class CollapseWatch:
             counts = {p.name: np.full(p.size, each) for p in self._neurons}
         for name, of_neurons in counts.items():
             self._of_batches[name] = of_neurons + self._of_batches.get(name, 0)
-        silent, steps = math.nan, samples.n * samples.n_steps
+        counted, silent, steps = 0, 0.0, samples.n * samples.n_steps
         if result.neuron_spikes is not None:
-            silent = self._arrays.online.silent_loss(samples.target, samples.window)
-        self.sums += steps, steps, float(result.loss.sum()), silent, -steps
+            counted, silent = self._arrays.online.silent_loss(samples.target, samples.window)
+        self.sums += steps, steps, counted, float(result.loss.sum()), silent, -steps
         self.advanced()
 
     def silent(self, result: BatchResult, n_steps: int) -> None:
@@ -132,15 +135,17 @@ class CollapseWatch:
         counts = by_population(self._arrays, self.spikes - self._seen)
         for name, of_neurons in self._of_batches.items():
             counts[name] = counts[name] + of_neurons
-        steps, learned, loss, silent, _ = self.sums.tolist()
+        steps, learned, *errors, _ = self.sums.tolist()
         span, learning = steps * self._arrays.network.dt, self._learns and learned > 0.0
-        loss = loss / silent if silent > 0.0 else math.nan
         self._begin()
         rates = {name: 1e3 * float(of_neurons.mean()) / span for name, of_neurons in counts.items()}
         for name in self._learned:
             self._judge_population(name, counts[name], rates[name], span)
-        if learning:
-            self._judge_learning(rates, loss)
+        self._errors += errors
+        if learning and self._errors[0] >= self._steps_of_window:
+            (_, loss, silent), self._errors[:] = self._errors.tolist(), 0.0
+            if silent > 0.0:
+                self._judge_learning(rates, loss / silent)
         if not (learning and self._learned):
             self._judge_fixed(rates, span)
 

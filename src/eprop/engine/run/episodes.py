@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,8 @@ Progress = Callable[[int], None] | None
 CORES: dict[np.dtype, Any] = {np.dtype(np.float64): lib.EpisodesDouble, np.dtype(np.float32): lib.EpisodesSingle}
 # The state of a thread's samples, per plastic neuron, should stay in its cache.
 BYTES_PER_THREAD = 1 << 21
+# Arguments of `Episodes.make_lanes`.
+Made = tuple[int, int, bool, bool]
 # Terms of the gradient of a lane that continues: its spikes, and its traces of earlier ones.
 TERMS = 2
 # Bytes of a synapse in the gradients that a lane returns: a number, and its place in the order of connections.
@@ -50,23 +52,18 @@ class Episodes:
         All ranks, each with a copy of the network.
     timer : PhaseTimer
     rewirer : Rewirer
-    lock : context manager
-        Held while a simulator is in use.
     watch : CollapseWatch
     """
 
-    def __init__(
-        self, arrays: Arrays, replicas: Replicas, timer: PhaseTimer, rewirer: Rewirer, lock: AbstractContextManager[None],
-        watch: CollapseWatch,
-    ):  # fmt: skip
-        self.arrays, self.replicas, self.comm, self.lock = arrays, replicas, replicas.comm, lock
+    def __init__(self, arrays: Arrays, replicas: Replicas, timer: PhaseTimer, rewirer: Rewirer, watch: CollapseWatch):
+        self.arrays, self.replicas, self.comm, self.access = arrays, replicas, replicas.comm, arrays.access
         self.optimizers, self.losses = Optimizers(arrays, self.comm, timer), OwnLosses(arrays.network)
         self.layout = SampleLayout.of(arrays.network)
         self.watch, self.rewirer = watch, rewirer
         self._timer = timer
         self._core: Core | None = None
         self._wiring = 0  # count of wiring changes as of the connections that the core has
-        self._learned = False  # whether the previous lanes could learn
+        self._made: Made = (0, 0, False, False)  # the last lanes
         self._learners = _count_learners(arrays.built)
 
     def train(self, samples: Samples, progress: Progress = None) -> BatchResult:
@@ -192,14 +189,15 @@ class Episodes:
             pending, request.products = terms[:2]
         core.set_weights(arrays.synapses.weight if learn else arrays.effective_weights())
         began = time.perf_counter()
-        if learn and self.losses:
-            request.given_errors = self._errors(core, samples[index], request)
-        with self.rewirer.watching(core, terms[2:]):
-            while done < n:
-                reached = core.run_samples(done, n, request, pending)
-                if progress:
-                    progress(reached - done)
-                done = reached
+        with self.access.open:  # only the optimiser's step changes the network
+            if learn and self.losses:
+                request.given_errors = self._errors(core, samples[index], request)
+            with self.rewirer.watching(core, terms[2:]):
+                while done < n:
+                    reached = core.run_samples(done, n, self._width(samples.n_steps, n), request, pending)
+                    if progress:
+                        progress(reached - done)
+                    done = reached
         self._timer.add_since("samples", began)
         check_losses(request.loss, request.y)  # a sample with non-finite voltages has no finite loss
         events = int(request.events.sum())
@@ -209,9 +207,10 @@ class Episodes:
 
     def _errors(self, core: Core, samples: Samples, request: lib.Request) -> np.ndarray:
         """Errors of samples whose readouts have a loss in Python: they run once without learning before they learn."""
-        request.learn, request.error, done = False, np.zeros(request.y.shape), 0
-        while done < len(samples):
-            done = core.run_samples(done, len(samples), request, self.arrays.synapses.pending[None])
+        request.learn, request.error, n, done = False, np.zeros(request.y.shape), len(samples), 0
+        width = self._width(samples.n_steps, n)
+        while done < n:
+            done = core.run_samples(done, n, width, request, self.arrays.synapses.pending[None])
         request.learn, request.of_neurons[:] = True, 0
         errors: np.ndarray = request.error + self.losses.compare(samples, request.y)[0]
         return errors
@@ -236,26 +235,24 @@ class Episodes:
         each = BYTES_PER_THREAD // max(n_steps * self._learners * itemsize, 1)
         return threads * int(np.clip(min(each, n // threads), 1, lib.LANES_PER_THREAD))
 
-    def _suffices(self, n_steps: int, n: int, learn: bool) -> bool:
-        """Whether the previous lanes fit ``n`` samples."""
-        core = self._core
-        return (
-            core is not None
-            and self._wiring == self.arrays.wiring_changes
-            and core.lanes >= self._width(n_steps, n)
-            and core.rows == n_steps
-            and (core.learns or not learn)
-        )
-
     def _core_for(self, n_steps: int, n: int, learn: bool) -> Core:
-        """Return lanes of the core for ``n`` samples; reuse the previous ones if they fit."""
-        if not self._suffices(n_steps, n, learn):
-            if self._core is not None:
-                self._learned, self._core = self._core.learns, None  # makes room for the new ones
-            self._core = self.make_lanes(self._width(n_steps, n), n_steps, False, learn or self._learned)
-            self._wiring = self.arrays.wiring_changes
-        assert self._core is not None
+        """Return lanes of the core for ``n`` samples: the previous ones if they suffice, or new ones that suffice for both."""
+        needed, changes = (self._width(n_steps, n), n_steps, False, learn), self.arrays.wiring_changes
+        if self._core is not None and self._wiring == changes and self._made == _larger(self._made, needed):
+            return self._core
+        self._core = None  # makes room for the new ones
+        self._made, self._wiring = _larger(self._made, needed), changes
+        try:
+            self._core = self.make_lanes(*self._made)
+        except MemoryError:
+            self._made = needed
+            self._core = self.make_lanes(*needed)
         return self._core
+
+
+def _larger(a: Made, b: Made) -> Made:
+    """Lanes that suffice for both."""
+    return max(a[0], b[0]), max(a[1], b[1]), a[2] or b[2], a[3] or b[3]
 
 
 def request_of(arrays: Arrays, samples: Samples, index: np.ndarray) -> lib.Request:

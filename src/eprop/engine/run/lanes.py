@@ -87,7 +87,8 @@ class Lanes:
     @property
     def spikes(self) -> Integers:
         """Spikes of all neurons of each lane in this rollout, ``(n,)`` int64."""
-        return self._joined(np.asarray(self._core.spikes()))
+        with self._arrays.access:
+            return self._joined(np.asarray(self._core.spikes()))
 
     def forward(self, samples: Samples) -> Floats:
         """Simulate a sample in each lane: a rollout of its own, which continues the one before.
@@ -116,7 +117,7 @@ class Lanes:
             If a voltage or output is no longer finite, or an output exceeds 1e9 mV.
         """
         episodes, arrays, core = self._episodes, self._arrays, self._core
-        with episodes.lock:
+        with arrays.access, arrays.access.open:
             check = partial(self._check_forward, samples)
             run_on_all_ranks(episodes.comm, "forward", check, lambda _: keys_of(samples, self._samples is None))
             samples = without_dropped(arrays.network, samples, arrays.learned_steps)
@@ -151,7 +152,7 @@ class Lanes:
         DivergenceError
             If an output is not finite, or exceeds 1e9 mV.
         """
-        with self._episodes.lock:
+        with self._arrays.access:
             found = None
             if self._episodes.comm.size == 1:
                 self._prepare()
@@ -184,7 +185,7 @@ class Lanes:
             As for `step`.
         """
         n_steps = count_of("steps", n_steps)
-        with self._episodes.lock:
+        with self._arrays.access, self._arrays.access.open:
             return self._run(n_steps, channels)
 
     def reset(self, lanes: object) -> None:
@@ -202,7 +203,7 @@ class Lanes:
         InputError
             If there is no such lane.
         """
-        with self._episodes.lock:
+        with self._arrays.access:
             check = partial(_chosen, self.n, lanes)
             chosen = run_on_all_ranks(self._episodes.comm, "reset", check, lambda chosen: {"lanes": checksum(chosen)})
             if chosen.size:
@@ -245,7 +246,7 @@ class Lanes:
         (Bellec et al. 2020). The next rollout starts with the traces of this one, exactly, at a cost that does not depend on the
         length of the episode. Rate regularisation uses the mean rate of each lane in this rollout, over all its episodes.
         """
-        with self._episodes.lock:
+        with self._arrays.access, self._arrays.access.open:
             self._check_learns("backward")
             self._check_usable()
             check = partial(self._checked_errors, errors, signals, modulator)
@@ -275,7 +276,7 @@ class Lanes:
         DivergenceError
             As for `step`.
         """
-        with self._episodes.lock:
+        with self._arrays.access, self._arrays.access.open:
             self._check_learns("replay")
             self._check_usable("replay")
             request = self._request_of_steps(self.steps) if self._samples is None else self._request
@@ -308,7 +309,7 @@ class Lanes:
                 f"learn: synapses of {rewired} do not move: of EProp only Simulator.train moves them, not lanes; leave out "
                 "rewiring, train with samples, or take EPropPlus"
             )
-        with self._episodes.lock:
+        with self._arrays.access:
             self._episodes.optimizers.learn(gradients)
 
     def state(self) -> dict[str, np.ndarray]:
@@ -317,7 +318,7 @@ class Lanes:
         The copy includes the rollout so far, but not its samples. Synapses are in the order of `Simulator.connections`,
         projection by projection. With several ranks every rank gets the state of all lanes.
         """
-        with self._episodes.lock:
+        with self._arrays.access:
             self._check_usable()
             order, comm = all_synapses(self._arrays), self._episodes.comm
             own = {
@@ -337,7 +338,7 @@ class Lanes:
         InputError
             If the state belongs to other lanes, or to another network.
         """
-        with self._episodes.lock:
+        with self._arrays.access:
             comm, order, own = self._episodes.comm, all_synapses(self._arrays), self._core.kept(filled=False)
             check = partial(self._checked_state, state, {name: part for name, _, part in own})
             given = run_on_all_ranks(

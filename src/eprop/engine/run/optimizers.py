@@ -80,7 +80,7 @@ class Optimizers:
         if self._wiring != self._arrays.wiring_changes:
             self._orders, self._wiring = {}, self._arrays.wiring_changes
         if projection not in self._orders:
-            self._orders[projection] = synapse_order(self._arrays, projection)[0]
+            self._orders[projection] = synapse_order(self._arrays, projection).where
         return self._orders[projection]
 
     def means(self, pending: np.ndarray, products: np.ndarray, lengths: np.ndarray) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from eprop.core import lib
 from eprop.engine.ranks.exchange import Exchange
 from eprop.engine.run.results import Record, name_of
 from eprop.engine.state.arrays import Arrays
-from eprop.engine.state.weights import branches_at, order_on_all_ranks
+from eprop.engine.state.weights import order_on_all_ranks
 from eprop.errors import InputError
 from eprop.models import Neuron
 from eprop.network import Population
@@ -125,15 +125,13 @@ def _nodes(arrays: Arrays, record: Record) -> Found:
 
 def _synapses(arrays: Arrays, record: Record) -> Found:
     """Rows of a variable of the synapses of a projection."""
-    built = arrays.built
-    known = [name for name in _SYNAPSE_KINDS if name != "trace" or built.learning.eprop_plus]
+    known = [name for name in _SYNAPSE_KINDS if name != "trace" or arrays.built.learning.eprop_plus]
     if record.variable not in known:
         raise InputError(f"{record.name!r} has no variable {record.variable!r}; it has: {', '.join(known)}")
-    order = order_on_all_ranks(arrays, record.name)
-    rows = np.zeros((order.size, PROBE_COLUMNS), np.int64)
-    rows[:, 0], rows[:, 2] = _SYNAPSE_KINDS[record.variable], order
-    rows[:, 1], rows[:, 3] = branches_at(built, order)
-    index = _index(record, order.size)
+    where, branches, groups = order_on_all_ranks(arrays, record.name)
+    rows = np.zeros((where.size, PROBE_COLUMNS), np.int64)
+    rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3] = _SYNAPSE_KINDS[record.variable], branches, where, groups
+    index = _index(record, where.size)
     return rows[index], 0.0, index
 
 

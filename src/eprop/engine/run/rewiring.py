@@ -16,11 +16,11 @@ from eprop import random
 from eprop.core import lib
 from eprop.engine.build.connections import Branches, Connections, Synapses, draw_connections, draw_delays
 from eprop.engine.state.arrays import Arrays
-from eprop.engine.state.weights import branches_at, of_all_ranks, synapse_order
+from eprop.engine.state.weights import of_all_ranks, synapse_order
 from eprop.engine.state.wiring import Give, giving, placed
 from eprop.errors import warn
 from eprop.network import Projection
-from eprop.network.rewiring import BATCHES, GROW, SILENT, SILENT_RATE, TIME, Rewiring, is_silent
+from eprop.network.rewiring import BATCHES, GROW, SILENT, TIME, Rewiring, is_silent
 from eprop.network.signs import SOURCE, sign_classes, signs_of_synapses
 from eprop.parallel import Communicator
 from eprop.parameters import Integers
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 #: Part of a training in which synapses move.
 PART = 0.75
-#: The latest time that is stored.
-LATEST = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -121,11 +119,11 @@ class Candidates:
     def silent(self, p: Projection, silent: Projection, time_: int) -> Connections:
         """The synapses of a projection's ``silent`` one onto this rank, as connections of it, with their gradients."""
         arrays = self._arrays
-        order, sources, targets = synapse_order(arrays, silent.index)
+        order = synapse_order(arrays, silent.index)
+        sources, targets = order.sources, order.targets
         begin, stop = arrays.built.rank_partition.own(p.post)
-        delays = arrays.built.groups["delay"][branches_at(arrays.built, order)[1]]
-        groups = self._groups(p, delays, sources, targets, time_)
-        gradients = arrays.synapses.weight[order].astype(np.float64) / -SILENT_RATE
+        groups = self._groups(p, order.of_groups(arrays.built.groups["delay"]), sources, targets, time_)
+        gradients = arrays.synapses.weight[order.where].astype(np.float64) / -silent.rule.learning_rate
         indptr = np.searchsorted(targets, np.arange(begin, stop + 1))
         return Connections(indptr, sources.astype(np.int32), groups, gradients)
 
@@ -205,7 +203,7 @@ class Rewirer:
         for step in (grown, self._drawn("random", clock), self._drawn_for(silent, clock)):
             if step is not None:
                 self._move_all(step)
-        self._arrays.online.begin_synapses(_stored(clock))
+        self._arrays.online.begin_synapses(clock)
 
     def begin(self) -> None:
         """Draw the candidates whose gradients the next mini-batch gives, if synapses move after it."""
@@ -256,14 +254,16 @@ class Rewirer:
         arrays, moves = self._arrays, self._arrays.moves
         if not arrays.built.rewired:
             return Moved(0, 0, 0.0, np.full(arrays.exchange.count(p.index), round(self.now)))
-        order = synapse_order(arrays, p.index)[0]
-        born = of_all_ranks(arrays, p, [moves.born[order].astype(np.int64)])[0]
+        order = synapse_order(arrays, p.index).where
+        born = of_all_ranks(arrays, p, [moves.born[order]])[0]
         turnover = float((born > 0).mean()) if born.size else 0.0
         ages = np.rint((self._clock - born) * self._unit).astype(np.int64)
         return Moved(int(moves.moved[p.index]), int(moves.last[p.index]), turnover, ages)
 
     def _moving(self, grow: str, time_: int) -> list[tuple[Projection, float]]:
-        """Projections that move synapses after a mini-batch or a step, and the share of them that moves."""
+        """Projections that move synapses after a mini-batch or a step, and the share that moves; none if nothing learns."""
+        if self._arrays.rate_factor == 0.0:
+            return []
         due = [p for p in self._projections if _rewiring(p).grow == grow and time_ % self._every(p) == 0]
         shares = [(p, _rewiring(p).share(time_ * self._unit, self.training)) for p in due]
         return [(p, share) for p, share in shares if share > 0.0]
@@ -305,7 +305,7 @@ def _shape(arrays: Arrays, p: Projection) -> tuple[np.ndarray, np.ndarray]:
 
 def _warn_of_few(arrays: Arrays, comm: Communicator, p: Projection) -> None:
     """Warn if the share that a target moves at first rounds to no synapse."""
-    targets, rewiring = synapse_order(arrays, p.index)[2], _rewiring(p)
+    targets, rewiring = synapse_order(arrays, p.index).targets, _rewiring(p)
     most = max(comm.gather(int(np.max(np.bincount(targets), initial=0))))
     if rewiring.drop == "weight" and rewiring.fraction * most < 0.5 and most and comm.rank == 0:
         warn(
@@ -332,7 +332,7 @@ def _move(arrays: Arrays, step: _Step, p: Projection, share: float) -> None:
     by_gradient = rewiring.grow == "gradient" and not is_silent(p)
     moved = lib.rewire(
         arrays.core, step.topology, step.absent.values,
-        *_shape(arrays, p), drop, share, by_gradient, _stored(step.time), arrays.threads,
+        *_shape(arrays, p), drop, share, by_gradient, step.time, arrays.threads,
     )  # fmt: skip
     moved = arrays.exchange.total(moved)
     arrays.moves.moved[p.index] += moved
@@ -343,11 +343,6 @@ def topology_with(arrays: Arrays, tables: Synapses) -> Any:
     """The topology with other connections."""
     topology = arrays.built.topology
     return type(topology)(**topology.arrays() | {"branch_start": tables.branch_start, "targets": tables.targets})
-
-
-def _stored(time_: int) -> int:
-    """A time as synapses store it."""
-    return min(time_, LATEST)
 
 
 def _rewiring(p: Projection) -> Rewiring:

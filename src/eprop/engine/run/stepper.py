@@ -9,11 +9,12 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.drives import refuse_modulation
-from eprop.engine.run.checks import OneThread, check_state, refuse
+from eprop.engine.run.checks import check_state
 from eprop.engine.run.collapse import CollapseWatch
 from eprop.engine.run.results import name_of
 from eprop.engine.run.rewiring import Rewirer
 from eprop.engine.run.samples import NO_REWARD_TRACE
+from eprop.engine.state.access import refuse
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError
 from eprop.models import EventSource
@@ -40,10 +41,15 @@ class Stepper:
     """A network that runs step by step; made by `Simulator.stepper`."""
 
     def __init__(
-        self, arrays: Arrays, inputs: object, readouts: object, learn: bool, alone: OneThread, rewirer: Rewirer | None,
+        self,
+        arrays: Arrays,
+        inputs: object,
+        readouts: object,
+        learn: bool,
+        rewirer: Rewirer | None,
         watch: CollapseWatch,
-    ):  # fmt: skip
-        self._arrays, self._alone, self._rewirer, network = arrays, alone, rewirer, arrays.network
+    ):
+        self._arrays, self._rewirer, network = arrays, rewirer, arrays.network
         self._watch = watch
         table, n = arrays.built.topology.populations, arrays.built.n_neurons
         spans: dict[str, dict[str, slice]] = {"neuron": {}, "readout": {}, "source": {}}
@@ -61,7 +67,7 @@ class Stepper:
         source = -1 if self._only is None else self._only
         self._step = lib.Stepper(
             arrays.built.topology, network.seed, not learn, arrays.threads, source, _place(aims), _place(spans["neuron"]),
-            alone, watch.spikes, watch.sums,
+            watch.spikes, watch.sums,
         )  # fmt: skip
         y = self._step.y
         y.flags.writeable = False
@@ -72,7 +78,8 @@ class Stepper:
         self._signals = _Places("signal", self._step.signal, spans["neuron"])
 
     def __repr__(self) -> str:
-        return f"Stepper(at {self._arrays.t * self._arrays.network.dt:g} ms)"
+        with self._arrays.access.reading:
+            return f"Stepper(at {self._arrays.t * self._arrays.network.dt:g} ms)"
 
     @property
     def rewarded(self) -> bool:
@@ -138,7 +145,7 @@ class Stepper:
                 status = self._convert_and_step(channels, target, signal, error, modulator, reward)
             self._judge(status)
         if self._rewirer is not None:
-            with self._alone:
+            with self._arrays.access:
                 self._rewirer.learned(1)
         return self._y
 
@@ -147,7 +154,7 @@ class Stepper:
     ) -> int:
         """Simulate a step whose arguments the core does not read as they are."""
         given = 0
-        with self._alone:
+        with self._arrays.access:
             try:
                 for bit, places, value in (
                     (Given.target, self._targets, target), (Given.signal, self._signals, signal),
@@ -197,7 +204,7 @@ class Stepper:
         if status == StepStatus.done:
             return
         if status == StepStatus.busy:
-            refuse(self._alone)
+            refuse(self._arrays.access)
         if status != StepStatus.check:
             raise InputError(_PROBLEMS[StepStatus(status)])
         arrays = self._arrays

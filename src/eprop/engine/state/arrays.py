@@ -10,6 +10,7 @@ from eprop.engine.build.built import Built
 from eprop.engine.build.levels import round_to_nearest, store_levels, weights_of_levels
 from eprop.engine.build.records import NETWORKS, ONLINE, Online, out_degrees
 from eprop.engine.ranks.exchange import Exchange
+from eprop.engine.state.access import OneThread
 from eprop.engine.state.constants import Constants
 from eprop.network import Network
 from eprop.parameters import Floats
@@ -29,6 +30,8 @@ class Arrays:
     Attributes
     ----------
     exchange : Exchange
+    access : OneThread
+        Who may use these arrays.
     constants : Constants
         Constants that learn.
     core : lib.NetworkDouble or lib.NetworkSingle
@@ -44,6 +47,8 @@ class Arrays:
     learned_steps : int
         Steps of all training samples so far (e-prop): clock of the random spikes. Where synapses that learn at spikes move,
         steps in which the network has learned: clock of their moves.
+    rate_factor : float
+        Factor of all learning rates, see `Simulator.scale_learning_rates`.
     weight_changes, wiring_changes : int
         Number of changes of weights between runs, and of connections, for owners of copies.
     current_effects : dict
@@ -53,13 +58,15 @@ class Arrays:
     def __init__(self, network: Network, built: Built, threads: int, timed: bool = False):
         self.network, self.built, self.threads = network, built, threads
         self.exchange = Exchange(built)
+        self.access = OneThread(reads_wait=not self.exchange.several)
         sizes = built.in_core(built.weight.size, built.max_delay)
         self.core = NETWORKS[built.dtype](built.topology, sizes, built.weight, built.feedback)
         self.constants = Constants(network, built, self.core.constants)
-        self.online: Online = ONLINE[built.dtype](self.core, timed)
+        self.online: Online = ONLINE[built.dtype](self.core, timed, self.access)
         self.online.collect = self.exchange.several
         self.synapses, self.moves, self.neurons = self.core.synapses, self.core.moves, self.online.neurons
         self.updates = self.learned_steps = self.weight_changes = self.wiring_changes = 0
+        self.rate_factor = 1.0
         self.current_effects: dict[int, tuple[Floats, Floats, int]] = {}
         self.measure_offsets(range(len(built.topology.groups)))
         self.tie_feedback()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse
 
-from eprop.engine.build.built import Built, targets_of
-from eprop.engine.build.records import Topology, branches_of
+from eprop.core import lib
+from eprop.engine.build.records import branches_of
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError, NetworkError, ParameterError
 from eprop.network import Network, Population, Projection
+from eprop.network.rewiring import is_silent
 from eprop.parallel import Communicator
 from eprop.parameters import is_finite_number, real_numbers
 from eprop.rules.bounds import outside
@@ -22,65 +24,85 @@ if TYPE_CHECKING:
     from eprop.engine.state.arrays import Arrays
 
 
-def synapse_order(arrays: Arrays, projection: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positions of a projection's synapses sorted by (target, source), with sources and targets."""
+@dataclass(frozen=True)
+class SynapseOrder:
+    """Synapses of a projection on this rank, by target, then source.
+
+    Attributes
+    ----------
+    listed : lib.SynapseList
+    first : int
+        First target.
+    source_of, group_of : (branches,) int64
+        Source and delay group of each axon branch of the bundle.
+    """
+
+    listed: lib.SynapseList
+    first: int
+    source_of: np.ndarray
+    group_of: np.ndarray
+
+    @property
+    def where(self) -> np.ndarray:
+        """Positions of the synapses in the arrays of the core, (synapses,)."""
+        return self.listed.positions()
+
+    @property
+    def sources(self) -> np.ndarray:
+        """Sources of the synapses, (synapses,)."""
+        return self.listed.of_branches(self.source_of)
+
+    @property
+    def targets(self) -> np.ndarray:
+        """Targets of the synapses, (synapses,)."""
+        return self.listed.targets(self.first)
+
+    @property
+    def groups(self) -> np.ndarray:
+        """Delay groups of the synapses, (synapses,)."""
+        return self.listed.of_branches(self.group_of)
+
+    def of_groups(self, values: np.ndarray) -> np.ndarray:
+        """Values of the synapses' delay groups, of those of all delay groups, (synapses,)."""
+        return self.listed.of_branches(values[self.group_of])
+
+
+def synapse_order(arrays: Arrays, projection: int) -> SynapseOrder:
+    """The synapses of a projection in the order of connections."""
     built, described = arrays.built, arrays.network.projections[projection]
-    starts, partition = built.topology.branch_start, built.rank_partition
     first, branches = built.branch_span(projection)
-    # Source and delay. Without signs, the synapses of a pair lie in the order of their delays.
-    of_branches = np.empty((1 if described.sign is None else 2, branches), np.int64)
-    for group in built.groups[built.delay_groups[projection]]:
-        own = branches_of(group)
+    source_of, group_of = np.empty((2, branches), np.int64)
+    for index in built.delay_groups[projection]:
+        own = branches_of(built.groups[index])
         own = slice(own.start - first, own.stop - first, own.step)
-        of_branches[1:, own], of_branches[0, own] = group["delay"], partition.global_ids(described.pre)
-    by_source, post = np.lexsort(of_branches[::-1]), built.topology.populations[described.post.index]
-    parts = []
-    for k, part in enumerate(starts):  # in the order of targets
-        rows = _onto(post, (built.topology, k), part[first : first + branches + 1])
-        columns = rows[by_source].tocsc()  # keeps the order of rows, in a time linear in the synapses
-        targets = np.repeat(np.arange(columns.shape[1]), np.diff(columns.indptr))
-        parts.append((columns.data, of_branches[0, by_source[columns.indices]], targets))
-    where, sources, targets = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return where, sources, targets + partition.own(described.post)[0]
-
-
-def _onto(post: np.void, partition: tuple[Topology, int], starts: np.ndarray) -> scipy.sparse.csr_array:
-    """Positions of the synapses of adjacent branches of a partition onto a population: a row for each branch."""
-    targets = targets_of(*partition, starts[0], starts[-1])
-    where = np.flatnonzero((targets >= post["target_begin"]) & (targets < post["target_end"]))
-    onto = (targets[where] - post["target_begin"]).astype(np.int32)
-    shape = starts.size - 1, int(post["target_end"] - post["target_begin"])
-    return scipy.sparse.csr_array((starts[0] + where, onto, np.searchsorted(where, starts - starts[0])), shape=shape)
+        source_of[own], group_of[own] = built.rank_partition.global_ids(described.pre), index
+    # Without signs, the synapses of a pair lie in the order of their delays.
+    keys = (source_of,) if described.sign is None else (built.groups["delay"][group_of], source_of)
+    post = built.topology.populations[described.post.index]
+    onto = int(post["target_begin"]), int(post["target_end"])
+    listed = lib.SynapseList(built.topology, first, np.lexsort(keys), *onto, arrays.threads)
+    return SynapseOrder(listed, built.rank_partition.own(described.post)[0], source_of, group_of)
 
 
 def all_synapses(arrays: Arrays) -> np.ndarray:
     """Positions of all synapses of this rank, projection by projection."""
-    parts = [synapse_order(arrays, p.index)[0] for p in arrays.network.projections]
+    parts = [synapse_order(arrays, p.index).where for p in arrays.network.projections]
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
 def order_on_all_ranks(arrays: Arrays, name: str) -> np.ndarray:
-    """Positions of a projection's synapses on all ranks; -1 for synapses of other ranks."""
+    """Positions, axon branches and delay groups of a projection's synapses on all ranks; those of other ranks: -1, 0, 0."""
     projection = arrays.network.projection(name).index
-    order = synapse_order(arrays, projection)[0]
+    order = synapse_order(arrays, projection)
+    branches = np.arange(order.group_of.size) + arrays.built.branch_span(projection)[0]
+    own = np.stack([order.where, order.listed.of_branches(branches), order.groups])
     if not arrays.exchange.several:
-        return order
-    out = np.full(arrays.exchange.count(projection), -1)
+        return own
+    out = np.zeros((3, arrays.exchange.count(projection)), np.int64)
+    out[0] = -1
     if arrays.exchange.gives(projection):
-        out[arrays.exchange.held(projection)] = order
+        out[:, arrays.exchange.held(projection)] = own
     return out
-
-
-def branches_at(built: Built, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Axon branch and delay group of synapses at positions ``where``; zeros for synapses of other ranks, at -1."""
-    branches, starts = np.zeros(where.size, np.int64), built.topology.branch_start
-    for part in starts:
-        inside = (where >= part[0]) & (where < part[-1])
-        branches[inside] = np.searchsorted(part, where[inside], side="right") - 1
-    groups = np.zeros(starts.shape[1] - 1, np.int64)
-    for index, group in enumerate(built.topology.groups):
-        groups[branches_of(group)] = index
-    return branches, groups[branches]
 
 
 def connections(arrays: Arrays, name: Projection | str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -89,11 +111,11 @@ def connections(arrays: Arrays, name: Projection | str) -> tuple[np.ndarray, np.
 
 
 def _connections(arrays: Arrays, projection: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    order, sources, targets = synapse_order(arrays, projection.index)
-    weights = arrays.effective_weights()[order].astype(np.float64)
+    order = synapse_order(arrays, projection.index)
+    weights = order.listed.of_synapses(arrays.effective_weights())
     if projection.sign is not None:  # zeros as well
-        weights = np.copysign(weights, _bounds_at(arrays, order)[1])
-    sources, targets, weights = of_all_ranks(arrays, projection, [sources, targets, weights])
+        weights = np.copysign(weights, order.of_groups(arrays.built.groups["w_max"]))
+    sources, targets, weights = of_all_ranks(arrays, projection, [order.sources, order.targets, weights])
     return sources, targets, weights
 
 
@@ -107,8 +129,7 @@ def of_all_ranks(arrays: Arrays, projection: Projection, parts: list[np.ndarray]
 def delays(arrays: Arrays, name: Projection | str) -> np.ndarray:
     """Delays of a projection on all ranks, see `Simulator.delays`."""
     projection, built = _projection(arrays.exchange.comm, arrays, name), arrays.built
-    order = synapse_order(arrays, projection.index)[0]
-    found = built.topology.groups["delay"][branches_at(built, order)[1]] * arrays.network.dt
+    found = synapse_order(arrays, projection.index).of_groups(built.groups["delay"] * arrays.network.dt)
     return of_all_ranks(arrays, projection, [found])[0]
 
 
@@ -134,7 +155,7 @@ def set_weights(arrays: Arrays, comm: Communicator, name: Projection | str, valu
     flat = run_on_all_ranks(comm, "set_weights", check, lambda flat: {"weights": checksum(flat)})
     if np.array_equal(flat, present):
         return
-    order = synapse_order(arrays, projection.index)[0]
+    order = synapse_order(arrays, projection.index).where
     arrays.materialise_weights()
     given = flat[arrays.exchange.held(projection.index)]
     if arrays.stores_levels:
@@ -151,13 +172,9 @@ def _bounds(arrays: Arrays, projection: Projection) -> list[np.ndarray]:
     if projection.sign is None:
         group = arrays.built.groups[arrays.built.delay_groups[projection.index][0]]
         return [np.array([group["w_min"]]), np.array([group["w_max"]])]
-    return of_all_ranks(arrays, projection, _bounds_at(arrays, synapse_order(arrays, projection.index)[0]))
-
-
-def _bounds_at(arrays: Arrays, where: np.ndarray) -> list[np.ndarray]:
-    """Bounds of the synapses at some positions; the upper ones have the signs of the synapses."""
-    groups = branches_at(arrays.built, where)[1]
-    return [arrays.built.groups[name][groups] for name in ("w_min", "w_max")]
+    order = synapse_order(arrays, projection.index)
+    bounds = [order.of_groups(arrays.built.groups[name]) for name in ("w_min", "w_max")]
+    return of_all_ranks(arrays, projection, bounds)
 
 
 def _checked(
@@ -205,9 +222,10 @@ def scale_learning_rates(arrays: Arrays, comm: Communicator, factor: float) -> N
     run_on_all_ranks(comm, "scale_learning_rates", partial(_check_factor, factor), lambda _: {"factor": float(factor)})
     eta = arrays.built.topology.groups["eta"]
     for p, groups in zip(arrays.network.projections, arrays.built.delay_groups, strict=True):
-        if p.rule.plastic:
+        if p.rule.plastic and not is_silent(p):  # the rate of silent synapses is a unit of their gradients
             eta[groups] = float(factor) * p.rule.learning_rate
     arrays.constants.scale_learning_rates(float(factor))
+    arrays.rate_factor = float(factor)
 
 
 def _check_factor(factor: Any) -> None:

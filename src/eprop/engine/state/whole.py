@@ -18,7 +18,7 @@ from eprop.engine.state.wiring import giving, replace_tables, wiring_of
 from eprop.parallel import Communicator
 
 # Weights are numbers in a state, also if the network stores levels.
-WEIGHT = "synapses/weight"
+WEIGHT, GRADIENT = "synapses/weight", "synapses/pending"
 # Steps, optimiser steps, synaptic events, steps of training samples.
 COUNTERS = 4
 # Rows of ``history/steps`` from here on are work space, which depends on the partitions.
@@ -132,7 +132,7 @@ def _set_wiring(arrays: Arrays, part: Mapping[str, np.ndarray]) -> None:
         return
     first, given = 0, dict[int, Connections]()
     for p in arrays.network.projections:
-        targets = synapse_order(arrays, p.index)[2]
+        targets = synapse_order(arrays, p.index).targets
         span = slice(first, first := first + targets.size)
         if p.rewiring is not None:
             begin, stop = arrays.built.rank_partition.own(p.post)
@@ -149,7 +149,10 @@ def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
     order = all_synapses(arrays)
     out = _wiring_here(arrays) if arrays.built.rewired else {}
     for name, (axis, view) in _kept(arrays).items():
-        out[name] = view[..., order] if axis is Axis.synapse and view.size else view.copy()
+        if name == GRADIENT and arrays.built.learning.eprop:  # between mini-batches; now one may be under way
+            out[name] = np.zeros_like(view)
+        else:
+            out[name] = view[..., order] if axis is Axis.synapse and view.size else view.copy()
     if arrays.stores_levels:
         out[WEIGHT] = arrays.effective_weights()[order]
     out["history/steps"][:, STEP_WORK:] = 0.0

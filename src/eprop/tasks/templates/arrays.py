@@ -25,7 +25,7 @@ def invented(n: int = 300) -> tuple[np.ndarray, np.ndarray]:
 
 @task
 def my_task(
-    *,  # all parameters are keywords with a type and a default; those with Doc are options of the command line
+    *,  # all parameters are keywords with a type and a default, and options of the command line; Doc is their help
     data: Annotated[Path | None, Doc("file of np.savez with events and labels")] = None,
     neurons: Annotated[int, Doc("recurrent neurons")] = 60,
     seed: Annotated[int, Doc("seed of the network")] = 1,

@@ -18,7 +18,7 @@ CLASSES = SyntheticWords.classes  # the labels of your recordings
 
 @task
 def my_task(
-    *,  # all parameters are keywords with a type and a default; those with Doc are options of the command line
+    *,  # all parameters are keywords with a type and a default, and options of the command line; Doc is their help
     data: Annotated[Path | None, Doc("folder or archive of WAV files LABEL_SPEAKER_NUMBER.wav")] = None,
     neurons: Annotated[int, Doc("recurrent neurons")] = 60,
     places: Annotated[int, Doc("places of the cochlea; each has two channels")] = 20,

@@ -32,7 +32,7 @@ def recordings(folder: Path | None) -> Iterator[tuple[np.ndarray, int]]:
 
 @task
 def my_task(
-    *,  # all parameters are keywords with a type and a default; those with Doc are options of the command line
+    *,  # all parameters are keywords with a type and a default, and options of the command line; Doc is their help
     data: Annotated[Path | None, Doc("folder with a folder of .npy files for each class")] = None,
     neurons: Annotated[int, Doc("recurrent neurons")] = 60,
     seed: Annotated[int, Doc("seed of the network")] = 1,

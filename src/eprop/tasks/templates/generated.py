@@ -14,7 +14,7 @@ from eprop.tasks import Doc, task
 
 @task
 def my_task(
-    *,  # all parameters are keywords with a type and a default; those with Doc are options of the command line
+    *,  # all parameters are keywords with a type and a default, and options of the command line; Doc is their help
     neurons: Annotated[int, Doc("recurrent neurons")] = 30,
     eta: Annotated[float, Doc("learning rate")] = 5e-3,
     epochs: Annotated[int, Doc("passes over the training samples")] = 3,

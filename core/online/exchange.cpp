@@ -1,4 +1,4 @@
-#include "support/exchange.hpp"
+#include "online/exchange.hpp"
 
 #include "support/threads.hpp"
 

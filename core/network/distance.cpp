@@ -1,4 +1,4 @@
-#include "support/distance.hpp"
+#include "network/distance.hpp"
 
 #include <algorithm>
 #include <array>
