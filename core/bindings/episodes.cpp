@@ -104,23 +104,26 @@ template <class Real> std::optional<bool> step(PyEpisodes<Real>& self, const nb:
   return std::all_of(y.data(), y.data() + y.size(), [](double value) { return std::abs(value) <= kLargestVoltage; });
 }
 
-// Names, axes and arrays of a state, of the lanes one after the other; those of the table are (units, rows, entries).
-template <class Real> nb::list kept_of(PyEpisodes<Real>& self) {
+// Names, axes and arrays of a state, of the lanes one after the other, or of none (not `filled`); those of the table are (units,
+// rows, entries).
+template <class Real> nb::list kept_of(PyEpisodes<Real>& self, bool filled) {
   Episodes<Real>& episodes = self.episodes;
   const auto size = [](Index n) { return static_cast<std::size_t>(n); };
   nb::list found;
-  LaneLog log = lane_log(episodes);
-  found.append(nb::make_tuple("counters", Axis::same, handed_over<2>(std::move(log.counters), {size(self.n()), kCounters})));
+  LaneLog log = filled ? lane_log(episodes) : LaneLog{};
+  const std::size_t lanes = log.counters.size() / kCounters;
+  found.append(nb::make_tuple("counters", Axis::same, handed_over<2>(std::move(log.counters), {lanes, kCounters})));
   found.append(nb::make_tuple("cuts", Axis::same, handed_over(std::move(log.cuts))));
   found.append(nb::make_tuple("spikes/counts", Axis::same, handed_over(std::move(log.counts))));
   found.append(nb::make_tuple("spikes/sources", Axis::same, handed_over(std::move(log.sources))));
-  clear_unlearned(episodes);
+  if (filled) clear_unlearned(episodes);
   each_field<Lane<Real>>([&](const auto& field) {
     if ((field.kept & kState) == 0) return;
     const LaneShape shape = field.shape(lane_sizes(episodes));
     std::vector<typename std::decay_t<decltype((episodes.lanes.front().*field.member).values)>::value_type> joined;
     Index units = 0;
-    for (Lane<Real>& lane : episodes.lanes) {
+    for (std::size_t number = 0; number < lanes; number++) {
+      Lane<Real>& lane = episodes.lanes[number];
       const Index own = units_of(episodes, lane).of(field.units);
       each_part(lane.*field.member, shape, own * shape.rows,
                 [&](auto begin, auto end) { joined.insert(joined.end(), begin, end); });
@@ -259,8 +262,9 @@ template <class Real> void bind_lanes(nb::class_<PyEpisodes<Real>>& bound) {
         }
       },
       "seeds"_a.noconvert(), "clocks"_a.noconvert(), "Random spikes of the rollout that begins.");
-  bound.def("kept", &kept_of<Real>, nb::sig("def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]"),
-            "Names, axes and arrays of the state of these lanes: everything that a step changes.");
+  bound.def("kept", &kept_of<Real>, "filled"_a = true,
+            nb::sig("def kept(self, filled: bool = True) -> list[tuple[str, Axis, numpy.ndarray]]"),
+            "Names, axes and arrays of the state of these lanes: everything that a step changes; of no lane if not `filled`.");
   bound.def("set_kept", &set_kept<Real>, "n"_a, "first"_a, "steps"_a, "state"_a,
             "Take the lanes from `first` on from a state of all lanes; returns what is wrong with it, or nothing.");
   bound.def(
@@ -293,10 +297,10 @@ template <class Real> void bind_class(nb::module_& m, const char* name) {
       "bytes_before",
       [](PyNetwork<Real>& network, Index lanes, Index steps, bool continues, bool learns, int threads) {
         const EpisodeSizes sizes{lanes, steps, continues, learns, threads};
-        return episode_bytes(with_targets<Real>(network), sizes, sizeof(Real));
+        return episode_bytes<Real>(with_targets<Real>(network), sizes);
       },
       "network"_a, "lanes"_a, "steps"_a, "continues"_a, "learns"_a, "threads"_a,
-      "Bytes of lanes without their logs of spikes, and of all that they share.");
+      "Bytes of lanes, and of all that they share.\n\nC++: `episode_bytes` in core/lanes/state.hpp.");
   bound.def_prop_ro("lanes", &Object::n);
   bound.def_prop_ro("steps", [](const Object& self) { return self.episodes.steps; });
   bound.def_prop_ro("rows", [](const Object& self) { return self.episodes.rows; });

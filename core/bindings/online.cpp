@@ -80,17 +80,15 @@ template <class Real> nb::dict bytes_before(const Sizes& sizes) {
   return bytes;
 }
 
-// The same, and bytes of vectors that grow during a run.
+// The same, and bytes of the vectors.
 template <class Real> nb::dict bytes_now(PyRun<Real>& run) {
-  const auto size = [](const auto& values) { return values.capacity() * sizeof(values[0]); };
-  const OnlineState<Real>& state = run.state;
   nb::dict bytes = bytes_before<Real>(run.network.sizes);
-  bytes["spike_log"] = size(state.log.sources);
-  bytes["spike_records"] = size(state.log.times) + size(state.log.z);
-  bytes["post_spikes"] = size(state.post.times);
-  bytes["deliveries"] = size(state.deliveries.cursors) + size(state.deliveries.arriving) + size(state.deliveries.expired) +
-                        size(state.deliveries.unrewarded) + size(state.deliveries.order) + size(state.deliveries.sorted) +
-                        size(state.deliveries.logged);
+  for (const auto& [name, size] : vector_bytes(run)) bytes[name] = size;
+  return bytes;
+}
+template <class Real> nb::dict vectors_before(const Sizes& sizes) {
+  nb::dict bytes;
+  for (const auto& [name, size] : vector_bytes_before<Real>(sizes)) bytes[name] = size;
   return bytes;
 }
 
@@ -106,17 +104,37 @@ auto logged_spikes(PyRun<Real>& run, Index first_source, Index stop_source, Inde
   return std::pair(handed_over(std::move(steps)), handed_over(std::move(sources)));
 }
 
-template <class Real> nb::dict spikes_kept(PyRun<Real>& run) {
-  SpikeState state = spike_state(run);
+// Axes of what a state keeps of spikes. The spikes, and the first axis of the times of postsynaptic spikes, grow.
+struct SpikeShapes {
+  std::size_t sources, slots, parts, capacity, neurons;
+};
+template <class Real> SpikeShapes spike_shapes(const PyRun<Real>& run) {
   const Axons& axons = run.state.axons;
-  const std::size_t sources = axons.times.size, slots = axons.z.rows, parts = axons.z.columns;
-  const std::size_t capacity = run.state.post.capacity, neurons = state.post_times.size() / capacity;
+  const PostSpikes& post = run.state.post;
+  const auto size = [](Index n) { return static_cast<std::size_t>(n); };
+  return {size(axons.times.size), size(axons.z.rows), size(axons.z.columns), size(post.capacity),
+          post.times.size() / size(post.capacity)};
+}
+
+template <class Real> nb::dict spikes_kept(PyRun<Real>& run) {
+  const auto [sources, slots, parts, capacity, neurons] = spike_shapes(run);
+  SpikeState state = spike_state(run);
   nb::dict out;
   out["spikes/counts"] = handed_over(std::move(state.counts));
   out["spikes/sources"] = handed_over(std::move(state.sources));
   out["axons/times"] = handed_over<2>(std::move(state.axon_times), {2, sources});
   out["axons/z"] = handed_over<3>(std::move(state.axon_z), {slots, parts, sources});
   out["post_spikes/times"] = handed_over<2>(std::move(state.post_times), {capacity, neurons});
+  return out;
+}
+
+template <class Real> nb::dict shapes_kept(const PyRun<Real>& run) {
+  const auto [sources, slots, parts, capacity, neurons] = spike_shapes(run);
+  nb::dict out;
+  for (const char* name : {"spikes/counts", "spikes/sources"}) out[name] = nb::make_tuple(0);
+  out["axons/times"] = nb::make_tuple(2, sources);
+  out["axons/z"] = nb::make_tuple(slots, parts, sources);
+  out["post_spikes/times"] = nb::make_tuple(capacity, neurons);
   return out;
 }
 
@@ -179,6 +197,8 @@ template <class Real> void bind_state(nb::class_<PyRun<Real>>& bound) {
   bound
       .def("spike_state", &spikes_kept<Real>,
            "What a state keeps of spikes, with its names.\n\nC++: core/online/spike_state.hpp.")
+      .def("spike_shapes", &shapes_kept<Real>, nb::sig("def spike_shapes(self) -> dict[str, tuple[int, ...]]"),
+           "Shapes of the arrays of `spike_state`; spikes, and the first axis of their times at neurons, grow.")
       .def("set_spike_state", &set_spikes<Real>, "counts"_a.noconvert(), "sources"_a.noconvert(), "axon_times"_a.noconvert(),
            "axon_z"_a.noconvert(), "post_times"_a.noconvert(), "Continue from `spike_state`; set `t` and all other arrays first.")
       .def("set_room", &set_room<Real>, "spikes"_a, "records"_a,
@@ -231,6 +251,9 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
           "reset", [](S& run) { reset_run(run); }, "Return to rest; weights, feedback and `events` stay.")
       .def_static("bytes_before", &bytes_before<Real>, "sizes"_a, nb::sig("def bytes_before(sizes: Sizes) -> dict[str, int]"),
                   "Bytes that the arrays of each struct will take.")
+      .def_static("vectors_before", &vectors_before<Real>, "sizes"_a,
+                  nb::sig("def vectors_before(sizes: Sizes) -> dict[str, int]"),
+                  "Bytes that the vectors will probably take.\n\nC++: `vector_bytes_before` in core/online/run.hpp.")
       .def("kept", &kept<Real>, nb::sig("def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]"),
            "Name, axis and view of each array that is part of a state.")
       .def(
@@ -281,7 +304,7 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
            "C++: `begin_synapses` in core/eprop_plus/effective_weights.hpp.")
       .def("phases", &phases<Real>, "Seconds since the last call, (partitions and the loop, `Phase`).")
       .def("bytes", &bytes_now<Real>, nb::sig("def bytes(self) -> dict[str, int]"),
-           "Bytes of the arrays of each struct, and of those that grow while running.");
+           "Bytes of the arrays of each struct, and of the vectors.");
   bind_state(bound);
   bind_losses(bound);
   bind_step(bound);

@@ -51,7 +51,7 @@ template <class Real> struct AdjointRange {
     const AdjointConstants constants{topology.adjoint, of.n_components};
     const AdjointNeurons neurons{some.begin, some.end, of.kappa, of.kappa_gain, constants, work.adjoint.view()};
     if (work.G.rows > 0) std::copy(lane.psi.row(t) + some.begin, lane.psi.row(t) + some.end, G.row(t) + some.begin);
-    if (work.products.rows > 0) find_drive(of, neurons, G.row(t), work.drive.data());
+    if (work.products.rows > 0) find_drive(of, neurons, G.row(t), work.drive.row(0));
     step_back_neurons(of, neurons, G.row(t));
     if (work.products.rows > 0) add_products(topology, some, lane, t, work);
   }
@@ -141,15 +141,16 @@ template <class Real> void adjoint_readouts(const Topology& topology, const Rows
                                             Lane<Real>& lane, Backward<Real>& work) {
   const Array2<Real> G = rows_of_G(lane, work);
   const Index first = topology.n_neurons();
-  std::fill(work.later.begin(), work.later.end(), later);
+  double* sum = work.later.row(0);
+  std::fill_n(sum, topology.n_readouts(), later);
   for (Index t = rows.last - 1; t >= rows.first; t--) {
     for (Index k = 0; k < topology.n_readouts(); k++) {
-      work.later[k] = (with_errors ? lane.error(t, k) : 0.0) + topology.readouts[k].alpha * work.later[k];
-      G(t, first + k) = static_cast<Real>(work.later[k]);
+      sum[k] = (with_errors ? lane.error(t, k) : 0.0) + topology.readouts[k].alpha * sum[k];
+      G(t, first + k) = static_cast<Real>(sum[k]);
     }
     add_products_of_readouts(topology, lane, t, work);
   }
-  if (work.before.rows > 0) std::copy(work.later.begin(), work.later.end(), work.before.row(0) + first);
+  if (work.before.rows > 0) std::copy_n(sum, topology.n_readouts(), work.before.row(0) + first);
 }
 
 // G of the readouts through all episodes; 0 in other rows.
@@ -176,11 +177,12 @@ template <class Real>
 GradientTerms<Real> terms_of(const Episodes<Real>& episodes, Lane<Real>& lane, const Backward<Real>& work, Array2<Real> G) {
   const Index rows = episodes.used_rows(lane);
   const Array2<const Index> start{lane.start.values.data(), rows, lane.start.columns};
-  return {rows, {G.data, G.rows, G.columns}, start, lane.log.data(), work.first.data(), work.steps.data()};
+  return {rows, {G.data, G.rows, G.columns}, start, lane.log.data(), work.first.row(0), work.steps.data()};
 }
 
 template <class Real> void sort_spikes(const Episodes<Real>& episodes, const Lane<Real>& lane, Backward<Real>& work) {
-  sort_by_source({lane.start.values.data(), episodes.used_rows(lane), lane.start.columns}, lane.log, work.first, work.steps);
+  sort_by_source({lane.start.values.data(), episodes.used_rows(lane), lane.start.columns}, lane.log,
+                 {work.first.row(0), work.first.columns}, work.steps);
 }
 
 // The whole adjoint pass of a lane: G of all targets, contributions of its traces, and its spikes by source. Threads divide its
@@ -259,9 +261,7 @@ template <class Real> void carry_traces(Episodes<Real>& episodes, Lane<Real>& la
   lane.traced = rows.last > rows.first;
   if (!lane.traced) return;
   sort_spikes(episodes, lane, work);
-  if (work.traces.rows == 0) work.traces = Owned2<Real>(episodes.horizon.traces(), episodes.topology.targets.size);
-  if (work.product_traces.rows == 0)
-    work.product_traces = Owned2<double>(episodes.horizon.traces() * work.products.rows, work.products.columns);
+  set_units(work, lane_sizes(episodes), {episodes.rows, episodes.rows, episodes.horizon.traces()});
   for (Index c = 0; c < episodes.horizon.traces(); c++) {
     look_back_for_trace(episodes, lane, c, rows, work);
     const Array1<Real> to{work.traces.row(c), work.traces.columns};

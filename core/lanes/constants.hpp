@@ -65,7 +65,7 @@ void add_products(const Topology& topology, const NeuronsOf& some, const Lane<Re
   for (Index p = 0; p < topology.products.size; p++) {
     const Product& product = topology.products[p];
     if (product.population != some.b) continue;
-    const double* adjoint = product.component < 0 ? work.drive.data() : work.adjoint.row(kMu + product.component);
+    const double* adjoint = product.component < 0 ? work.drive.row(0) : work.adjoint.row(kMu + product.component);
     add_product(adjoint, kept_row(lane, product, t, work.products.columns), some.begin, some.end, work.products.row(p));
   }
 }
@@ -77,7 +77,7 @@ void add_products_of_readouts(const Topology& topology, const Lane<Real>& lane, 
     const Product& product = topology.products[p];
     const Population& population = topology.populations[product.population];
     if (population.role != Role::readout) continue;
-    const double* adjoint = work.later.data() - topology.n_neurons();
+    const double* adjoint = work.later.row(0) - topology.n_neurons();
     add_product(adjoint, kept_row(lane, product, t, work.products.columns), population.target_begin, population.target_end,
                 work.products.row(p));
   }

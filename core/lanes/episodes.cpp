@@ -13,8 +13,6 @@
 namespace eprop {
 namespace {
 
-// Initial capacity for the spikes of a lane.
-constexpr Index kFirstLog = 8192;
 // A call returns after this time, so that Ctrl-C is handled.
 constexpr auto kCall = std::chrono::milliseconds(50);
 // Smallest number of steps of neurons for each thread: waking a thread takes some microseconds.
@@ -148,20 +146,10 @@ bool accumulate(Episodes<Real>& episodes, const Chunk& chunk, const Request& req
 
 // Work space for the backward passes of `wanted` lanes at a time.
 template <class Real> void make_works(Episodes<Real>& episodes, Index wanted) {
-  const Topology& topology = episodes.topology;
-  const Index rows = episodes.horizon.continues ? episodes.rows : 0;
-  for (Backward<Real>& work : episodes.works)
-    if (work.G.rows < rows) work.G = Owned2<Real>(rows, episodes.plan.columns);
-  while (static_cast<Index>(episodes.works.size()) < wanted) {
-    episodes.works.emplace_back();
-    Backward<Real>& work = episodes.works.back();
-    work.G = Owned2<Real>(rows, episodes.plan.columns);
-    work.adjoint = Owned2<double>(adjoint_rows(topology), topology.n_neurons());
-    work.before = Owned2<double>(episodes.horizon.continues ? episodes.horizon.traces() : 0, episodes.plan.columns);
-    work.later.resize(static_cast<std::size_t>(topology.n_readouts()));
-    work.products = Owned2<double>(topology.products.size, episodes.plan.columns);
-    work.drive.resize(static_cast<std::size_t>(topology.products.size > 0 ? topology.n_neurons() : 0));
-    work.first.resize(static_cast<std::size_t>(episodes.n_sources + 1));
+  if (static_cast<Index>(episodes.works.size()) < wanted) episodes.works.resize(static_cast<std::size_t>(wanted));
+  for (Backward<Real>& work : episodes.works) {
+    const bool traced = work.traces.rows > 0;
+    set_units(work, lane_sizes(episodes), {episodes.rows, episodes.rows, traced ? episodes.horizon.traces() : 0});
   }
 }
 
@@ -197,8 +185,8 @@ template <class Real> Lane<Real> make_lane(const Episodes<Real>& episodes) {
   const Topology& topology = episodes.topology;
   Lane<Real> lane;
   set_units(lane, lane_sizes(episodes), room_of(episodes, lane));
-  make_lists(topology, lane);
-  lane.log.resize(static_cast<std::size_t>(std::max(4 * episodes.n_sources, kFirstLog)));
+  for (Index p = 0; p < topology.n_partitions(); p++) lane.spikes.emplace_back(static_cast<std::size_t>(list_size(topology, p)));
+  lane.log.resize(static_cast<std::size_t>(first_log(episodes.n_sources)));
   rest(episodes, lane);
   if (episodes.horizon.continues) keep_begin(lane);
   return lane;

@@ -1,5 +1,6 @@
-// The table of a lane: each of its arrays has a row, from which its memory, its bytes before there is memory, its growth and its
-// part of a state follow. As network/fields.hpp, for arrays that own their memory and grow with the steps of a rollout.
+// The tables of a lane and of its backward pass: each of its arrays has a row, from which its memory, its bytes before there is
+// memory, its growth and its part of a state follow. As network/fields.hpp, for arrays that own their memory and grow with the
+// steps of a rollout.
 #pragma once
 #include <tuple>
 #include <type_traits>
@@ -54,7 +55,7 @@ template <class S> void set_units(S& lane, const LaneSizes& sizes, const Units& 
 }
 
 // Bytes of the arrays before there are any.
-template <class S> Index bytes_of_lane(const LaneSizes& sizes, const Units& units) {
+template <class S> Index bytes_of(const LaneSizes& sizes, const Units& units) {
   Index bytes = 0;
   each_field<S>([&](const auto& field) {
     const LaneShape shape = field.shape(sizes);

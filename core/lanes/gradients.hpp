@@ -59,15 +59,15 @@ template <class Real> struct GradientTerms {
 
 // Sorts spikes by source: source i spiked in `steps[first[i]:first[i + 1]]`, ascending. `start` has the offsets of each step in
 // `log`.
-inline void sort_by_source(Array2<const Index> start, const std::vector<std::int32_t>& log, std::vector<Index>& first,
+inline void sort_by_source(Array2<const Index> start, const std::vector<std::int32_t>& log, Array1<Index> first,
                            std::vector<std::int32_t>& steps) {
   const Index end = start.columns - 1, n_spikes = start(start.rows - 1, end);
   if (static_cast<Index>(steps.size()) < n_spikes) steps.resize(log.size());
   // Count one entry further on: each entry advances as its spikes are written, and ends at the start of the next source.
-  std::fill(first.begin(), first.end(), 0);
+  std::fill_n(first.data, first.size, 0);
   for (Index k = 0; k < n_spikes; k++)
-    if (log[k] + 2 < static_cast<Index>(first.size())) first[log[k] + 2]++;
-  for (std::size_t i = 1; i < first.size(); i++) first[i] += first[i - 1];
+    if (log[k] + 2 < first.size) first[log[k] + 2]++;
+  for (Index i = 1; i < first.size; i++) first[i] += first[i - 1];
   for (Index t = 0; t < start.rows; t++)
     for (Index k = start(t, 0); k < start(t, end); k++) steps[first[log[k] + 1]++] = static_cast<std::int32_t>(t);
 }

@@ -46,9 +46,11 @@ struct LaneSizes {
   Index columns;     // of a row with all targets, padded
   Index input_rows;  // of all receptors
   bool continues;
+  Index components, sources;
   Index targets() const { return neurons + readouts; }
+  Index traces() const { return components + 1; }
 };
-inline LaneSizes lane_sizes(const Topology& topology, const PlanSizes& plan, bool continues) {
+inline LaneSizes lane_sizes(const Topology& topology, const PlanSizes& plan, const Horizon& horizon) {
   return {topology.initial.rows,
           topology.n_neurons(),
           topology.n_readouts(),
@@ -59,7 +61,9 @@ inline LaneSizes lane_sizes(const Topology& topology, const PlanSizes& plan, boo
           topology.kept_rows.size,
           plan.columns,
           plan.receptors * plan.input_rows(),
-          continues};
+          horizon.continues,
+          horizon.components,
+          topology.n_sources()};
 }
 
 // The spikes of a rollout before it is replayed: the spikes of its sources are taken from here.
@@ -134,18 +138,41 @@ template <class Real> Array2<Real> inputs_of_step(const PlanSizes& plan, Lane<Re
   return {lane.input.row(lane.place), plan.receptors, plan.input_rows() * plan.columns};
 }
 
-// Work space for the backward pass of one lane.
+// Rows of the work space of the adjoint pass; from kMu on one per component, and one more per component for the next step.
+enum AdjointRow : Index { kLambda, kDrift, kSignal, kDrive, kMu };
+
+// Work space for the backward pass of one lane, a table as that of a lane; and `steps`, which grows as the log of a lane.
 template <class Real> struct Backward {
-  Owned2<Real> G;             // (rows, columns); without rows, G replaces psi
-  Owned2<double> adjoint;     // (rows of AdjointRow, neurons)
-  Owned2<double> before;      // (traces, columns) contributions of the initial traces of a rollout to its gradient, by target
-  std::vector<double> later;  // (readouts,) G of the row after
-  std::vector<Index> first;   // (sources + 1,) offsets of each source in `steps`
-  std::vector<std::int32_t> steps;  // rows of the spikes of each source, ascending
-  Owned2<Real> traces;
-  Owned2<double> products;    // (products, columns) of this lane, see `Product`
-  std::vector<double> drive;  // (neurons,) adjoint of the distance from the threshold, for products
+  Owned2<Real> G;           // (rows, columns) of lanes that continue; in others, G replaces psi
+  Owned2<double> adjoint;   // (rows of AdjointRow, neurons)
+  Owned2<double> before;    // (traces, columns) contributions of the initial traces of a rollout to its gradient, by target
+  Owned2<double> later;     // (1, readouts) G of the row after
+  Owned2<Index> first;      // (1, sources + 1) offsets of each source in `steps`
+  Owned2<double> products;  // (products, columns) of this lane, see `Product`
+  Owned2<double> drive;     // (1, neurons) adjoint of the distance from the threshold, for products
+  Owned2<Real> traces;      // of the next rollout
   Owned2<double> product_traces;
+  std::vector<std::int32_t> steps;  // rows of the spikes of each source, ascending
+
+  static constexpr auto fields() {
+    using B = Backward;
+    using enum RowsFor;
+    constexpr auto array = []<class Array>(const char* name, Array B::* member, RowsFor units,
+                                           LaneShape (*shape)(const LaneSizes&)) {
+      return LaneField{name, member, Axis::same, units, kWork, shape};
+    };
+    return std::tuple{
+        array("G", &B::G, step, [](auto& s) { return LaneShape{s.continues, s.columns}; }),
+        array("adjoint", &B::adjoint, lane, [](auto& s) { return LaneShape{kMu + 2 * s.components, s.neurons}; }),
+        array("before", &B::before, lane, [](auto& s) { return LaneShape{s.continues ? s.traces() : 0, s.columns}; }),
+        array("later", &B::later, lane, [](auto& s) { return LaneShape{1, s.readouts}; }),
+        array("first", &B::first, lane, [](auto& s) { return LaneShape{1, s.sources + 1}; }),
+        array("products", &B::products, lane, [](auto& s) { return LaneShape{s.products, s.columns}; }),
+        array("drive", &B::drive, lane, [](auto& s) { return LaneShape{1, s.products > 0 ? s.neurons : 0}; }),
+        array("traces", &B::traces, trace, [](auto& s) { return LaneShape{1, s.synapses}; }),
+        array("product_traces", &B::product_traces, trace, [](auto& s) { return LaneShape{s.products, s.columns}; }),
+    };
+  }
 };
 
 // Lanes per thread before gradients are added up: differences in duration between lanes average out, and threads wait for each
@@ -195,7 +222,7 @@ template <class Real> struct Episodes {
 };
 
 template <class Real> LaneSizes lane_sizes(const Episodes<Real>& episodes) {
-  return lane_sizes(episodes.topology, episodes.plan, episodes.horizon.continues);
+  return lane_sizes(episodes.topology, episodes.plan, episodes.horizon);
 }
 
 // Units for which a lane has memory.
@@ -224,25 +251,23 @@ struct Chunk {
   Index lane, index, width;
 };
 
-// Lists of spikes with capacity for one step.
-template <class Real> void make_lists(const Topology& topology, Lane<Real>& lane) {
+// Capacity of the list of a partition's spikes in one step.
+inline Index list_size(const Topology& topology, Index p) {
   const Index n = topology.n_partitions();
-  for (Index p = 0; p < n; p++) {
-    Index room = topology.bounds(0, p + 1) - topology.bounds(0, p);
-    for (Index b = 0; b < topology.populations.size; b++)
-      if (const Population& population = topology.populations[b]; population.role == Role::poisson)
-        room += population.size * (p + 1) / n - population.size * p / n;
-    lane.spikes.emplace_back(static_cast<std::size_t>(room));
-  }
+  Index room = topology.bounds(0, p + 1) - topology.bounds(0, p);
+  for (Index b = 0; b < topology.populations.size; b++)
+    if (const Population& population = topology.populations[b]; population.role == Role::poisson)
+      room += population.size * (p + 1) / n - population.size * p / n;
+  return room;
 }
 
-// Rows of the work space of the adjoint pass; from kMu on one per component, and one more per component for the next step.
-enum AdjointRow : Index { kLambda, kDrift, kSignal, kDrive, kMu };
-inline Index adjoint_rows(const Topology& topology) {
-  Index n_components = 0;
-  for (Index b = 0; b < topology.populations.size; b++)
-    n_components = std::max(n_components, topology.populations[b].n_components);
-  return kMu + 2 * n_components;
+// Initial capacity for the spikes of a lane; and after some rows, if each source spikes once in `kRowsPerSpike` rows.
+inline constexpr Index kFirstLog = 8192, kRowsPerSpike = 100;
+inline Index first_log(Index sources) { return std::max(4 * sources, kFirstLog); }
+inline Index expected_log(Index sources, Index rows) {
+  Index log = first_log(sources);
+  while (log < (rows / kRowsPerSpike + 1) * sources) log *= 2;
+  return log;
 }
 
 // What lanes are made for.
@@ -256,21 +281,26 @@ inline Index rows_of(const Horizon& horizon, Index steps) {
   return steps + horizon.history() + (horizon.continues ? horizon.delay : 0);
 }
 
-// Bytes of lanes without their spike logs, and of all that they share.
-inline Index episode_bytes(const Topology& topology, const EpisodeSizes& sizes, Index real_size) {
+// Bytes of lanes, with the logs that they will probably have, and of all that they share.
+template <class Real> Index episode_bytes(const Topology& topology, const EpisodeSizes& sizes) {
+  constexpr Index kReal = sizeof(Real), kId = sizeof(std::int32_t), kIndex = sizeof(Index);
   const auto [lanes, steps, continues, learns, threads] = sizes;
   const Horizon horizon = horizon_of(topology, continues);
-  const Index rows = rows_of(horizon, steps);
-  const PlanSizes plan = plan_sizes(topology, rows, learns, threads, real_size);
-  const Index n = topology.n_neurons(), each = continues && learns ? horizon.traces() : 0;
-  const LaneSizes shape = lane_sizes(topology, plan, continues);
-  const auto bytes = real_size == sizeof(double) ? bytes_of_lane<Lane<double>> : bytes_of_lane<Lane<float>>;
-  const Index lane = bytes(shape, {rows, learns ? rows : 1, each}) + 4 * n, traces = each * topology.targets.size * real_size;
-  const Index work = 8 * (n * adjoint_rows(topology) + topology.n_sources()) + (continues ? rows * plan.columns * real_size : 0);
+  const Index rows = rows_of(horizon, steps), partitions = topology.n_partitions();
+  const PlanSizes plan = plan_sizes(topology, rows, learns, threads, kReal);
+  const LaneSizes shape = lane_sizes(topology, plan, horizon);
+  const Units units{rows, learns ? rows : 1, continues && learns ? horizon.traces() : 0};
+  const Index log = kId * expected_log(shape.sources, rows);
+  Index lane = bytes_of<Lane<Real>>(shape, units) + log;
+  for (Index p = 0; p < partitions; p++) lane += kId * list_size(topology, p);
+  if (continues && learns) lane += log + kIndex * rows * (shape.populations + 1);  // a replay, see `EarlierSpikes`
   const Index works = !learns ? 0 : continues ? lanes_at_once(lanes, threads) : lanes;
-  const Index shared = plan.dense * real_size + 4 * plan.fused + 12 * plan.series + 8 * plan.series_branches +
-                       (learns ? threads * (plan.sums + kPadding + plan.columns) * real_size : 0);
-  return lanes * lane + works * (work + traces) + shared;
+  const Index work = bytes_of<Backward<Real>>(shape, {units.step, units.learning, 0}) + log;
+  const Index traces = bytes_of<Backward<Real>>(shape, units) + log - work;  // made by as many lanes as there are threads
+  const Index of_thread = learns ? plan.columns + plan.sums + kPadding : 0;
+  const Index shared = kReal * (plan.dense + threads * of_thread) + kId * plan.fused + (kIndex + kId) * plan.series +
+                       kIndex * (plan.series_branches + 2 * topology.groups.size * partitions);
+  return lanes * lane + works * work + std::min<Index>(threads, lanes) * traces + shared;
 }
 
 }  // namespace eprop

@@ -192,7 +192,7 @@ template <class Real> bool follow_post_spikes(OnlineState<Real>& state, Index pa
   const Array2<double>& trace = state.history.post_trace;
   const double* now = trace.row(t & (trace.rows - 1));
   double* next = trace.row((t + 1) & (trace.rows - 1));
-  const std::int32_t* spikes = state.spikes[partition].data();
+  const std::int32_t* spikes = state.spikes_of(partition);
   const std::vector<Index>& count = state.spike_count[partition];
   bool full = false;
   for (Index b = 0; b < topology.populations.size; b++) {

@@ -116,8 +116,8 @@ template <class Real>
 void advance_partition(OnlineState<Real>& state, Index partition, const DriveStep& drive, bool drops, PoissonTables& tables) {
   const Topology& topology = state.topology;
   tables.follow(topology, drive);
-  const NeuronStep<Real> step{topology, drive, tables, drops, state.neurons.state, state.neurons.input, state.active.data()};
-  std::int32_t* spikes = state.spikes[partition].data();
+  const NeuronStep<Real> step{topology, drive, tables, drops, state.neurons.state, state.neurons.input, state.lists.active.data};
+  std::int32_t* spikes = state.lists.spikes.data + topology.bounds(0, partition);
   Index count = 0;
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
@@ -133,16 +133,26 @@ void advance_partition(OnlineState<Real>& state, Index partition, const DriveSte
   }
 }
 
+// The list of the Poisson sources of a partition, with room for all of them.
+template <class Real> std::int32_t* poisson_list(const OnlineState<Real>& state, Index partition) {
+  const Topology& topology = state.topology;
+  Index before = 0;
+  for (Index b = 0; b < topology.populations.size; b++)
+    if (const Population& population = topology.populations[b]; population.role == Role::poisson)
+      before += population.size * partition / topology.n_partitions();
+  return state.lists.poisson.data + before;
+}
+
 // Draws the spikes of a partition's Poisson sources in a step of the random clock.
 template <class Real> void draw_poisson(OnlineRun<Real>& run, Index partition, std::uint64_t seed, Index clock) {
   const Topology& topology = run.state.topology;
   if (run.poisson_limit.empty()) return;
   PartitionNotes& notes = run.notes[partition];
+  std::int32_t* list = poisson_list(run.state, partition);
   Index count = 0;
   for (Index b = 0; b < topology.populations.size; b++) {
     if (topology.populations[b].role == Role::poisson)
-      count += poisson_spikes(topology, b, {seed, clock, run.poisson_limit}, {partition, partition + 1}, 0,
-                              notes.poisson.data() + count);
+      count += poisson_spikes(topology, b, {seed, clock, run.poisson_limit}, {partition, partition + 1}, 0, list + count);
     notes.poisson_count[b] = count;
   }
 }
@@ -225,16 +235,17 @@ void gather_segments(OnlineRun<Real>& run, Index column, const Request& request,
       run.segments.push_back(
           {b, request.event_channels.data + start[column], population.first_source, start[column + 1] - start[column]});
     } else if (population.role == Role::poisson) {
-      for (const PartitionNotes& notes : run.notes) {
-        const Index first = b > 0 ? notes.poisson_count[b - 1] : 0;
-        run.segments.push_back({b, notes.poisson.data() + first, population.first_source, notes.poisson_count[b] - first});
+      for (Index partition = 0; partition < topology.n_partitions(); partition++) {
+        const std::vector<Index>& count = run.notes[partition].poisson_count;
+        const Index first = b > 0 ? count[b - 1] : 0;
+        run.segments.push_back({b, poisson_list(state, partition) + first, population.first_source, count[b] - first});
       }
     } else if (population.role == Role::neuron && received == nullptr) {
       for (Index partition = 0; partition < topology.n_partitions(); partition++) {
         const std::vector<Index>& count = state.spike_count[partition];
         const Index first = b > 0 ? count[b - 1] : 0;
         run.segments.push_back(
-            {b, state.spikes[partition].data() + first, population.first_source - population.first_target, count[b] - first});
+            {b, state.spikes_of(partition) + first, population.first_source - population.first_target, count[b] - first});
       }
     } else if (population.role == Role::neuron) {
       const Index first = known.first;
@@ -295,7 +306,7 @@ template <class Real> void collect_step(OnlineRun<Real>& run, Index column, cons
     notes.events = 0;
     spikes += state.spike_count[partition].back();
     for (Index k = 0; request.of_neurons.size > 0 && k < state.spike_count[partition].back(); k++)
-      request.of_neurons[state.spikes[partition][k]]++;
+      request.of_neurons[state.spikes_of(partition)[k]]++;
     post_full |= notes.post_full;
   }
   if (request.spikes.size > 0) request.spikes[column / request.n_steps] += spikes;
@@ -304,7 +315,7 @@ template <class Real> void collect_step(OnlineRun<Real>& run, Index column, cons
   const auto tie = [&](Index partition) { tie_branches(state, partition, t); };
   if (run.collect) {
     for (Index partition = 0; partition < partitions; partition++)
-      run.outbox.post(state.spikes[partition].data(), state.spike_count[partition].back());
+      run.outbox.post(state.spikes_of(partition), state.spike_count[partition].back());
     run.outbox.end_step();
     if (tied > 0) parallel_for(partitions, tied >= kManyFeedbackWeights ? threads : 1, tie);
     return;
@@ -402,11 +413,14 @@ template <class Real> void begin_run(OnlineRun<Real>& run, const Request& reques
   for (std::size_t group = 0; group < state.groups.size(); group++)
     state.groups[group].optimizer.eta = request.learn ? state.topology.groups[group].optimizer.eta : 0.0;
   note_logged(history_of(state), run.t - run.outbox.steps());
-  state.active.assign(state.topology.n_neurons(), 1);  // Python may have changed the state
+  std::fill_n(state.lists.active.data, state.lists.active.size, 1);  // Python may have changed the state
   for (PartitionNotes& notes : run.notes) notes.silent = false;
   state.keeps_psi = false;
   for (Index m = 0; m < request.probes.rows; m++) state.keeps_psi |= static_cast<Probe>(request.probes(m, 0)) == Probe::psi;
 }
+
+// Steps for which postsynaptic spikes may be read.
+Index post_span(const Sizes& sizes) { return sizes.pair_cutoff + 2 * sizes.longest_delay; }
 
 // Neurons, readouts and axons before the first step.
 template <class Real> void rest(OnlineRun<Real>& run) {
@@ -419,7 +433,7 @@ template <class Real> void rest(OnlineRun<Real>& run) {
   state.history.span_blocks = sizes.span_blocks;
   state.history.rewards.now = 0;
   state.log.record_steps = sizes.remembered();
-  state.post.span = sizes.pair_cutoff + 2 * sizes.longest_delay;
+  state.post.span = post_span(sizes);
   state.learns = sizes.at_spikes();
 }
 
@@ -428,7 +442,47 @@ template <class Real> void restart_optimizers(const Synapses<Real>& synapses) {
   for (const Array1<Real>& moments : {synapses.moment_1, synapses.moment_2}) std::fill_n(moments.data, moments.size, Real(0));
 }
 
+// Initial capacities.
+constexpr Index kFirstRecords = 1024, kFirstPostSpikes = 8, kFirstDeliveries = 1024;
+Index first_log(Index n_sources) { return power_of_two(2 * n_sources + 1024); }
+
 }  // namespace
+
+template <class Real> std::vector<VectorBytes> vector_bytes(const OnlineRun<Real>& run) {
+  const auto size = [](const auto& values) { return static_cast<Index>(values.capacity() * sizeof(values[0])); };
+  const OnlineState<Real>& state = run.state;
+  const Deliveries& deliveries = state.deliveries;
+  Index others = size(run.poisson_limit) + size(state.spike_count);
+  for (const auto& part : state.plus.gradients) others += size(part);
+  for (const auto& part : state.plus.premature) others += size(part);
+  return {{"spike_log", size(state.log.sources)},
+          {"spike_records", size(state.log.times) + size(state.log.z)},
+          {"post_spikes", size(state.post.times)},
+          {"deliveries", size(deliveries.cursors) + size(deliveries.arriving) + size(deliveries.expired) +
+                             size(deliveries.unrewarded) + size(deliveries.order) + size(deliveries.sorted) +
+                             size(deliveries.logged)},
+          {"others", others}};
+}
+
+template <class Real> std::vector<VectorBytes> vector_bytes_before(const Sizes& sizes) {
+  constexpr Index kOrder = 2 * sizeof(Index) + sizeof(Cursor);  // see Deliveries
+  const auto spikes = [&](Index steps) { return sizes.sources * steps / kStepsPerSpike; };
+  const Index log = std::max(first_log(sizes.sources), power_of_two(spikes(sizes.logged()) + sizes.sources));
+  const Index records = std::max(kFirstRecords, power_of_two(spikes(sizes.remembered())));
+  // The most spikes of a neuron in the steps for which they are kept.
+  const Index post = power_of_two(std::max(kFirstPostSpikes, 4 * post_span(sizes) / kStepsPerSpike));
+  const Index filters = kRecordParts * std::max<Index>(sizes.filters, 1) * sizes.filter_slots * sizeof(double);
+  const Index delivered = std::max(std::min(sizes.branches + 1, kFirstDeliveries), sizes.branches / kStepsPerSpike);
+  const Index branches = sizes.eprop_plus ? delivered : 0;
+  const Index synapses = sizes.eprop_plus ? sizes.targets() : 0;  // of the longest branch, at most
+  return {{"spike_log", log * static_cast<Index>(sizeof(std::int32_t))},
+          {"spike_records", sizes.at_spikes() ? records * (static_cast<Index>(sizeof(SpikeTimes)) + filters) : 0},
+          {"post_spikes", sizes.pairs ? post * sizes.neurons * static_cast<Index>(sizeof(Index)) : 0},
+          {"deliveries", branches * static_cast<Index>(sizeof(ArrivingBranch) + sizeof(ExpiredBranch) + kOrder) +
+                             spikes(sizes.longest_delay) * static_cast<Index>(sizeof(Cursor))},
+          {"others", sizes.poisson_sources * static_cast<Index>(sizeof(std::uint64_t)) +
+                         synapses * static_cast<Index>(sizeof(double) + sizeof(Real))}};
+}
 
 template <class Real> std::vector<Row> rows_of(OnlineState<Real>& state) {
   std::vector<Row> rows;
@@ -437,6 +491,7 @@ template <class Real> std::vector<Row> rows_of(OnlineState<Real>& state) {
   add_rows("history", state.history, rows);
   add_rows("history", state.history.rewards, rows);
   add_rows("log", state.log, rows);
+  add_rows("lists", state.lists, rows);
   add_rows("work", state.plus, rows);
   return rows;
 }
@@ -467,8 +522,7 @@ template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
   state.trace_group.assign(populations, -1);
   for (Index b = 0; b < populations && state.learns; b++) state.trace_group[b] = signal_group(topology.populations[b]);
   state.log.n_sources = topology.n_sources();
-  state.log.sources.assign(power_of_two(2 * state.log.n_sources + 1024), 0);
-  constexpr Index kFirstRecords = 1024, kFirstPostSpikes = 8, kFirstDeliveries = 1024;
+  state.log.sources.assign(first_log(state.log.n_sources), 0);
   if (run.has_plus || run.has_pairs) restart_records(history_of(state), 0, kFirstRecords);
   state.post.capacity = kFirstPostSpikes;
   state.post.neurons = topology.n_neurons();
@@ -483,15 +537,10 @@ template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
   state.deliveries.expired_start.assign(state.groups.size() + 1, 0);
   state.deliveries.unrewarded_start.assign(state.groups.size() + 1, 0);
   list_groups(state);
-  state.spikes.assign(partitions, std::vector<std::int32_t>(topology.n_neurons()));
   state.spike_count.assign(partitions, std::vector<Index>(populations, 0));
   run.notes = std::vector<PartitionNotes>(partitions);
   run.watch.timed = timed;
-  Index poisson = 0;
-  for (Index b = 0; b < populations; b++)
-    if (topology.populations[b].role == Role::poisson) poisson += topology.populations[b].size / partitions + 1;
   for (PartitionNotes& notes : run.notes) {
-    notes.poisson.resize(poisson);
     notes.poisson_count.assign(populations, 0);
     notes.watch.timed = timed;
   }
@@ -622,6 +671,8 @@ template <class Real> Divergence judge(OnlineRun<Real>& run, double loss, int th
 }
 
 #define EPROP_INSTANTIATE(Real)                                                               \
+  template std::vector<VectorBytes> vector_bytes(const OnlineRun<Real>&);                     \
+  template std::vector<VectorBytes> vector_bytes_before<Real>(const Sizes&);                  \
   template void prepare_run(OnlineRun<Real>&, bool);                                          \
   template std::vector<Row> rows_of(OnlineState<Real>&);                                      \
   template void reset_run(OnlineRun<Real>&);                                                  \

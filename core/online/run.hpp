@@ -35,13 +35,12 @@ struct StopWatch {
 
 // Results of one partition in a step, for the loop; each in its own cache line.
 struct alignas(64) PartitionNotes {
-  Index events = 0;                   // arrivals at synapses
-  bool post_full = false;             // the next spike of some neuron might overwrite a postsynaptic spike that is still needed
-  bool input_finite = true;           // all inputs of the steps so far were finite
-  std::vector<std::int32_t> poisson;  // its Poisson sources that spiked, by index within their populations; full capacity
-  std::vector<Index> poisson_count;   // (populations,) running counts
-  bool silent = false;                // all learning signals of the step before were zero
-  PoissonTables drawn;                // numbers of its Poisson drives
+  Index events = 0;                  // arrivals at synapses
+  bool post_full = false;            // the next spike of some neuron might overwrite a postsynaptic spike that is still needed
+  bool input_finite = true;          // all inputs of the steps so far were finite
+  std::vector<Index> poisson_count;  // (populations,) running counts
+  bool silent = false;               // all learning signals of the step before were zero
+  PoissonTables drawn;               // numbers of its Poisson drives
   StopWatch watch;
 };
 
@@ -66,6 +65,16 @@ template <class Real> struct OnlineRun {
 
 // Memory for all arrays of the loop, and the network at rest.
 template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed);
+
+// Bytes of the vectors of the loop, by what they hold: as they are, and as they will be if each source spikes once in
+// `kStepsPerSpike` steps.
+inline constexpr Index kStepsPerSpike = 100;
+struct VectorBytes {
+  const char* name;
+  Index bytes;
+};
+template <class Real> std::vector<VectorBytes> vector_bytes(const OnlineRun<Real>& run);
+template <class Real> std::vector<VectorBytes> vector_bytes_before(const Sizes& sizes);
 
 // Returns to rest, before the first step; weights and feedback stay.
 template <class Real> void reset_run(OnlineRun<Real>& run);

@@ -154,6 +154,23 @@ struct PostSpikes {
   Index* row(Index k) { return times.data() + k * neurons; }
 };
 
+// Of each partition, the nodes that spiked in this step; and which groups of neurons have spiked lately.
+struct Lists {
+  Array1<std::int32_t> spikes;   // (neurons,) ids of neurons; the list of a partition begins at its first neuron
+  Array1<std::int32_t> poisson;  // (Poisson sources,) numbers within their populations, see `poisson_list`
+  Array1<std::uint8_t> active;   // (neurons,) see `ModelLoop`
+
+  static constexpr auto fields() {
+    using S = Lists;
+    constexpr Axis axis = Axis::same;
+    return std::tuple{
+        Field{"spikes", &S::spikes, axis, kWork, [](auto& s) { return Shape{s.neurons}; }},
+        Field{"poisson", &S::poisson, axis, kWork, [](auto& s) { return Shape{s.poisson_sources}; }},
+        Field{"active", &S::active, axis, kWork, [](auto& s) { return Shape{s.neurons}; }},
+    };
+  }
+};
+
 struct ArrivingBranch {  // a branch with a spike that arrives in this step
   Index branch;
   Index last;             // step in which the spike before arrived, -1: none
@@ -280,10 +297,11 @@ template <class Real> struct OnlineState {
   PostSpikes post;
   Deliveries deliveries;
   PlusWork<Real> plus;
-  std::vector<std::uint8_t> active;               // (neurons,) which groups of neurons have spiked lately, see `ModelLoop`
-  bool keeps_psi = true;                          // whether surrogate gradients of neurons that do not learn are recorded
-  std::vector<std::vector<std::int32_t>> spikes;  // (partitions)(neurons) ids of the neurons that spiked
-  std::vector<std::vector<Index>> spike_count;    // (partitions)(populations) running counts over the populations
+  Lists lists;
+  bool keeps_psi = true;                        // whether surrogate gradients of neurons that do not learn are recorded
+  std::vector<std::vector<Index>> spike_count;  // (partitions)(populations) running counts over the populations
+
+  const std::int32_t* spikes_of(Index partition) const { return lists.spikes.data + topology.bounds(0, partition); }
 };
 
 // All arrays of the loop that have a row in a table; those of the network have theirs.

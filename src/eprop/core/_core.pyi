@@ -983,7 +983,9 @@ class EpisodesDouble:
     @staticmethod
     def bytes_before(network: NetworkDouble, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> int:
         """
-        Bytes of lanes without their logs of spikes, and of all that they share.
+        Bytes of lanes, and of all that they share.
+
+        C++: `episode_bytes` in core/lanes/state.hpp.
         """
 
     @property
@@ -1060,9 +1062,9 @@ class EpisodesDouble:
     def set_random(self, seeds: NDArray[numpy.uint64], clocks: NDArray[numpy.int64]) -> None:
         """Random spikes of the rollout that begins."""
 
-    def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]:
+    def kept(self, filled: bool = True) -> list[tuple[str, Axis, numpy.ndarray]]:
         """
-        Names, axes and arrays of the state of these lanes: everything that a step changes.
+        Names, axes and arrays of the state of these lanes: everything that a step changes; of no lane if not `filled`.
         """
 
     def set_kept(self, n: int, first: int, steps: int, state: dict[str, NDArray[numpy.generic]]) -> str:
@@ -1083,7 +1085,9 @@ class EpisodesSingle:
     @staticmethod
     def bytes_before(network: NetworkSingle, lanes: int, steps: int, continues: bool, learns: bool, threads: int) -> int:
         """
-        Bytes of lanes without their logs of spikes, and of all that they share.
+        Bytes of lanes, and of all that they share.
+
+        C++: `episode_bytes` in core/lanes/state.hpp.
         """
 
     @property
@@ -1160,9 +1164,9 @@ class EpisodesSingle:
     def set_random(self, seeds: NDArray[numpy.uint64], clocks: NDArray[numpy.int64]) -> None:
         """Random spikes of the rollout that begins."""
 
-    def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]:
+    def kept(self, filled: bool = True) -> list[tuple[str, Axis, numpy.ndarray]]:
         """
-        Names, axes and arrays of the state of these lanes: everything that a step changes.
+        Names, axes and arrays of the state of these lanes: everything that a step changes; of no lane if not `filled`.
         """
 
     def set_kept(self, n: int, first: int, steps: int, state: dict[str, NDArray[numpy.generic]]) -> str:
@@ -1465,6 +1469,14 @@ class OnlineSingle:
     def bytes_before(sizes: Sizes) -> dict[str, int]:
         """Bytes that the arrays of each struct will take."""
 
+    @staticmethod
+    def vectors_before(sizes: Sizes) -> dict[str, int]:
+        """
+        Bytes that the vectors will probably take.
+
+        C++: `vector_bytes_before` in core/online/run.hpp.
+        """
+
     def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]:
         """Name, axis and view of each array that is part of a state."""
 
@@ -1539,15 +1551,18 @@ class OnlineSingle:
         """Seconds since the last call, (partitions and the loop, `Phase`)."""
 
     def bytes(self) -> dict[str, int]:
-        """
-        Bytes of the arrays of each struct, and of those that grow while running.
-        """
+        """Bytes of the arrays of each struct, and of the vectors."""
 
     def spike_state(self) -> dict[str, NDArray[numpy.generic]]:
         """
         What a state keeps of spikes, with its names.
 
         C++: core/online/spike_state.hpp.
+        """
+
+    def spike_shapes(self) -> dict[str, tuple[int, ...]]:
+        """
+        Shapes of the arrays of `spike_state`; spikes, and the first axis of their times at neurons, grow.
         """
 
     def set_spike_state(self, counts: NDArray[numpy.int64], sources: NDArray[numpy.int64], axon_times: NDArray[numpy.int64], axon_z: NDArray[numpy.float64], post_times: NDArray[numpy.int64]) -> None:
@@ -1597,6 +1612,14 @@ class OnlineDouble:
     @staticmethod
     def bytes_before(sizes: Sizes) -> dict[str, int]:
         """Bytes that the arrays of each struct will take."""
+
+    @staticmethod
+    def vectors_before(sizes: Sizes) -> dict[str, int]:
+        """
+        Bytes that the vectors will probably take.
+
+        C++: `vector_bytes_before` in core/online/run.hpp.
+        """
 
     def kept(self) -> list[tuple[str, Axis, numpy.ndarray]]:
         """Name, axis and view of each array that is part of a state."""
@@ -1672,15 +1695,18 @@ class OnlineDouble:
         """Seconds since the last call, (partitions and the loop, `Phase`)."""
 
     def bytes(self) -> dict[str, int]:
-        """
-        Bytes of the arrays of each struct, and of those that grow while running.
-        """
+        """Bytes of the arrays of each struct, and of the vectors."""
 
     def spike_state(self) -> dict[str, NDArray[numpy.generic]]:
         """
         What a state keeps of spikes, with its names.
 
         C++: core/online/spike_state.hpp.
+        """
+
+    def spike_shapes(self) -> dict[str, tuple[int, ...]]:
+        """
+        Shapes of the arrays of `spike_state`; spikes, and the first axis of their times at neurons, grow.
         """
 
     def set_spike_state(self, counts: NDArray[numpy.int64], sources: NDArray[numpy.int64], axon_times: NDArray[numpy.int64], axon_z: NDArray[numpy.float64], post_times: NDArray[numpy.int64]) -> None:

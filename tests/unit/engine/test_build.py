@@ -43,8 +43,6 @@ def test_temporaries_take_less_than_a_tenth():
     assert peak - now < 0.1 * 8 * built.weight.size
 
 
-#: Parts of a simulator that grow while it runs.
-GROWING = {"spike_log", "spike_records", "post_spikes", "deliveries"}
 LEARNING = {
     "plus": EPropPlus(), "adam": EPropPlus(optimizer=Adam()), "two kappas": EPropPlus(kappa_reg=0.5, c_reg=0.0),
     "each step": EPropPlus(each_step=True), "reward": EPropPlus(reward=RewardTrace(200.0)),
@@ -52,25 +50,37 @@ LEARNING = {
 }  # fmt: skip
 
 
-def noted(monkeypatch, name: str) -> list[Any]:
-    """Collect what a function of `check` returns."""
-    found, function = [], getattr(check, name)
-    monkeypatch.setattr(check, name, lambda *given: found.append(function(*given)) or found[-1])
-    return found
-
-
 @pytest.mark.parametrize("rule", LEARNING.values(), ids=LEARNING)
 @pytest.mark.parametrize("precision", ["single", "double"])
 def test_the_estimate_is_what_is_built(rule, precision, monkeypatch):
-    found = noted(monkeypatch, "estimate")
-    temporaries = noted(monkeypatch, "temporary")
+    found, estimate = [], check.estimate
+    monkeypatch.setattr(check, "estimate", lambda *given: found.append(given) or estimate(*given))
     sim = ep.Simulator(network(FixedIndegree(200), rule), threads=1, precision=precision)
-    [estimate], [(_, passing)], synapses = found, temporaries, sim.n_synapses()
-    assert abs(estimate.synapses / synapses - 1.0) < 0.02
-    assert estimate.per_synapse * synapses == sim.memory()["synapses"]
-    held = sim._arrays.online.bytes()
-    arrays = sum(size for name, size in held.items() if name not in GROWING)
-    assert estimate.per_synapse * synapses + estimate.others - passing == arrays
+    [(sizes, threads)], synapses = found, sim.n_synapses()
+    running = check.running(sizes)
+    assert estimate(sizes, threads) == max(running, check.building(sizes, threads), key=lambda phase: phase.total)
+    assert abs(running.synapses / synapses - 1.0) < 0.02
+    assert running.per_synapse * synapses == sim.memory()["synapses"]
+    held, vectors = sim._arrays.online.bytes(), sim._arrays.online.vectors_before(sizes.in_core(0, sizes.longest_delay))
+    arrays = sum(size for name, size in held.items() if name not in vectors)
+    assert running.per_synapse * synapses + running.others - sum(vectors.values()) == arrays
+
+
+@pytest.mark.parametrize("rule", [EPropPlus(), ep.STDP(w_max=0.01)], ids=["plus", "pairs"])
+def test_vectors_take_what_was_expected_at_moderate_rates(rule):
+    drive = {"in->rec": {"connectivity": Bernoulli(0.3), "weight": Normal(0.0, 0.3)}}
+    recurrent = {"rec->rec": {"connectivity": FixedIndegree(20), "weight": Uniform(0.0, 0.01), "rule": rule}}
+    sim = ep.Simulator(small_network((500, 4000, 0), drive | recurrent, source=PoissonSource(rate=5.0)), threads=1)
+    online, spikes = sim._arrays.online, sim.run(300.0, spikes=["rec"]).spikes["rec"][0].size
+    assert 2.0 < spikes / 4000 / 0.3 < 20.0
+    built, held = sim._arrays.built, online.bytes()
+    for name, expected in online.vectors_before(built.in_core(0, built.max_delay)).items():
+        assert held[name] / 4 - 10_000 < expected < 4 * held[name] + 10_000, name
+
+
+def test_lists_of_spikes_do_not_grow_with_the_partitions():
+    found = [ep.Simulator(network(), threads=1, partitions=n)._arrays.online.bytes() for n in (1, 7)]
+    assert found[0]["lists"] == found[1]["lists"] == 300 * (4 + 1) + 50 * 4
 
 
 def ring(degree: int, neurons: int, *rule: Any) -> Network:

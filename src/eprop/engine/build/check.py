@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine.build.built import Sizes
+from eprop.engine.build.connections import bytes_while_drawn, chunk_bytes, expected_onto
 from eprop.engine.build.feedback import followed_by
 from eprop.engine.build.levels import level_type
 from eprop.engine.build.neurons import neurons_of
@@ -227,25 +228,35 @@ class Estimate:
 
 
 def estimate(sizes: Sizes, threads: int) -> Estimate:
-    """Memory of a network in the online loop: all arrays of the core, and what `temporary` says."""
-    network, ranks = sizes.network, sizes.rank_partition
-    synapses = sum(
-        p.connectivity.expected(p.pre.size, p.post.size) * len(range(*ranks.own(p.post))) / p.post.size
-        for p in network.projections
-    )
+    """Memory of a network at its peak: while it is built, or while it runs in the online loop."""
+    return max(building(sizes, threads), running(sizes), key=lambda phase: phase.total)
+
+
+def running(sizes: Sizes) -> Estimate:
+    """All arrays of the core, and its vectors at moderate rates."""
     core = ONLINE[sizes.dtype]
-    others, with_one = (sum(core.bytes_before(sizes.in_core(k, sizes.longest_delay)).values()) for k in (0, 1))
-    per_synapse, for_others = temporary(sizes, threads)
-    return Estimate(round(synapses), with_one - others + per_synapse, others + for_others)
+    arrays, with_one = (core.bytes_before(sizes.in_core(k, sizes.longest_delay)) for k in (0, 1))
+    vectors = core.vectors_before(sizes.in_core(0, sizes.longest_delay))
+    others = sum(arrays.values())
+    return Estimate(round(synapses_of(sizes)), sum(with_one.values()) - others, others + sum(vectors.values()))
 
 
-def temporary(sizes: Sizes, threads: int) -> tuple[int, int]:
-    """Bytes for each synapse, and others, that are needed while a network is built, or grow while it runs."""
-    drawn = 0 if level_type(sizes.network) is None else sizes.dtype.itemsize  # weights, until their levels are known
-    # A counter per thread and axon branch, and the delays of feedback, while they are drawn. Recent spikes take about as much
-    # as axons at moderate rates.
-    recent = ONLINE[sizes.dtype].bytes_before(sizes.in_core(0, sizes.longest_delay))["axons"]
-    return drawn, 8 * threads * sizes.n_branches + 24 * sizes.n_readouts * sizes.n_neurons + recent
+def building(sizes: Sizes, threads: int) -> Estimate:
+    """The topology, weights, and what is needed only to make them."""
+    core, network, ranks = ONLINE[sizes.dtype], sizes.network, sizes.rank_partition
+    others, with_one = (core.bytes_before(sizes.in_core(k, sizes.longest_delay))["topology"] for k in (0, 1))
+    stored = level_type(network)  # levels are made of all weights
+    per_synapse = with_one - others + sizes.dtype.itemsize + (0 if stored is None else stored.itemsize)
+    # A counter per thread and axon branch; feedback, and its delays while they are drawn.
+    others += 8 * threads * sizes.n_branches + 24 * sizes.n_readouts * sizes.n_neurons
+    others += sum(bytes_while_drawn(p, *ranks.own(p.post), sizes.longest_delay) for p in network.projections)
+    others += max((chunk_bytes(p, *ranks.own(p.post), threads) for p in network.projections), default=0)
+    return Estimate(round(synapses_of(sizes)), per_synapse, others)
+
+
+def synapses_of(sizes: Sizes) -> float:
+    """Expected synapses of a rank."""
+    return sum(expected_onto(p, *sizes.rank_partition.own(p.post)) for p in sizes.network.projections)
 
 
 def check_memory(sizes: Sizes, threads: int, neighbours: int) -> None:

@@ -40,17 +40,38 @@ CHUNK = 1 << 21
 CHUNK_SHARE, SMALLEST_CHUNK = 1 / 32, 1 << 12
 #: If each chunk repeats all draws (sweeps), chunks are fewer and larger, up to this fraction of the network.
 SWEEP_CHUNK, SWEEP_SHARE = 1 << 20, 1 / 16
+#: Bytes of a connection of a chunk: source, branch, number drawn and weight.
+CHUNK_BYTES = 24
+
+
+def expected_onto(p: Projection, first: int, stop: int) -> float:
+    """Expected connections onto the targets ``first:stop``."""
+    return p.connectivity.expected(p.pre.size, p.post.size) * (stop - first) / p.post.size
+
+
+def chunk_synapses(p: Projection, first: int, stop: int) -> float:
+    """Connections of a chunk of the targets ``first:stop``, about `CHUNK`, fewer in a small network."""
+    if p.connectivity.sweeps:
+        return max(SWEEP_SHARE * p.connectivity.expected(p.pre.size, p.post.size), SWEEP_CHUNK)
+    return min(max(CHUNK_SHARE * expected_onto(p, first, stop), SMALLEST_CHUNK), CHUNK)
+
+
+def chunk_bytes(p: Projection, first: int, stop: int, threads: int) -> int:
+    """Memory of the chunks that threads hold while they draw the connections onto the targets ``first:stop``."""
+    of_thread = chunk_synapses(p, first, first + -(-(stop - first) // threads))
+    return int(CHUNK_BYTES * min(threads * of_thread, expected_onto(p, first, stop)))
+
+
+def bytes_while_drawn(p: Projection, first: int, stop: int, longest: int) -> int:
+    """Memory of the drawn delays of the connections onto the targets ``first:stop``, of up to ``longest`` steps."""
+    each = np.min_scalar_type(longest).itemsize if isinstance(p.delay, Distribution) else 0
+    return int(each * expected_onto(p, first, stop))
 
 
 def chunks(p: Projection, first: int, stop: int) -> Iterator[tuple[int, int]]:
-    """Ranges of the targets ``first:stop`` with about `CHUNK` synapses each, fewer in a small network."""
+    """Ranges of the targets ``first:stop`` with about as many connections as a chunk has."""
     expected = p.connectivity.expected(p.pre.size, p.post.size)
-    if p.connectivity.sweeps:
-        synapses = max(SWEEP_SHARE * expected, SWEEP_CHUNK)
-    else:
-        here = expected * (stop - first) / p.post.size
-        synapses = min(max(CHUNK_SHARE * here, SMALLEST_CHUNK), CHUNK)
-    size = max(1, int(synapses / max(expected / p.post.size, 1.0)))
+    size = max(1, int(chunk_synapses(p, first, stop) / max(expected / p.post.size, 1.0)))
     for begin in range(first, stop, size):
         yield begin, min(begin + size, stop)
 
@@ -348,6 +369,7 @@ class ConnectionBuilder:
                 first = chunk[0] + self.ranks.first_target(p.post) - base
                 lib.place_synapses(one.indptr, branches, values, first, here, target, weight, tile)
                 self.report(branches.size)
+                del one, branches, values  # before the next chunk is drawn
 
     def _given(self, p: Projection, chunk: tuple[int, int], values: bool) -> tuple[Connections, np.ndarray]:
         """Connections onto some nodes, and the branch of each, relative to the first branch of the bundle."""

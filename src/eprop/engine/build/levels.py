@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: A scale from the initial weights of plastic synapses: the largest level is so many times their root mean square.
 SPAN = 4.0
 #: Synapses that are rounded at a time, which bounds the memory for it.
-SOME = 1 << 22
+SOME = 1 << 18
 #: Significant digits of that root mean square, so that the order of its sum, which depends on ranks, does not matter.
 DIGITS = 4
 

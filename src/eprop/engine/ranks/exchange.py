@@ -129,6 +129,12 @@ class Exchange:
                 first += q.size
         return Places(np.concatenate(held), np.concatenate(given), first)
 
+    def _size(self, axis: lib.Axis) -> int:
+        """Entries of an axis other than ``same``, on all ranks."""
+        if axis is Axis.synapse:
+            return sum(map(self.count, range(self._synapses.shape[1])))
+        return int(self.partition.bounds[-1]) if axis is Axis.neuron else self.n_sources
+
     def whole(self, own: Mapping[str, np.ndarray], axes: Mapping[str, lib.Axis]) -> dict[str, np.ndarray]:
         """Join the arrays of all ranks; the result is the same on every rank."""
         out, divided = dict(own), {name: axis for name, axis in axes.items() if axis is not Axis.same}
@@ -142,6 +148,14 @@ class Exchange:
             if sum(found[name].shape[-1] for _, found in everyone) == size:  # the network needs this array
                 out[name] = _scattered([(at[axis], found[name]) for at, found in everyone], size)
         return out
+
+    def whole_shapes(
+        self, own: Mapping[str, tuple[int, ...]], axes: Mapping[str, lib.Axis]
+    ) -> dict[str, tuple[int, ...]]:
+        """Shapes of the arrays of the `whole`, from those that this rank holds."""
+        divided = {name: axis for name, axis in axes.items() if axis is not Axis.same} if self.several else {}
+        needed = set().union(*self.comm.gather({name for name in divided if own[name][-1] > 0}))
+        return dict(own) | {name: (*own[name][:-1], self._size(divided[name])) for name in needed}
 
     def part(self, whole: Mapping[str, np.ndarray], axes: Mapping[str, lib.Axis]) -> dict[str, np.ndarray]:
         """Extract this rank's part of the arrays of the whole network."""

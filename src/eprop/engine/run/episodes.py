@@ -36,6 +36,8 @@ BYTES_PER_THREAD = 1 << 21
 Made = tuple[int, int, bool, bool]
 # Terms of the gradient of a lane that continues: its spikes, and its traces of earlier ones.
 TERMS = 2
+# Bytes of a synapse in the gradients that a lane returns: a number, and its place in the order of connections.
+GRADIENT = 16
 # No machine has so much memory; the estimate of the core would overflow above.
 MOST_BYTES = 1 << 46
 
@@ -153,15 +155,25 @@ class Episodes:
 
     def check_room(self, n: int, n_steps: int, continues: bool, learn: bool, threads: int) -> None:
         """Refuse new lanes that exceed the available memory."""
-        built, advice = self.arrays.built, "take fewer lanes, or shorter rollouts or samples"
-        if built.dtype.itemsize == 8:
+        advice = "take fewer lanes, or shorter rollouts or samples"
+        if self.arrays.built.dtype.itemsize == 8:
             advice += ', or precision="single"'
-        needed = 8 * n * n_steps
-        if needed < MOST_BYTES:
-            needed = CORES[built.dtype].bytes_before(self.arrays.core, n, n_steps, continues, learn, threads)
-        if self.replicas.several and continues and learn:
-            needed += TERMS * n * self.arrays.synapses.pending.nbytes
+        needed = self.bytes_of_lanes(n, n_steps, continues, learn, threads)
         check_room(f"{n:,} lanes of {n_steps:,} steps", needed, advice)
+
+    def bytes_of_lanes(self, n: int, n_steps: int, continues: bool, learn: bool, threads: int) -> int:
+        """Memory of lanes, of the gradients that they return if they continue, and of weights that are not stored as such."""
+        if (least := 8 * n * n_steps) >= MOST_BYTES:
+            return least
+        needed = int(
+            CORES[self.arrays.built.dtype].bytes_before(self.arrays.core, n, n_steps, continues, learn, threads)
+        )
+        built, pending = self.arrays.built, self.arrays.synapses.pending
+        if not learn and (self.arrays.stores_levels or built.learning.eprop_plus):
+            needed += built.weight.size * built.dtype.itemsize
+        if continues and learn:
+            needed += (pending.itemsize + GRADIENT) * pending.size + self.replicas.several * TERMS * n * pending.nbytes
+        return needed
 
     def _run(
         self, samples: Samples, index: np.ndarray, learn: bool, terms: list[np.ndarray], progress: Progress

@@ -339,7 +339,7 @@ class Lanes:
             If the state belongs to other lanes, or to another network.
         """
         with self._arrays.access:
-            comm, order, own = self._episodes.comm, all_synapses(self._arrays), self._core.kept()
+            comm, order, own = self._episodes.comm, all_synapses(self._arrays), self._core.kept(filled=False)
             check = partial(self._checked_state, state, {name: part for name, _, part in own})
             given = run_on_all_ranks(
                 comm, "set_state", check, lambda found: {k: checksum(part) for k, part in found.items()}

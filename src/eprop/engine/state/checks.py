@@ -9,6 +9,7 @@ import numpy as np
 
 from eprop.engine.build.fingerprint import check_fingerprint
 from eprop.engine.state.arrays import Arrays
+from eprop.engine.state.wiring import wiring_of
 from eprop.errors import InputError
 from eprop.parameters import real_numbers
 
@@ -75,7 +76,10 @@ def check_log(counts: np.ndarray, sources: np.ndarray, n_steps: int, n_sources: 
 
 
 def checked(arrays: Arrays, state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """Check that a given state belongs to this network, whose state is ``own``; whole numbers get the own types."""
+    """Check that a given state belongs to this network, whose arrays have the types and shapes of ``own``.
+
+    Whole numbers get these types.
+    """
     if not isinstance(state, Mapping):
         raise InputError(f"set_state takes a dictionary from state(), got {type(state).__name__}")
     if not any(name in state for name in ("counters", NETWORK)):
@@ -103,7 +107,7 @@ def checked(arrays: Arrays, state: Mapping[str, np.ndarray], own: Mapping[str, n
                 )
     # The core reads the following arrays without checks.
     if arrays.built.rewired:
-        _check_wiring(arrays, whole, own)
+        _check_wiring(arrays, whole)
     _check_moments(arrays, whole)
     now, online = int(whole["counters"][0]), arrays.online
     _check_clocks(whole, now, online.record_steps)
@@ -114,14 +118,16 @@ def checked(arrays: Arrays, state: Mapping[str, np.ndarray], own: Mapping[str, n
     return whole
 
 
-def _check_wiring(arrays: Arrays, state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray]) -> None:
+def _check_wiring(arrays: Arrays, state: Mapping[str, np.ndarray]) -> None:
     """Check the connections of a state, by which the core finds its way through its arrays."""
-    first, same = 0, (state[SOURCE] == own[SOURCE]) & (state[GROUP] == own[GROUP])
+    first = 0
     for p, rows in zip(arrays.network.projections, arrays.built.delay_groups, strict=True):
         span = slice(first, first := first + arrays.exchange.count(p.index))
-        if p.rewiring is None and not same[span].all():
-            raise damaged(f"connections of {p.name} have moved, which has no rewiring")
         sources, groups = state[SOURCE][span], state[GROUP][span]
+        if p.rewiring is None:
+            held, own = arrays.exchange.held(p.index), wiring_of(arrays, p.index)
+            if not (np.array_equal(sources[held], own[0]) and np.array_equal(groups[held], own[1])):
+                raise damaged(f"connections of {p.name} have moved, which has no rewiring")
         if min(sources.min(initial=0), groups.min(initial=0)) < 0 or (
             sources.max(initial=-1) >= p.pre.size or groups.max(initial=-1) >= len(rows)
         ):

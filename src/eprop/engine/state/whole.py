@@ -14,11 +14,13 @@ from eprop.engine.ranks.exchange import Axis, Exchange
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.checks import COUNTS, FILTERED, GROUP, NETWORK, POST_TIMES, SOURCE, SOURCES, TIMES, checked
 from eprop.engine.state.weights import all_synapses, synapse_order
-from eprop.engine.state.wiring import giving, replace_tables
+from eprop.engine.state.wiring import giving, replace_tables, wiring_of
 from eprop.parallel import Communicator
 
 # Weights are numbers in a state, also if the network stores levels.
 WEIGHT, GRADIENT = "synapses/weight", "synapses/pending"
+# Steps, optimiser steps, synaptic events, steps of training samples.
+COUNTERS = 4
 # Rows of ``history/steps`` from here on are work space, which depends on the partitions.
 STEP_WORK = 3
 
@@ -36,7 +38,7 @@ def state_of(arrays: Arrays) -> dict[str, np.ndarray]:
 
 def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray]) -> None:
     """Continue from a state of the whole network, see `Simulator.set_state`."""
-    own = state_of(arrays)
+    own = _wanted(arrays)
     whole = run_on_all_ranks(comm, "set_state", partial(checked, arrays, state, own), partial(_keys, own))
     online, axes = arrays.online, _axes(arrays)
     part = arrays.exchange.part(whole, axes)
@@ -62,6 +64,20 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
         arrays.materialise_weights()
         arrays.round_weights()
         arrays.tie_feedback()
+
+
+def _wanted(arrays: Arrays) -> dict[str, np.ndarray]:
+    """Types and shapes of the arrays of a state of the whole network, as arrays that take no memory."""
+    built, synapses = arrays.built, (arrays.built.weight.size,)
+    whole, real = np.dtype(np.int64), np.dtype(np.float64)
+    own = {name: (view.shape, view.dtype) for name, (_, view) in _kept(arrays).items()}
+    own |= {name: (shape, real if name == FILTERED else whole) for name, shape in arrays.online.spike_shapes().items()}
+    own |= {"counters": ((COUNTERS,), whole)}
+    own |= dict.fromkeys((SOURCE, GROUP), (synapses, np.dtype(np.int32))) if built.rewired else {}
+    own |= {WEIGHT: (synapses, built.dtype)} if arrays.stores_levels else {}
+    shapes = arrays.exchange.whole_shapes({name: shape for name, (shape, _) in own.items()}, _axes(arrays))
+    wanted = {name: np.broadcast_to(np.zeros((), dtype), shapes[name]) for name, (_, dtype) in own.items()}
+    return wanted | {NETWORK: built.fingerprint}
 
 
 def _whole_log(exchange: Exchange, counts: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -105,12 +121,8 @@ def _kept(arrays: Arrays) -> dict[str, tuple[Axis, np.ndarray]]:
 
 def _wiring_here(arrays: Arrays) -> dict[str, np.ndarray]:
     """Sources and delay groups of the connections of this rank, in the order of `all_synapses`."""
-    sources, groups = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
-    for p, rows in zip(arrays.network.projections, arrays.built.delay_groups, strict=True):
-        order = synapse_order(arrays, p.index)
-        sources.append(order.sources.astype(np.int32))
-        groups.append((order.groups - rows[0]).astype(np.int32))
-    return {SOURCE: np.concatenate(sources), GROUP: np.concatenate(groups)}
+    parts = [wiring_of(arrays, p.index) for p in arrays.network.projections]
+    return {name: np.concatenate(part) for name, part in zip((SOURCE, GROUP), zip(*parts, strict=True), strict=True)}
 
 
 def _set_wiring(arrays: Arrays, part: Mapping[str, np.ndarray]) -> None:

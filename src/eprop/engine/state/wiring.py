@@ -8,10 +8,18 @@ import numpy as np
 
 from eprop.engine.build.built import Built
 from eprop.engine.build.connections import Branches, ConnectionBuilder, Connections, Synapses, build_synapses
+from eprop.engine.state.arrays import Arrays
+from eprop.engine.state.weights import synapse_order
 from eprop.network import Projection
 
 #: Gives the connections of a projection onto the targets ``first:stop``.
 Give = Callable[[Projection, int, int], Connections]
+
+
+def wiring_of(arrays: Arrays, projection: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sources and delay groups, counted from its first one, of the connections of a projection on this rank."""
+    order = synapse_order(arrays, projection)
+    return order.sources.astype(np.int32), (order.groups - arrays.built.delay_groups[projection][0]).astype(np.int32)
 
 
 def giving(built: Built, given: Mapping[int, Connections]) -> Give:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse
 
 import eprop as ep
 from compare import assert_same
+from eprop.engine.state import whole
+from eprop.engine.state.checks import GROWING
 from eprop.errors import InputError, NetworkError, ParameterError
 from networks import small_network
+from ranks_in_threads import on_ranks
 from refusals import INF, NAN, each_of, each_row, network, refusals, refuse, state_network
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -34,6 +39,47 @@ def test_projections_stand_for_their_names(bounded):
     for method in (bounded.weights, bounded.connections, lambda p: bounded.set_weights(p, 1.0)):
         with refuse("projection 'in->rec' belongs to another network", NetworkError):
             method(stranger)
+
+
+STATES = {
+    "plus": {"rule": ep.EPropPlus(cutoff=15.0)},
+    "reward": {"rule": ep.EPropPlus(cutoff=15.0, kappa_reg=0.5, c_reg=0.0, reward=ep.RewardTrace(tau=30.0))},
+    "eprop": {"rule": ep.EProp(optimizer=ep.Adam())},
+    "pairs": {"rule": ep.STDP(w_max=2.0)},
+    "levels": {"precision": ep.FixedPoint(bits=8)},
+    "rewired": {"rule": ep.EPropPlus(cutoff=15.0), "rewiring": ep.Rewiring(fraction=0.5)},
+}
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+@pytest.mark.parametrize("learning", STATES.values(), ids=STATES)
+def test_types_and_shapes_of_a_state_are_known_without_one(learning, ranks):
+    connections = {"in->rec": {"weight": 0.5, "precision": learning.get("precision")},
+                   "rec->rec": {"connectivity": ep.FixedIndegree(2, multapses=True), "delay": 2.0, **learning}}  # fmt: skip
+    net = small_network((4, 2, 0), connections)  # of three ranks, one has no neuron
+
+    def compare(rank) -> None:
+        arrays = ep.Simulator(net, threads=1, comm=rank)._arrays
+        wanted, found = whole._wanted(arrays), whole.state_of(arrays)
+        assert wanted.keys() == found.keys()
+        for name, value in found.items():
+            axes = slice(1, None) if name in GROWING else slice(None)
+            assert (wanted[name].dtype, wanted[name].shape[axes]) == (value.dtype, value.shape[axes]), name
+
+    on_ranks(ranks, compare)
+
+
+def test_loading_a_state_needs_no_copy_of_the_old_one():
+    rule = ep.EPropPlus(cutoff=500.0)
+    sim = ep.Simulator(small_network((20, 300, 0), {"in->rec": {"weight": 0.5, "rule": rule}}), threads=1)
+    state = sim.state()
+    size = sum(value.nbytes for value in state.values())
+    tracemalloc.start()
+    sim.set_state(state)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert size > 2_000_000
+    assert peak < 0.6 * size
 
 
 MATRIX = np.array([[1.0, 1, 0, 0], [0, 0, 1, 1], [0, 1, 1, 0]])
