@@ -18,8 +18,8 @@ Give = Callable[[Projection, int, int], Connections]
 
 def wiring_of(arrays: Arrays, projection: int) -> tuple[np.ndarray, np.ndarray]:
     """Sources and delay groups, counted from its first one, of the connections of a projection on this rank."""
-    order, first = synapse_order(arrays, projection), arrays.built.delay_groups[projection][0]
-    return order.sources.astype(np.int32), (order.groups - first).astype(np.int32)
+    order = synapse_order(arrays, projection)
+    return order.sources.astype(np.int32), (order.groups - arrays.built.delay_groups[projection][0]).astype(np.int32)
 
 
 def giving(built: Built, given: Mapping[int, Connections]) -> Give:
