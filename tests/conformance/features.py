@@ -69,6 +69,8 @@ NEURONS: dict[str, ep.Neuron] = {
     "own neuron that rings": Resonator(),
     "own neuron without an eligibility": UnlearnedLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7),
 }
+UNLEARNED = "own neuron without an eligibility"
+LEARNING = {name: neuron for name, neuron in NEURONS.items() if name != UNLEARNED}
 
 
 @dataclass(frozen=True)
@@ -252,7 +254,6 @@ def _all_but_plain(factor: str) -> tuple[str, ...]:
 
 
 EACH_STEP = tuple(name for name, (_, each_step) in OPTIMIZERS.items() if each_step)
-UNLEARNED = "own neuron without an eligibility"
 OWN = tuple(name for name in NEURONS if name.startswith("own"))
 REWARDS = tuple(name for name, reward in FACTORS["signal"].items() if reward is not None)
 #: Values that a network cannot have together, and words of the refusal.
@@ -274,7 +275,7 @@ UNSUPPORTED: tuple[tuple[dict[str, tuple[str, ...]], str], ...] = (
     ({"rule": ("STDP",), "sign": ("of the source",)}, "whose weights are negative"),
     ({"rule": ("static", "STDP", "e-prop+"), "constants": ("learned",)}, "only EProp can"),
     (
-        {"neuron": tuple(name for name in OWN if name != UNLEARNED), "constants": ("learned",)},
+        {"neuron": tuple(name for name in OWN if name in LEARNING), "constants": ("learned",)},
         "cannot be learned|has no parameter v_th",
     ),
     (

@@ -27,6 +27,11 @@ def moves(setting: Setting) -> bool:
     return setting["rewiring"] != "none"
 
 
+def has_lanes(setting: Setting) -> bool:
+    """Lanes move no synapse, and have no time by which drives could change."""
+    return by_samples(setting) and not moves(setting) and setting["drive"] != "that change with time"
+
+
 def given_to_run(stimulus: Any) -> Outcome:
     names = ("signals", "modulator", "reward")
     return {name: value for name in names if (value := getattr(stimulus, name)) is not None}

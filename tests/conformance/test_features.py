@@ -36,6 +36,7 @@ from conformance.outcomes import (
     by_samples,
     feedback_of,
     half,
+    has_lanes,
     moves,
     plain,
     rollouts,
@@ -297,9 +298,9 @@ def _speaks_of(promise: str, setting: Setting) -> bool:
     return {
         "the reference": setting["rule"] != "STDP" and (setting["rule"], setting["drive"]) != ("static", "currents of each step")
         and is_plain["rewiring"] and is_plain["precision"],
-        "lanes": by_samples(setting) and is_plain["rewiring"] and setting["drive"] != "that change with time",
-        "a lane in the middle": by_samples(setting) and is_plain["rewiring"] and setting["drive"] != "that change with time",
-        "the end of an episode": by_samples(setting) and is_plain["rewiring"] and is_plain["drive"],
+        "lanes": has_lanes(setting),
+        "a lane in the middle": has_lanes(setting),
+        "the end of an episode": has_lanes(setting) and is_plain["drive"],
         "parts of a training": by_samples(setting) and is_plain["rewiring"],
         "weights that are seen": is_plain["rewiring"] and is_plain["constants"] and setting["feedback"] != "adaptive",
         "steps one by one": not by_samples(setting) and is_plain["dropout"]

@@ -17,7 +17,7 @@ HERE = pathlib.Path(__file__).parent
 
 CASES = [str(number) for number, _ in enumerate(in_pairs())]
 # Ranks, threads, and which part of the cases is ordinary: more ranks than cores wait for each other for long.
-DIVISIONS = [(1, 1, 40), (2, 1, 9), (2, 2, 9), (3, 1, 30), (4, 1, 40)]
+DIVISIONS = [(1, 1, 50), (2, 1, 11), (2, 2, 11), (3, 1, 37), (4, 1, 50)]
 
 
 def parts() -> list[Any]:

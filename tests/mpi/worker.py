@@ -22,14 +22,14 @@ import numpy as np
 import eprop as ep
 from compare import assert_same
 from conformance.features import Setting, in_pairs
-from conformance.outcomes import by_samples, half, known_of, moves, rollouts, simulator, whole
+from conformance.outcomes import half, has_lanes, known_of, rollouts, simulator, whole
 from eprop.parallel import Communicator, Serial, find_communicator
 
 
 def done(setting: Setting, given: Any, **options: Any) -> dict[str, Any]:
     """All that a simulator does, and what it does from a state ``given`` in the middle."""
     found: dict[str, Any] = {"whole": whole(setting, **options)}
-    if by_samples(setting) and not moves(setting):
+    if has_lanes(setting):
         found["lanes"] = rollouts(setting, **options)
     sim = simulator(setting, **options)
     sim.set_state(given)
@@ -98,6 +98,11 @@ def main() -> None:
 
 if __name__ == "__main__":
     warnings.simplefilter("error")
-    for silent in (ep.errors.SilenceWarning, ep.errors.InstabilityWarning, ep.errors.FilterWarning):
+    for silent in (
+        ep.errors.SilenceWarning,
+        ep.errors.InstabilityWarning,
+        ep.errors.FilterWarning,
+        ep.errors.NoFeedbackWarning,
+    ):
         warnings.simplefilter("ignore", silent)
     main()

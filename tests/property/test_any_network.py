@@ -13,7 +13,7 @@ import pytest
 
 import eprop as ep
 from compare import assert_close, assert_same
-from conformance.features import NEURONS
+from conformance.features import LEARNING
 from eprop.checks import time_driven
 from eprop.reference import Stimulus, TimeDriven, backpropagate, gradient_angles
 from families import in_turn, pairwise
@@ -68,7 +68,7 @@ def stimulus(net: ep.Network, seed: int, steps: int, n: int = 1) -> list[Stimulu
 def test_reward_may_act_on_some_populations(rewarded):
     """Learning signals act at once onto one population, and wait for reward onto another, and onto readouts."""
     for seed, delays in enumerate(DELAYS.values()):
-        net = network(seed, NEURONS["ALIF"], REWARD, delays, ep.Symmetric(), mixed=True)
+        net = network(seed, LEARNING["ALIF"], REWARD, delays, ep.Symmetric(), mixed=True)
         for p in net.projections:
             if p.post.name not in (rewarded, "out"):
                 object.__setattr__(p, "rule", REWARD.replace(reward=None))
@@ -95,7 +95,7 @@ def check_plus(net: ep.Network, seed: int, partitions: int) -> None:
 def test_neurons_with_maps_of_several_sizes_equal_the_reference(name, rule, delays):
     """Neurons whose maps differ in size, with rows that are long enough for packs."""
     net = small_network((5, 0, 2), readout=ep.Readout(tau_m=18.0), seed=5)
-    rec = [net.add(neuron, 20, f"rec{k}") for k, neuron in enumerate((ep.LIF(tau_m=9.0, v_th=0.8), NEURONS[name]))]
+    rec = [net.add(neuron, 20, f"rec{k}") for k, neuron in enumerate((ep.LIF(tau_m=9.0, v_th=0.8), LEARNING[name]))]
     (forward, back), optimizer = DELAYS[delays], PLUS[rule].optimizer
     learns = PLUS[rule].replace(optimizer=optimizer.replace(eta=0.1 * optimizer.eta))  # more would be chaos
     for post in rec:
@@ -126,7 +126,7 @@ def check_partitions(net: ep.Network, given_: Stimulus) -> list[ep.Simulator]:
 
 QUIET = {
     "ALIF": ep.ALIF(tau_m=6.0, v_th=0.5, beta=0.3, tau_adapt=40.0),
-    "ALIF, forgetful": NEURONS["ALIF, forgetful"],
+    "ALIF, forgetful": LEARNING["ALIF, forgetful"],
     "LIF": ep.LIF(tau_m=3.0, v_th=0.5),
 }
 
@@ -152,10 +152,10 @@ def test_long_intervals_equal_the_reference(name, delays, indegree):
         assert sim._arrays.built.span_blocks > 1
 
 
-@in_turn("name delays", NEURONS, DELAYS)
+@in_turn("name delays", LEARNING, DELAYS)
 def test_factorisation(name, delays):
     """The total derivative times the eligibility is the gradient of backpropagation through time."""
-    net = network(5, NEURONS[name], ep.EProp(), DELAYS[delays], ep.Symmetric(), mixed=True)
+    net = network(5, LEARNING[name], ep.EProp(), DELAYS[delays], ep.Symmetric(), mixed=True)
     stepped, (given_,) = time_driven(net), stimulus(net, 5, 100)
     found = backpropagate(stepped, given_)
     assert_close(found.factorised, found.gradient, 1e-12)
@@ -170,7 +170,7 @@ def angle(a: np.ndarray, b: np.ndarray) -> float:
 
 def test_angles_by_kind_of_weights():
     """Of a mini-batch by its sum; nothing is left out where neurons do not reach each other."""
-    net = network(5, NEURONS["ALIF"], ep.EProp(), DELAYS["several"], ep.Symmetric())
+    net = network(5, LEARNING["ALIF"], ep.EProp(), DELAYS["several"], ep.Symmetric())
     stepped, given_ = time_driven(net), stimulus(net, 5, 100, 3)
     found = gradient_angles(stepped, given_)
     assert list(found) == ["input", "recurrent", "readout"]

@@ -15,7 +15,7 @@ import eprop as ep
 from compare import assert_same
 from eprop.checks import time_driven
 from families import pairwise
-from networks import PROJECTIONS, Case, case, check_run, run_engine
+from networks import PROJECTIONS, Case, all_kinds, case, check_run, run_engine
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -68,6 +68,7 @@ def test_steps_one_by_one_give_the_same(bounds: str, neuron: str, learning: tupl
             assert max(np.abs(found[name]).max() for name in WEIGHTS) == 0.3
 
 
+@all_kinds
 @pytest.mark.parametrize("neuron", NEURONS)
 @pytest.mark.parametrize("bounds", ["none", "far"])
 def test_without_a_bound_in_reach_it_is_descent_at_every_spike(neuron: str, bounds: str) -> None:

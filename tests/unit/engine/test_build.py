@@ -19,7 +19,7 @@ from eprop.models import PoissonSource
 from eprop.network import Bernoulli, FixedIndegree, Network, Normal, Uniform
 from eprop.parallel import Serial
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, RewardTrace
-from networks import small_network
+from networks import all_kinds, small_network
 from refusals import each_row, refusals
 
 
@@ -103,9 +103,17 @@ def samples(reset: bool) -> Any:
     return sim.evaluate(sim.samples(1, 8_000_000, window=None), reset=reset)
 
 
+@all_kinds
 @refusals(*each_row([
     (lambda: ep.Simulator(ring(10_000, 10_000), threads=1), r"needs about 2\.\d GB \(100,\d+,\d+ synapses of 20 bytes.*1\.0 GB "
      r"are available.*[\d,]+ synapses, \d+ % of them.*precision=\"single\" with 1\.\d GB does not fit either"),
+], lambda call: call(), MemoryLimitError))  # fmt: skip
+def test_synapses_that_do_not_fit_are_refused_with_a_number_that_does(refusal, monkeypatch):
+    monkeypatch.setattr(check, "available_memory", lambda: 1_000_000_000)
+    refusal.check()
+
+
+@refusals(*each_row([
     (lambda: ep.Simulator(small_network((0, 10**9, 0)), threads=1), "These would fit: fewer neurons"),
     (lambda: ep.Simulator(network(rule=EPropPlus(cutoff=500_000.0)), threads=1), "fewer neurons; a shorter cutoff"),
     (lambda: ep.Simulator(delayed(100_000, 100_000.0), threads=1), "GB for propagators, neurons and axons"),
