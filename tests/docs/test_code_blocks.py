@@ -1,4 +1,4 @@
-"""The Python of the README and of the pages that teach runs as printed, top to bottom, and again in its own files."""
+"""The Python of the README and of the pages that teach runs as printed, top to bottom; what is to be continued, also again."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ FOLDERS = ("docs/start", "docs/howto", "docs/explanation")
 BLOCK = re.compile(r"^```python[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # What the page says is printed, word for word; where digits may differ between machines, a page uses ```text instead.
 NEEDS = re.compile(r"^<!-- needs: (\w+) -->$", re.MULTILINE)
+AGAIN = ("docs/start/ten_minutes.md", "docs/howto/runs.md")  # they say that the same call continues
 PICTURES = (".png", ".pdf", ".svg")
 OUTPUT = re.compile(r"^```output\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -47,16 +48,21 @@ def pages() -> list[Any]:
 
 
 @pytest.mark.parametrize("page", pages())
-def test_the_page_runs_as_printed_and_once_more(
-    page: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_page_runs_as_printed(
+    page: str,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> None:
-    # In an empty folder, and again in what the first run has left there, unless that is pictures only, which are written over.
-    # The name puts the page's line into a traceback.
+    # In an empty folder, and in long runs again in what the first run has left there, unless that is pictures only, which are
+    # written over. That a call continues a finished run is tested where runs are. The name puts the page's line into a traceback.
     # In this process: to import all that a page imports takes longer than most pages.
     script = compile(script_of(ROOT / page), page, "exec")
     monkeypatch.chdir(tmp_path)
     runs = 0
-    while runs == 0 or (runs == 1 and any(path.suffix not in PICTURES for path in tmp_path.iterdir())):
+    again = request.config.getoption("--slow") or page in AGAIN
+    while runs == 0 or (runs == 1 and again and any(path.suffix not in PICTURES for path in tmp_path.iterdir())):
         runs += 1
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
