@@ -112,7 +112,7 @@ def test_the_silent_loss_is_that_of_silent_readouts(name, rule):
         sim.set_weights(projection.name, 0.0)
     _, samples = samples_of(experiment)
     for k in range(len(samples)):
-        silent = sim._arrays.online.silent_loss(samples[[k]].target, samples[[k]].window)
+        _, silent = sim._arrays.online.silent_loss(samples[[k]].target, samples[[k]].window)
         np.testing.assert_allclose(sim.evaluate(samples[[k]]).loss, [silent], rtol=1e-9)
 
 

@@ -186,7 +186,7 @@ def test_a_collapse_is_told_once(tmp_path: pathlib.Path) -> None:
     (tmp_path / "loud.py").write_text(
         "import eprop as ep\n"
         "def loud(*, seed: int = 1) -> ep.Experiment:\n"
-        "    return ep.tasks.pattern_generation(rule='eprop+', neurons=20, epochs=8, w_in=30.0, eta=1e-9, seed=seed)\n"
+        "    return ep.tasks.pattern_generation(rule='eprop+', neurons=20, epochs=16, w_in=30.0, eta=1e-9, seed=seed)\n"
     )
     result = line(f"train loud.py --threads 1 --quiet --out {tmp_path / 'run'}")
     assert result.exit_code == 0
