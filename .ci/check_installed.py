@@ -25,12 +25,16 @@ def check_installation(levels: list[str]) -> None:
     assert not stray, f"files outside the package: {stray}"
     modules = {name.split("/")[-1].split(".")[0] for name in files if name.endswith((".so", ".dylib", ".pyd"))}
     assert modules == {f"_{level}" for level in levels}, f"compiled modules: {modules}"
-    sources = {path.relative_to("src").as_posix() for kind in ("py", "pyi") for path in pathlib.Path("src").rglob(f"*.{kind}")}
+    sources = {
+        path.relative_to("src").as_posix() for kind in ("py", "pyi") for path in pathlib.Path("src").rglob(f"*.{kind}")
+    }
     wanted = (
         sources | {f"eprop/core/_{level}.json" for level in levels} | {"eprop/py.typed", f"{info}/licenses/LICENSE"}
     )
     assert wanted <= files.keys(), f"not installed: {sorted(wanted - files.keys())}"
-    print(f"eprop {metadata.version}: {len(files)} files, {sum(file.size or 0 for file in files.values()) / 1024:.0f} KiB")
+    print(
+        f"eprop {metadata.version}: {len(files)} files, {sum(file.size or 0 for file in files.values()) / 1024:.0f} KiB"
+    )
 
 
 def check_sdist(path: pathlib.Path) -> None:

@@ -89,8 +89,8 @@ class ScalingConfig(NetworkConfig):
     inputs: int = param(100, kind=int, at_least=1, doc="Poisson inputs of 5 Hz; each neuron receives up to 100")
     readouts: int = param(2, kind=int, at_least=1, doc="readouts; each receives up to 1000 neurons")
     bits: int | None = param(
-        None, kind=int, optional=True, at_least=2, at_most=16, metavar="N", doc="bits of all weights, 2 to 16, rounded "
-        "stochastically after each update; the default is those of the precision",
+        None, kind=int, optional=True, at_least=2, at_most=16, doc="bits of all weights, 2 to 16, rounded stochastically; "
+        "the default is those of the precision",
     )  # fmt: skip
     timers: bool = param(False, kind=bool, doc="measure the phases of a step")
 

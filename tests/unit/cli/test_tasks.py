@@ -181,7 +181,7 @@ def test_a_task_of_ones_own() -> None:
     assert "has no argument episodes" in line(f"evaluate {out} --task my_own.py --episodes 3").stderr
 
 
-@pytest.mark.filterwarnings("always::eprop.errors.InstabilityWarning")
+@pytest.mark.filterwarnings("always::eprop.errors.SaturationWarning")
 def test_a_collapse_is_told_once(tmp_path: pathlib.Path) -> None:
     (tmp_path / "loud.py").write_text(
         "import eprop as ep\n"
@@ -190,4 +190,4 @@ def test_a_collapse_is_told_once(tmp_path: pathlib.Path) -> None:
     )
     result = line(f"train loud.py --threads 1 --quiet --out {tmp_path / 'run'}")
     assert result.exit_code == 0
-    assert result.stderr.count("times that of readouts that do nothing") == 1
+    assert result.stderr.count("fire in almost every step and can no longer learn") == 1
