@@ -63,9 +63,10 @@ class Program(TyperGroup):
         except Exception as error:
             if not hasattr(error, "format_message"):  # what the parser raises has no class in common that is public
                 raise
-            if text := _refused(error):
+            text = _refused(error)
+            if text:
                 say(f"error: {text}")
-            code = FAILED
+            code = FAILED if text else 0  # without a command, help is the answer
         sys.exit(code)
 
     def invoke(self, ctx: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Callable
@@ -137,6 +138,15 @@ def test_what_is_a_collapse(
 ) -> None:
     found = trained(learning(rule, high, size, t_ref), *steps)
     assert [category is ep.errors.SaturationWarning for category, _ in found] == [True] * tells
+
+
+@EACH
+def test_a_few_neurons_that_always_fire_are_not_told_while_the_network_learns(
+    rule: ep.EProp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eprop.engine.run.collapse.LEARNED", math.inf)  # of any loss
+    assert trained(learning(rule), 1, 1, 1, 1) == []
+    assert trained(learning(rule, 100), 3, 3, 3) != []
 
 
 @EACH

@@ -26,9 +26,10 @@ WINDOW = 1000.0
 SHORTEST = 200.0
 #: A neuron fires in almost every step if it waits on average less than one step, or so many ms, after it was refractory.
 LEAST_WAIT = 1.0
-#: A population is saturated if this share of it, and two neurons, fire in almost every step in two windows in a row; or if all
-#: fire on average above a quarter of the possible rate, and above the highest rate.
-SHARE = 0.02
+#: A population is saturated if this share of it, and two neurons, fire in almost every step in two windows in a row, unless the
+#: last loss is below this share of that of outputs at zero: the network learns without them; or if all fire on average above a
+#: quarter of the possible rate, and above the highest rate.
+SHARE, LEARNED = 0.02, 0.25
 #: Neurons that do not learn may run away if the mean rate of a population is above this, Hz.
 HIGHEST_RATE = 100.0
 #: A loss has exploded if it is in two windows in a row above this many times that of outputs at zero, and that of the best
@@ -154,7 +155,8 @@ class CollapseWatch:
         intervals = self._intervals[name]
         closest = intervals + max(self._arrays.network.dt, LEAST_WAIT)
         high = int(np.count_nonzero(counts * closest > span))
-        some, before = high >= max(2, SHARE * counts.size), self._saturated.get(name, False)
+        learned = bool(self._losses) and self._losses[-1] < LEARNED
+        some, before = not learned and high >= max(2, SHARE * counts.size), self._saturated.get(name, False)
         self._saturated[name] = some or rate > max(HIGHEST_RATE, 250.0 / float(intervals.mean()))
         if before and self._saturated[name] and self._is_new("saturation"):
             self._told.add("loss")  # a consequence, with the same remedy
